@@ -1,0 +1,375 @@
+//! Signing secrets: their shape, and how long a fetched one may serve.
+//!
+//! ```text
+//! 0 ───── 5 min ────────────────────────── 60 min
+//! serve   fetch; while that fails, serve   refuse: 503
+//! ```
+//!
+//! A request that is well formed and fresh but matches no secret may have been
+//! signed with one that was added a moment ago, so it triggers one re-fetch, at
+//! most every 30 seconds: anybody can send such requests. Rotation therefore
+//! needs no deployment: add the new secret first, retire the old one later.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::Timestamp;
+use crate::provider::Provider;
+
+/// How long a fetched bundle serves without another look.
+pub const CACHE_FOR: Duration = Duration::from_secs(300);
+/// How long a bundle may serve while it cannot be fetched again.
+pub const SERVE_STALE_FOR: Duration = Duration::from_secs(3600);
+/// The least time between two fetches that a caller asks for.
+pub const REFETCH_EVERY: Duration = Duration::from_secs(30);
+
+/// A secret that a provider signs with, or another value that must not be seen.
+/// Wiped from memory when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text as it is: white space counts.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret in clear. Never log, store or return it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Secret {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// All that one source keeps secret.
+///
+/// In Secrets Manager it is JSON: `{"signing_secrets":["new","old"]}`, plus
+/// what a provider's file asks for besides, as text.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SecretBundle {
+    signing_secrets: Vec<Secret>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Secret>,
+}
+
+impl SecretBundle {
+    /// Reads the JSON form.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong without quoting any of the text.
+    pub fn parse(json: &str) -> Result<Self, SecretFault> {
+        // serde_json's own message may quote the value, which is the secret.
+        let bundle: Self = serde_json::from_str(json).map_err(|_| SecretFault::NotABundle)?;
+        if bundle.signing_secrets.is_empty() {
+            return Err(SecretFault::None);
+        }
+        match bundle.signing_secrets.iter().position(|secret| secret.expose().is_empty()) {
+            Some(index) => Err(SecretFault::Empty { index }),
+            None => Ok(bundle),
+        }
+    }
+
+    /// The secrets to try, newest first as stored. Never empty, and none of
+    /// them is the empty text.
+    #[must_use]
+    pub fn signing_secrets(&self) -> &[Secret] {
+        &self.signing_secrets
+    }
+
+    /// Leaves out what cannot be a signing secret of this provider, so that one
+    /// wrong entry does not spoil a good one, and says so in the log.
+    ///
+    /// # Errors
+    ///
+    /// The first fault, when nothing is left.
+    pub fn checked(mut self, provider: &dyn Provider) -> Result<Self, SecretFault> {
+        let mut first_fault = None;
+        let mut index = 0;
+        self.signing_secrets.retain(|secret| {
+            let fault = provider.check_secret(secret).err();
+            if let Some(reason) = fault {
+                let fault = SecretFault::WrongKind { index, reason };
+                tracing::error!(%fault, "a signing secret is left out");
+                first_fault.get_or_insert(fault);
+            }
+            index += 1;
+            fault.is_none()
+        });
+        match first_fault {
+            Some(fault) if self.signing_secrets.is_empty() => Err(fault),
+            _ => Ok(self),
+        }
+    }
+
+    /// A further value that a provider's scheme needs, such as `verify_token`.
+    #[must_use]
+    pub fn other(&self, name: &str) -> Option<&Secret> {
+        self.others.get(name)
+    }
+}
+
+/// What is wrong with a stored bundle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    /// Not JSON, or not of the documented shape.
+    #[error(
+        "the secret's value must be JSON of the form {{\"signing_secrets\":[\"…\"]}}, all values text"
+    )]
+    NotABundle,
+    /// The list is empty.
+    #[error("signing_secrets is empty: add at least one secret")]
+    None,
+    /// One entry is the empty text, which would let anybody sign.
+    #[error("signing_secrets[{index}] is empty: remove it or set it")]
+    Empty {
+        /// Position in the list, from 0.
+        index: usize,
+    },
+    /// One entry cannot be a secret of this provider.
+    #[error("signing_secrets[{index}] {reason}")]
+    WrongKind {
+        /// Position in the list, from 0.
+        index: usize,
+        /// What the provider's file says of it; never the value.
+        reason: &'static str,
+    },
+}
+
+/// Why there are no secrets to verify with.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// The store did not answer in time or refused.
+    #[error("secrets store unavailable: {0}")]
+    Unavailable(String),
+    /// The store answered, and the value is not usable.
+    #[error("stored secret is unusable: {0}")]
+    Unusable(#[from] SecretFault),
+}
+
+/// Where a source's secrets are kept.
+pub trait Secrets: Send + Sync {
+    /// Fetches the bundle from where it is kept, past any cache.
+    fn fetch(&self) -> impl Future<Output = Result<SecretBundle, SecretsError>> + Send;
+}
+
+/// A cache before [`Secrets`], by the times given at the top of this file.
+pub struct SecretCache<S> {
+    store: S,
+    provider: Arc<dyn Provider>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    bundle: Option<Arc<SecretBundle>>,
+    /// When `bundle` was fetched.
+    fetched_at: Option<Timestamp>,
+    /// When a fetch was last begun, whatever came of it.
+    tried_at: Option<Timestamp>,
+}
+
+impl<S: Secrets> SecretCache<S> {
+    /// An empty cache: the first use fetches. Secrets that cannot be of this
+    /// provider are left out.
+    pub fn new(store: S, provider: Arc<dyn Provider>) -> Self {
+        Self { store, provider, held: Mutex::default() }
+    }
+
+    /// The bundle to verify with now.
+    ///
+    /// # Errors
+    ///
+    /// The store's fault, when nothing fetched within the last hour is held.
+    pub async fn current(&self, now: Timestamp) -> Result<Arc<SecretBundle>, SecretsError> {
+        let held = self.held(|held| {
+            let bundle = held.bundle.clone()?;
+            let age = now.since(held.fetched_at?);
+            let tried = held.tried_at.map(|at| now.since(at));
+            Some((bundle, age, tried))
+        });
+        let Some((bundle, age, tried)) = held else {
+            return self.fetch(now).await;
+        };
+        // While the store is down, one request in 30 seconds pays for the
+        // attempt; the others are served from what is held.
+        let waiting = tried.is_some_and(|since| since < REFETCH_EVERY);
+        if age < CACHE_FOR || (age < SERVE_STALE_FOR && waiting) {
+            return Ok(bundle);
+        }
+        match self.fetch(now).await {
+            Ok(fetched) => Ok(fetched),
+            Err(fault) if age < SERVE_STALE_FOR => {
+                tracing::warn!(%fault, age_seconds = age.as_secs(), "serving cached secrets");
+                Ok(bundle)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Fetches again because a good request matched nothing; `None` when that
+    /// was tried within the last 30 seconds, or failed.
+    pub async fn refetch(&self, now: Timestamp) -> Option<Arc<SecretBundle>> {
+        let recent =
+            self.held(|held| held.tried_at.is_some_and(|at| now.since(at) < REFETCH_EVERY));
+        if recent {
+            return None;
+        }
+        self.fetch(now).await.inspect_err(|fault| tracing::warn!(%fault, "re-fetch failed")).ok()
+    }
+
+    async fn fetch(&self, now: Timestamp) -> Result<Arc<SecretBundle>, SecretsError> {
+        self.held(|held| held.tried_at = Some(now));
+        let bundle = Arc::new(self.store.fetch().await?.checked(self.provider.as_ref())?);
+        self.held(|held| {
+            held.bundle = Some(Arc::clone(&bundle));
+            held.fetched_at = Some(now);
+        });
+        Ok(bundle)
+    }
+
+    fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
+        look(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::{Identity, Rejection, Unsigned};
+    use crate::request::{Request, Verified};
+    use crate::signature::Proof;
+
+    /// Hands out what it is told to, in order, and counts.
+    struct Scripted(Mutex<Vec<Result<&'static str, ()>>>);
+
+    impl Secrets for Scripted {
+        async fn fetch(&self) -> Result<SecretBundle, SecretsError> {
+            match self.0.lock().unwrap().remove(0) {
+                Ok(secret) => {
+                    Ok(SecretBundle::parse(&format!(r#"{{"signing_secrets":["{secret}"]}}"#))?)
+                }
+                Err(()) => Err(SecretsError::Unavailable("scripted".into())),
+            }
+        }
+    }
+
+    /// A provider whose secrets do not start with `wrong`.
+    struct Picky;
+
+    impl Provider for Picky {
+        fn name(&self) -> &'static str {
+            "picky"
+        }
+        fn verify(&self, _: &Request, _: &SecretBundle, _: Timestamp) -> Result<Proof, Rejection> {
+            Err(Rejection::MissingSignature)
+        }
+        fn identify(&self, _: &Request<Verified>) -> Identity {
+            Identity::default()
+        }
+        fn sign(&self, _: &Unsigned<'_>, _: &Secret) -> Vec<(&'static str, String)> {
+            Vec::new()
+        }
+        fn kept_headers(&self) -> &'static [&'static str] {
+            &[]
+        }
+        fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+            if secret.expose().starts_with("wrong") { Err("is wrong") } else { Ok(()) }
+        }
+    }
+
+    fn cache(answers: &[Result<&'static str, ()>]) -> SecretCache<Scripted> {
+        SecretCache::new(Scripted(Mutex::new(answers.to_vec())), Arc::new(Picky))
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_kind_is_left_out_and_named_only_when_none_is_left() {
+        let bundle = |json| SecretBundle::parse(json).unwrap().checked(&Picky);
+        let kept = bundle(r#"{"signing_secrets":["wrong-1","good"]}"#).unwrap();
+        assert_eq!(kept.signing_secrets(), [Secret::new("good".into())]);
+        let fault = bundle(r#"{"signing_secrets":["wrong-1","wrong-2"]}"#).unwrap_err();
+        assert_eq!(fault, SecretFault::WrongKind { index: 0, reason: "is wrong" });
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_000_000 + seconds).unwrap()
+    }
+
+    async fn served(cache: &SecretCache<Scripted>, seconds: i64) -> String {
+        let bundle = cache.current(at(seconds)).await.unwrap();
+        bundle.signing_secrets()[0].expose().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_fetched_secret_serves_for_five_minutes_and_is_then_fetched_again() {
+        let cache = cache(&[Ok("one"), Ok("two")]);
+        assert_eq!(served(&cache, 0).await, "one");
+        assert_eq!(served(&cache, 299).await, "one");
+        assert_eq!(served(&cache, 300).await, "two");
+    }
+
+    #[tokio::test]
+    async fn while_the_store_fails_the_held_secret_serves_for_an_hour() {
+        let cache = cache(&[Ok("one"), Err(()), Err(()), Err(())]);
+        assert_eq!(served(&cache, 0).await, "one");
+        assert_eq!(served(&cache, 300).await, "one");
+        // Within 30 s of a failed try nothing is fetched: the script would run dry.
+        assert_eq!(served(&cache, 329).await, "one");
+        assert_eq!(served(&cache, 3599).await, "one");
+        assert!(matches!(cache.current(at(3600)).await, Err(SecretsError::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn a_refetch_happens_at_most_every_thirty_seconds() {
+        let cache = cache(&[Ok("one"), Ok("two")]);
+        assert_eq!(served(&cache, 0).await, "one");
+        assert!(cache.refetch(at(29)).await.is_none());
+        let bundle = cache.refetch(at(30)).await.expect("30 s have passed");
+        assert_eq!(bundle.signing_secrets()[0].expose(), "two");
+        assert!(cache.refetch(at(59)).await.is_none());
+    }
+
+    #[test]
+    fn a_bundle_says_what_is_wrong_with_it_and_quotes_nothing() {
+        let fault = |json| SecretBundle::parse(json).unwrap_err();
+        assert_eq!(fault("sk_live_oops"), SecretFault::NotABundle);
+        assert_eq!(fault(r#"{"signing_secrets":[17]}"#), SecretFault::NotABundle);
+        assert_eq!(fault(r#"{"signing_secrets":[]}"#), SecretFault::None);
+        assert_eq!(fault(r#"{"signing_secrets":["a",""]}"#), SecretFault::Empty { index: 1 });
+        assert!(!SecretFault::NotABundle.to_string().contains("oops"));
+    }
+
+    #[test]
+    fn a_bundle_keeps_the_other_values_and_shows_none() {
+        let bundle =
+            SecretBundle::parse(r#"{"signing_secrets":["s3cret"],"verify_token":"t0ken"}"#)
+                .unwrap();
+        assert_eq!(bundle.other("verify_token").map(Secret::expose), Some("t0ken"));
+        let shown = format!("{bundle:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+    }
+}
