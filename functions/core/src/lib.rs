@@ -10,10 +10,18 @@
 //! stack ─ config ─ telemetry ─ timestamp        shared ground
 //! ```
 
+pub mod config;
+pub mod event;
+pub mod handler;
+pub mod ledger;
+pub mod memory;
 pub mod provider;
+pub mod queue;
 pub mod request;
 pub mod secrets;
 pub mod signature;
+pub mod stack;
+pub mod telemetry;
 pub mod timestamp;
 
 pub use timestamp::Timestamp;

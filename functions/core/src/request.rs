@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Request<Unverified> ── verify(provider, secrets, now) ──▶ Request<Verified>
-//!                     └─▶ (Rejection, the request back, for a try with newer secrets)
+//!                     └─▶ Refused { rejection, request }   for a try with newer secrets
 //! ```
 //!
 //! `Request<Verified>` can only be made here, and only from a
@@ -76,7 +76,7 @@ impl Request<Unverified> {
         provider: &dyn Provider,
         secrets: &SecretBundle,
         now: Timestamp,
-    ) -> Result<Request<Verified>, (Rejection, Self)> {
+    ) -> Result<Request<Verified>, Box<Refused>> {
         match provider.verify(&self, secrets, now) {
             Ok(_proof) => Ok(Request {
                 method: self.method,
@@ -86,7 +86,7 @@ impl Request<Unverified> {
                 public_url: self.public_url,
                 state: PhantomData,
             }),
-            Err(rejection) => Err((rejection, self)),
+            Err(rejection) => Err(Box::new(Refused { rejection, request: self })),
         }
     }
 }
@@ -138,6 +138,15 @@ impl<State> Request<State> {
     pub fn public_url(&self) -> Option<&str> {
         self.public_url.as_deref()
     }
+}
+
+/// A request that did not verify.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub rejection: Rejection,
+    /// The request, as unverified as before.
+    pub request: Request,
 }
 
 /// Sizes only: a request holds signatures, tokens and personal data.

@@ -22,9 +22,9 @@ use crate::Timestamp;
 use crate::provider::Provider;
 
 /// How long a fetched bundle serves without another look.
-pub const CACHE_FOR: Duration = Duration::from_secs(300);
+pub const CACHE_FOR: Duration = Duration::from_mins(5);
 /// How long a bundle may serve while it cannot be fetched again.
-pub const SERVE_STALE_FOR: Duration = Duration::from_secs(3600);
+pub const SERVE_STALE_FOR: Duration = Duration::from_hours(1);
 /// The least time between two fetches that a caller asks for.
 pub const REFETCH_EVERY: Duration = Duration::from_secs(30);
 

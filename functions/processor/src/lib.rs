@@ -1,1 +1,3 @@
-//! placeholder
+//! The processor.
+
+pub mod handlers;

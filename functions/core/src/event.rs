@@ -1,0 +1,242 @@
+//! An event, as handlers, subscribers and operators see it: CloudEvents 1.0.
+//!
+//! JSON payloads are embedded byte for byte: duplicate keys, number forms such
+//! as `1.0e2` and escapes such as `\u001B` reach the handler as the provider
+//! wrote them. Everything else travels as `data_base64`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::Timestamp;
+use crate::provider::Payload;
+
+/// The type of events whose provider's type could not be read.
+pub const TYPE_UNKNOWN: &str = "unknown";
+
+/// An event's identity in the ledger: unique within a source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventKey {
+    /// The endpoint that received it. Holds no `#`.
+    pub source: String,
+    /// The idempotency key.
+    pub id: String,
+}
+
+impl EventKey {
+    /// Reads the ledger's form, `{source}#{id}`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (source, id) = text.split_once('#')?;
+        Some(Self { source: source.to_owned(), id: id.to_owned() })
+    }
+}
+
+/// The ledger's form, `{source}#{id}`.
+impl fmt::Display for EventKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.source, self.id)
+    }
+}
+
+/// What was received, without what has become of it since.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Source and idempotency key.
+    pub key: EventKey,
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's own type, for example `payment_intent.succeeded`.
+    pub event_type: String,
+    /// The provider's id of this delivery, where it differs from the event's.
+    pub delivery_id: Option<String>,
+    /// The object that it is about.
+    pub subject: Option<String>,
+    /// When it happened, by the provider's clock.
+    pub occurred_at: Option<Timestamp>,
+    /// When the receiver accepted it.
+    pub received_at: Timestamp,
+    /// W3C trace context of the request that brought it.
+    pub traceparent: Option<String>,
+    /// The body.
+    pub payload: Payload,
+    /// Request headers on the provider's allow-list, names in lower case.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Identity and sizes: payloads and headers stay out of logs.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("key", &self.key)
+            .field("event_type", &self.event_type)
+            .field("payload_bytes", &self.payload.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Event {
+    /// The event as one CloudEvents 1.0 JSON object, payload included.
+    #[must_use]
+    pub fn to_cloudevent(&self) -> String {
+        let json = self.json();
+        let base64 = match json {
+            Some(_) => None,
+            None => Some(STANDARD.encode(&self.payload.bytes)),
+        };
+        let envelope = Whole { attributes: self.attributes(), data: json, data_base64: base64 };
+        serde_json::to_string(&envelope).expect("text and numbers always serialise")
+    }
+
+    /// The payload as JSON text, when it says that it is JSON and is.
+    #[must_use]
+    pub fn json(&self) -> Option<&RawValue> {
+        if !is_json(&self.payload.content_type) {
+            return None;
+        }
+        serde_json::from_slice(&self.payload.bytes).ok()
+    }
+
+    pub(crate) fn attributes(&self) -> Attributes<'_> {
+        Attributes {
+            specversion: "1.0",
+            id: &self.key.id,
+            source: format!("/webhooks/{}", self.key.source),
+            r#type: format!("{}.{}", self.provider, self.event_type),
+            time: self.occurred_at.unwrap_or(self.received_at).to_rfc3339(),
+            subject: self.subject.as_deref(),
+            datacontenttype: &self.payload.content_type,
+            deliveryid: self.delivery_id.as_deref(),
+            receivedat: self.received_at.to_rfc3339(),
+            traceparent: self.traceparent.as_deref(),
+        }
+    }
+}
+
+/// CloudEvents context attributes. Extension names are lower case and short, as
+/// the specification asks.
+#[derive(Serialize)]
+pub(crate) struct Attributes<'a> {
+    specversion: &'static str,
+    id: &'a str,
+    source: String,
+    r#type: String,
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    datacontenttype: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveryid: Option<&'a str>,
+    receivedat: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    attributes: Attributes<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<String>,
+}
+
+/// `application/json`, `text/json` and everything that ends in `+json`.
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let Some((_, subtype)) = media_type.split_once('/') else { return false };
+    let subtype = subtype.to_ascii_lowercase();
+    subtype == "json" || subtype.ends_with("+json")
+}
+
+/// Makes text from outside fit for keys, queues, headers and terminals: control
+/// characters and what SQS refuses (U+FFFE, U+FFFF) are dropped, and it ends
+/// after `most` characters.
+#[must_use]
+pub fn clean_text(text: &str, most: usize) -> String {
+    text.chars()
+        .filter(|c| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
+        .take(most)
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn event(content_type: &str, body: &'static [u8]) -> Event {
+        Event {
+            key: EventKey { source: "stripe_eu".into(), id: "evt_1".into() },
+            provider: "stripe".into(),
+            event_type: "payment_intent.succeeded".into(),
+            delivery_id: None,
+            subject: Some("pi_1".into()),
+            occurred_at: Timestamp::from_unix_seconds(1_764_000_000),
+            received_at: Timestamp::from_unix_ms(1_764_000_001_500).unwrap(),
+            traceparent: None,
+            payload: Payload { content_type: content_type.into(), bytes: body.into() },
+            headers: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn json_is_embedded_byte_for_byte() {
+        let body = br#"{"a": 1.0e2,"a":-0,  "esc":"\u001B\ud83d\ude00\/", "n":123456789012345678901234567890}"#;
+        assert_eq!(
+            event("application/json; charset=utf-8", body).to_cloudevent(),
+            concat!(
+                r#"{"specversion":"1.0","id":"evt_1","source":"/webhooks/stripe_eu","#,
+                r#""type":"stripe.payment_intent.succeeded","time":"2025-11-24T16:00:00.000Z","#,
+                r#""subject":"pi_1","datacontenttype":"application/json; charset=utf-8","#,
+                r#""receivedat":"2025-11-24T16:00:01.500Z","#,
+                r#""data":{"a": 1.0e2,"a":-0,  "esc":"\u001B\ud83d\ude00\/", "n":123456789012345678901234567890}}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_json_travels_as_base64() {
+        for (content_type, body) in [
+            ("application/x-www-form-urlencoded", &b"a=1"[..]),
+            ("application/json", b"not json"),
+            ("application/json", b"\"\xff\""),
+            ("", b"{}"),
+        ] {
+            let whole = event(content_type, body).to_cloudevent();
+            let encoded = STANDARD.encode(body);
+            assert!(whole.ends_with(&format!(r#""data_base64":"{encoded}"}}"#)), "{whole}");
+        }
+    }
+
+    #[test]
+    fn a_lone_surrogate_escape_and_deep_nesting_are_kept_too() {
+        assert!(event("application/json", br#"{"a":"\ud800"}"#).json().is_some());
+        let deep: &'static [u8] =
+            Box::leak(("[".repeat(100_000) + &"]".repeat(100_000)).into_boxed_str()).as_bytes();
+        assert_eq!(event("application/problem+json", deep).json().unwrap().get().len(), 200_000);
+    }
+
+    #[test]
+    fn text_from_outside_loses_what_queues_and_terminals_choke_on() {
+        assert_eq!(clean_text("a\u{1b}[31m\r\nb\u{0}\u{FFFF}é", 99), "a[31mbé");
+        assert_eq!(clean_text("abc", 2), "ab");
+    }
+
+    #[test]
+    fn keys_survive_a_round_trip_even_with_separators_in_the_id() {
+        let key = EventKey { source: "twilio".into(), id: "SM1#delivered".into() };
+        assert_eq!(EventKey::parse(&key.to_string()), Some(key));
+        assert_eq!(EventKey::parse("nothing"), None);
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let shown = format!("{:?}", event("application/json", b"{\"card\":4242}"));
+        assert!(!shown.contains("4242"), "{shown}");
+    }
+}

@@ -1,0 +1,76 @@
+//! What a handler is: code that is run once for an event, or until it succeeds.
+//!
+//! A handler is one file in `functions/processor/src/handlers/` and one line in
+//! the registry there. Its completion is recorded per event and route; a process
+//! that dies between its effect and that record runs it again, with the same
+//! [`Run::idempotency_key`].
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::event::Event;
+
+/// Something to do with an event.
+pub trait Handler: Send + Sync {
+    /// Does it. Dropped when the run's time is over, so hold nothing that must
+    /// be given back by hand.
+    fn handle<'a>(
+        &'a self,
+        event: &'a Event,
+        run: &'a Run,
+    ) -> BoxFuture<'a, Result<(), HandlerError>>;
+}
+
+/// The circumstances of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The route that chose the handler; completion is recorded under it.
+    pub route_id: String,
+    /// Counts replays and redrives, from 1.
+    pub life: u32,
+    /// Counts attempts within the life, from 1.
+    pub attempt: u32,
+    /// How long the attempt may take.
+    pub timeout: Duration,
+}
+
+impl Run {
+    /// The same for every attempt of this route at this event, for receivers
+    /// that deduplicate.
+    #[must_use]
+    pub fn idempotency_key(&self, event: &Event) -> String {
+        format!("{}#{}", event.key, self.route_id)
+    }
+}
+
+/// How a handler fails.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandlerError {
+    /// Try again, by the retry table or after the given time.
+    #[error("{reason}")]
+    Retry {
+        /// Overrides the table, for example from `Retry-After`.
+        after: Option<Duration>,
+        /// For the operator. Never payload or secrets.
+        reason: String,
+    },
+    /// Trying again cannot help: the event is buried at once.
+    #[error("{reason}")]
+    Permanent {
+        /// For the operator. Never payload or secrets.
+        reason: String,
+    },
+}
+
+impl HandlerError {
+    /// A fault that may pass.
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry { after: None, reason: reason.into() }
+    }
+
+    /// A fault that will not pass.
+    pub fn permanent(reason: impl Into<String>) -> Self {
+        Self::Permanent { reason: reason.into() }
+    }
+}

@@ -1,0 +1,292 @@
+//! The ledger: every event, what has become of it, and when somebody must look
+//! at it again. It is the truth; the queue only wakes.
+//!
+//! ```text
+//!  claim ──▶ received ──▶ failing ──▶ dead          life r, attempts 1, 2, …
+//!               │            │          │
+//!               └──▶ done ◀──┴──────────┘           a late completion is true
+//!               ▲
+//!               └── reopen (an operator's replay or redrive): life r + 1
+//! ```
+//!
+//! Each method is one conditional write, so each happens or does not, whatever
+//! dies. Why that suffices:
+//!
+//! - Every unfinished event carries `due_at` in the index `open`, set in the
+//!   same write that made it unfinished. Whoever dies after any write leaves an
+//!   event that the sweeper will find.
+//! - A message names a life. Only reopening makes a life, so stray messages are
+//!   stale, whatever they say.
+//! - A run holds a lease, known by a random token. The token makes its writes
+//!   repeatable (the SDK may repeat one that landed) and keeps a process that
+//!   overslept its lease from overwriting what came after.
+//!
+//! The decisions are pure functions in `rules`; [`crate::memory`] applies them
+//! directly, `inbox-aws` as `DynamoDB` conditions, and one conformance suite
+//! holds both to the same behaviour.
+
+mod record;
+mod rules;
+
+use std::time::Duration;
+
+use crate::Timestamp;
+use crate::event::{Event, EventKey};
+
+pub use record::{
+    ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_ENTRIES, Lease, Open, Record, SCHEMA, State,
+    Transition, TransitionKind,
+};
+pub use rules::{
+    Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_reopen, apply_sweep,
+    judge_claim, shard_of, sweep_due_at,
+};
+
+/// How much clocks may disagree when `next_at` is compared.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
+
+/// The ledger did not answer, or what it holds cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Not in time, throttled, refused or out of reach.
+    #[error("ledger unavailable: {0}")]
+    Unavailable(String),
+    /// The item exists and is not of a known layout.
+    #[error("ledger item unreadable: {0}")]
+    Unreadable(String),
+}
+
+/// A new event on its way in.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// The event, received now.
+    pub event: Event,
+    /// When a message must have been handled before the sweeper sends another.
+    pub due_at: Timestamp,
+    /// End of retention and of the dedup window.
+    pub expires_at: Timestamp,
+}
+
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// First seen: send its message.
+    Fresh,
+    /// Seen before, but nothing shows that its message was ever sent: send it
+    /// again, for the life that the event is in.
+    Unconfirmed {
+        /// The event's life.
+        life: u32,
+    },
+    /// Seen before and being taken care of.
+    Duplicate,
+}
+
+/// Whether to run an event whose last lease ended without an outcome: it may
+/// have killed its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspects {
+    /// Leave it for later, when no neighbour can be taken along.
+    Defer,
+    /// Run it now.
+    Run,
+}
+
+/// What to begin with.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// The life that the message names.
+    pub life: u32,
+    /// The lease to take.
+    pub lease: Lease,
+    /// Attempts that one life may have.
+    pub max_attempts: u32,
+    /// What to do with suspects.
+    pub suspects: Suspects,
+}
+
+/// What became of a begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// The lease is held and the attempt counted: run the handlers.
+    Run(Box<Record>),
+    /// A suspect, left alone as asked: begin again, last and alone.
+    Suspect,
+    /// No such event: drop, and tell.
+    Missing,
+    /// The message is of a life long gone, or of none that can come: drop.
+    Stale,
+    /// Nothing left to do: drop.
+    Finished,
+    /// A dead letter was redriven: reopen, then begin.
+    Reopen(Box<Record>),
+    /// A redriven dead letter that came before its event was marked dead: leave
+    /// it in the queue.
+    Early,
+    /// Somebody runs it, or it is not yet time: drop.
+    Busy,
+    /// All attempts are used up: bury it without running it.
+    Exhausted(Box<Record>),
+}
+
+/// What became of recording a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completed {
+    /// The event is done.
+    Done,
+    /// The handler is done, others are not.
+    Pending,
+    /// The event is in another life by now: stop.
+    Superseded,
+}
+
+/// What became of a write that only one party may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Written.
+    Written,
+    /// Not ours to write any more: drop.
+    Refused,
+}
+
+/// A failed attempt.
+#[derive(Clone, Debug)]
+pub struct Failure<'a> {
+    /// What `begin` returned.
+    pub record: &'a Record,
+    /// Route and error of each handler that failed.
+    pub errors: &'a [(String, String)],
+    /// Not to be begun before.
+    pub next_at: Timestamp,
+    /// When the sweeper sends a message: `next_at` itself for a parked event.
+    pub due_at: Timestamp,
+}
+
+/// An event that is given up.
+#[derive(Clone, Debug)]
+pub struct Burial<'a> {
+    /// What `begin` returned, to run or exhausted.
+    pub record: &'a Record,
+    /// Attempts that one life may have.
+    pub max_attempts: u32,
+    /// Why, in one line.
+    pub error: &'a str,
+    /// Route and error of each handler that failed in this attempt.
+    pub errors: &'a [(String, String)],
+}
+
+/// Why a new life is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reopen {
+    /// A dead letter that names this life came back to the queue.
+    Redrive {
+        /// The life that the message names.
+        life: u32,
+    },
+    /// An operator asked for it, having seen this life.
+    Replay {
+        /// The life that the operator saw.
+        seen: u32,
+        /// Whether completed handlers run again.
+        all_handlers: bool,
+    },
+}
+
+/// Who opens a new life, and why.
+#[derive(Clone, Debug)]
+pub struct Reopening<'a> {
+    /// The event as it was read.
+    pub record: &'a Record,
+    /// Redrive or replay.
+    pub cause: Reopen,
+    /// Who asked, for the history.
+    pub actor: &'a str,
+    /// In the asker's words, for the history.
+    pub reason: &'a str,
+    /// Makes a repeat of this request recognisable.
+    pub request_id: &'a str,
+    /// When the sweeper looks, should the message be lost.
+    pub due_at: Timestamp,
+    /// The new end of retention.
+    pub expires_at: Timestamp,
+}
+
+/// An unfinished event that somebody must look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The event.
+    pub key: EventKey,
+    /// Since when it is due.
+    pub due_at: Timestamp,
+    /// How often the sweeper has sent for it since its last outcome.
+    pub sweeps: u32,
+}
+
+/// Where events and their fates are kept.
+pub trait Ledger: Send + Sync {
+    /// Puts a new event, payload included, unless it is there.
+    fn claim(&self, new: &NewEvent) -> impl Future<Output = Result<Claimed, LedgerError>> + Send;
+
+    /// Takes the lease and counts the attempt, before any handler runs: an event
+    /// that kills its process is exhausted after `max_attempts` all the same.
+    fn begin(
+        &self,
+        key: &EventKey,
+        begin: &Begin,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Begun, LedgerError>> + Send;
+
+    /// Records that `route` is done; `others` are the event's further routes.
+    /// Without a route, records that there was nothing to run.
+    fn complete(
+        &self,
+        record: &Record,
+        route: Option<&str>,
+        others: &[&str],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Completed, LedgerError>> + Send;
+
+    /// Records a failed attempt and gives up the lease.
+    fn fail(
+        &self,
+        failure: &Failure<'_>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
+
+    /// Marks the event dead. The dead letter must have been sent before.
+    fn bury(
+        &self,
+        burial: &Burial<'_>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
+
+    /// Opens a new life.
+    fn reopen(
+        &self,
+        reopening: &Reopening<'_>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
+
+    /// Pending events of one shard whose time has come, the longest due first.
+    fn due(
+        &self,
+        shard: u32,
+        limit: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Due>, LedgerError>> + Send;
+
+    /// Moves a due event's time forward, so that a backlog is not multiplied,
+    /// and returns the record whose message is to be sent; `None` when it is no
+    /// longer as it was read.
+    fn sweep(
+        &self,
+        due: &Due,
+        due_at: Timestamp,
+    ) -> impl Future<Output = Result<Option<Record>, LedgerError>> + Send;
+
+    /// Reads one event.
+    fn get(
+        &self,
+        key: &EventKey,
+    ) -> impl Future<Output = Result<Option<Record>, LedgerError>> + Send;
+}

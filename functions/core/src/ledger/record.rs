@@ -1,0 +1,242 @@
+//! One item of the ledger.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::event::{Event, clean_text};
+use crate::ledger::NewEvent;
+
+/// Version of the item's layout.
+pub const SCHEMA: u32 = 1;
+/// Most entries of an event's history; the oldest are dropped.
+pub const HISTORY_ENTRIES: usize = 50;
+/// Most characters of an error that are kept.
+pub const ERROR_CHARACTERS: usize = 500;
+/// Who writes the history when no person does.
+pub const ACTOR_PROCESSOR: &str = "processor";
+/// Most characters of an error in the history, of which there may be many.
+const HISTORY_ERROR_CHARACTERS: usize = 160;
+
+/// Where an event stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted, not yet tried or being tried for the first time.
+    Received,
+    /// The last attempt failed and another will follow.
+    Failing,
+    /// Every handler is done.
+    Done,
+    /// Given up; an operator can replay or redrive it.
+    Dead,
+}
+
+impl State {
+    /// The ledger's text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Failing => "failing",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Reads the ledger's text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Received, Self::Failing, Self::Done, Self::Dead]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+
+    /// Whether somebody still has to look at it.
+    #[must_use]
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Received | Self::Failing)
+    }
+}
+
+/// The right to run an event for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Random, new for every begin.
+    pub token: String,
+    /// The invocation's deadline and a margin.
+    pub until: Timestamp,
+}
+
+/// An event's place in the index `open`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// Unfinished; the sweeper sends a message at this time.
+    Pending {
+        /// When.
+        due_at: Timestamp,
+    },
+    /// Dead, for the operator's list.
+    Dead {
+        /// Since when.
+        due_at: Timestamp,
+    },
+}
+
+impl Open {
+    /// The sort key in either case.
+    #[must_use]
+    pub fn due_at(self) -> Timestamp {
+        match self {
+            Self::Pending { due_at } | Self::Dead { due_at } => due_at,
+        }
+    }
+}
+
+/// One entry of an event's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: TransitionKind,
+    /// The life that it happened in, or that it opened.
+    pub life: u32,
+    /// Which attempt of the life, 0 before the first.
+    pub attempt: u32,
+    /// Who: `processor`, or the operator's name.
+    pub actor: String,
+    /// The error, or the operator's reason.
+    pub detail: String,
+    /// The request that opened a life.
+    pub request_id: Option<String>,
+}
+
+/// What an entry of the history says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransitionKind {
+    /// An attempt failed.
+    Failed,
+    /// The event was given up.
+    Buried,
+    /// A dead letter was sent back to the queue.
+    Redriven,
+    /// An operator asked for another life.
+    Replayed,
+}
+
+impl TransitionKind {
+    /// The ledger's text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Buried => "buried",
+            Self::Redriven => "redriven",
+            Self::Replayed => "replayed",
+        }
+    }
+
+    /// Reads the ledger's text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Failed, Self::Buried, Self::Redriven, Self::Replayed]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
+
+/// An event and everything that has become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What was received.
+    pub event: Event,
+    /// Where it stands.
+    pub state: State,
+    /// Replays and redrives, from 1.
+    pub life: u32,
+    /// Attempts in this life.
+    pub attempts: u32,
+    /// Who ran it last; the token stays when the lease is given up.
+    pub lease_token: Option<String>,
+    /// Until when the lease holds, unless given up.
+    pub leased_until: Option<Timestamp>,
+    /// Not to be begun before.
+    pub next_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// When the event became done.
+    pub done_at: Option<Timestamp>,
+    /// When each route completed, in this life or one before.
+    pub handlers: BTreeMap<String, Timestamp>,
+    /// How the routes that failed in the last attempt failed. Kept apart from
+    /// `handlers`, so that recording a failure can never undo the completion
+    /// that another, late process recorded meanwhile.
+    pub errors: BTreeMap<String, String>,
+    /// The last transitions, oldest first.
+    pub history: Vec<Transition>,
+    /// End of retention and of the dedup window, in whole seconds.
+    pub expires_at: Timestamp,
+    /// Place in the index `open`; `None` when done.
+    pub open: Option<Open>,
+    /// How often the sweeper sent for it since the last outcome.
+    pub sweeps: u32,
+}
+
+impl Record {
+    /// The record of an event that was just claimed.
+    #[must_use]
+    pub fn claimed(new: &NewEvent) -> Self {
+        Self {
+            event: new.event.clone(),
+            state: State::Received,
+            life: 1,
+            attempts: 0,
+            lease_token: None,
+            leased_until: None,
+            next_at: None,
+            last_error: None,
+            done_at: None,
+            handlers: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            history: Vec::new(),
+            expires_at: new.expires_at,
+            open: Some(Open::Pending { due_at: new.due_at }),
+            sweeps: 0,
+        }
+    }
+
+    /// Whether this route has completed, in this life or one before.
+    #[must_use]
+    pub fn is_done(&self, route: &str) -> bool {
+        self.handlers.contains_key(route)
+    }
+
+    /// Whether somebody holds a lease at `now`.
+    #[must_use]
+    pub fn is_leased(&self, now: Timestamp) -> bool {
+        self.leased_until.is_some_and(|until| until >= now)
+    }
+
+    /// The history with one entry more, the oldest dropped.
+    #[must_use]
+    pub fn history_with(&self, entry: Transition) -> Vec<Transition> {
+        let surplus = (self.history.len() + 1).saturating_sub(HISTORY_ENTRIES);
+        self.history.iter().skip(surplus).cloned().chain([entry]).collect()
+    }
+
+    /// An entry for what the processor did to this record.
+    #[must_use]
+    pub fn transition(&self, kind: TransitionKind, detail: &str, at: Timestamp) -> Transition {
+        Transition {
+            at,
+            kind,
+            life: self.life,
+            attempt: self.attempts,
+            actor: ACTOR_PROCESSOR.to_owned(),
+            detail: clean_text(detail, HISTORY_ERROR_CHARACTERS),
+            request_id: None,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The ledger's decisions as pure functions: given what an item holds, what does
+//! each write do to it, or why is it refused?
+//!
+//! [`crate::memory`] calls them under a lock. `inbox-aws` states the same
+//! conditions in `DynamoDB`'s language and calls [`apply_begin`] and its like on
+//! the item that a refused condition returns (`ALL_OLD`), to learn the reason
+//! without a second read. The model checker calls them on every interleaving.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
+    Open, Record, Reopen, Reopening, State, Suspects, Transition, TransitionKind,
+};
+use crate::Timestamp;
+use crate::event::{EventKey, clean_text};
+
+/// What a claim means, given the item that is already there.
+#[must_use]
+pub fn judge_claim(existing: Option<&Record>, now: Timestamp) -> Claimed {
+    match existing {
+        None => Claimed::Fresh,
+        // TTL deletes up to two days late, so the time itself is compared:
+        // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+        Some(record) if record.expires_at < now => Claimed::Fresh,
+        Some(record) if record.state == State::Received && record.attempts == 0 => {
+            Claimed::Unconfirmed { life: record.life }
+        }
+        Some(_) => Claimed::Duplicate,
+    }
+}
+
+/// Whether a message's event may be run, and the record with the lease taken if
+/// so. A repeat of a begin that landed gets the same answer.
+#[must_use]
+pub fn apply_begin(existing: Option<Record>, begin: &Begin, now: Timestamp) -> Begun {
+    let Some(mut record) = existing else { return Begun::Missing };
+    let is_next_life = begin.life == record.life + 1;
+    if begin.life != record.life && !is_next_life {
+        return Begun::Stale;
+    }
+    match (record.state, is_next_life) {
+        (State::Done, _) | (State::Dead, false) => return Begun::Finished,
+        (State::Dead, true) => return Begun::Reopen(Box::new(record)),
+        (State::Received | State::Failing, true) => return Begun::Early,
+        (State::Received | State::Failing, false) => {}
+    }
+    if record.is_leased(now) {
+        let is_mine = record.lease_token.as_deref() == Some(&begin.lease.token);
+        return if is_mine { Begun::Run(Box::new(record)) } else { Begun::Busy };
+    }
+    if record.next_at.is_some_and(|next_at| next_at > now.plus(CLOCK_TOLERANCE)) {
+        return Begun::Busy;
+    }
+    if record.attempts >= begin.max_attempts {
+        return Begun::Exhausted(Box::new(record));
+    }
+    // A lease that ended by time: whoever held it never wrote an outcome.
+    if record.leased_until.is_some() && begin.suspects == Suspects::Defer {
+        return Begun::Suspect;
+    }
+    record.attempts += 1;
+    record.lease_token = Some(begin.lease.token.clone());
+    record.leased_until = Some(begin.lease.until);
+    Begun::Run(Box::new(record))
+}
+
+/// Records that a route is done. A late completion is true, so it needs no
+/// lease, only the same life.
+#[must_use]
+pub fn apply_complete(
+    existing: Option<&mut Record>,
+    life: u32,
+    route: Option<&str>,
+    others: &[&str],
+    now: Timestamp,
+) -> Completed {
+    let Some(record) = existing.filter(|record| record.life == life) else {
+        return Completed::Superseded;
+    };
+    if let Some(route) = route {
+        record.handlers.insert(route.to_owned(), now);
+    }
+    if !others.iter().all(|other| record.is_done(other)) {
+        return Completed::Pending;
+    }
+    record.state = State::Done;
+    record.done_at.get_or_insert(now);
+    record.leased_until = None;
+    record.next_at = None;
+    record.open = None;
+    record.sweeps = 0;
+    Completed::Done
+}
+
+/// Records a failed attempt; `false` when it is not this run's to record.
+#[must_use]
+pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Timestamp) -> bool {
+    let mine = failure.record;
+    let Some(record) = existing.filter(|record| {
+        record.lease_token == mine.lease_token
+            && record.life == mine.life
+            && record.state.is_unfinished()
+    }) else {
+        return false;
+    };
+    let error = joined(failure.errors);
+    record.state = State::Failing;
+    record.history = mine.history_with(mine.transition(TransitionKind::Failed, &error, now));
+    record.last_error = Some(error);
+    record.errors = failure.errors.iter().cloned().collect();
+    record.next_at = Some(failure.next_at);
+    record.leased_until = None;
+    record.open = Some(Open::Pending { due_at: failure.due_at });
+    record.sweeps = 0;
+    true
+}
+
+/// Marks an event dead; `false` when it is not this process's to give up.
+#[must_use]
+pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Timestamp) -> bool {
+    let mine = burial.record;
+    let Some(record) = existing.filter(|record| {
+        let is_mine = record.lease_token.is_some() && record.lease_token == mine.lease_token;
+        let is_exhausted = record.attempts >= burial.max_attempts && !record.is_leased(now);
+        record.life == mine.life && record.state.is_unfinished() && (is_mine || is_exhausted)
+    }) else {
+        return false;
+    };
+    let error = clean_text(burial.error, ERROR_CHARACTERS);
+    record.state = State::Dead;
+    record.history = mine.history_with(mine.transition(TransitionKind::Buried, &error, now));
+    record.last_error = Some(error);
+    if !burial.errors.is_empty() {
+        record.errors = burial.errors.iter().cloned().collect();
+    }
+    record.next_at = None;
+    record.leased_until = None;
+    record.open = Some(Open::Dead { due_at: now });
+    record.sweeps = 0;
+    true
+}
+
+/// What became of a reopening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reopened {
+    /// The new life is open.
+    Opened,
+    /// This very request opened it before.
+    Repeated,
+    /// Somebody runs it, or it is not in the life that was seen.
+    Refused,
+}
+
+/// Opens a new life.
+#[must_use]
+pub fn apply_reopen(
+    existing: Option<&mut Record>,
+    reopening: &Reopening<'_>,
+    now: Timestamp,
+) -> Reopened {
+    let Some(record) = existing else { return Reopened::Refused };
+    let last_request = record.history.last().and_then(|entry| entry.request_id.as_deref());
+    if last_request == Some(reopening.request_id) {
+        return Reopened::Repeated;
+    }
+    let is_as_seen = match reopening.cause {
+        Reopen::Redrive { life } => record.state == State::Dead && record.life + 1 == life,
+        Reopen::Replay { seen, .. } => record.life == seen,
+    };
+    if !is_as_seen || record.is_leased(now) {
+        return Reopened::Refused;
+    }
+    record.state = State::Received;
+    record.life += 1;
+    record.attempts = 0;
+    record.lease_token = None;
+    record.leased_until = None;
+    record.next_at = None;
+    record.last_error = None;
+    record.done_at = None;
+    record.errors.clear();
+    if matches!(reopening.cause, Reopen::Replay { all_handlers: true, .. }) {
+        record.handlers.clear();
+    }
+    record.history = record.history_with(reopening.transition(record.life, now));
+    record.open = Some(Open::Pending { due_at: reopening.due_at });
+    record.sweeps = 0;
+    record.expires_at = record.expires_at.max(reopening.expires_at);
+    Reopened::Opened
+}
+
+impl Reopening<'_> {
+    /// The entry for the history.
+    #[must_use]
+    pub fn transition(&self, life: u32, at: Timestamp) -> Transition {
+        Transition {
+            at,
+            kind: match self.cause {
+                Reopen::Redrive { .. } => TransitionKind::Redriven,
+                Reopen::Replay { .. } => TransitionKind::Replayed,
+            },
+            life,
+            attempt: 0,
+            actor: clean_text(self.actor, 100),
+            detail: clean_text(self.reason, 160),
+            request_id: Some(self.request_id.to_owned()),
+        }
+    }
+}
+
+/// Moves a due event's time forward; `false` when it is no longer as read.
+/// A repeat of a sweep that landed gets the same answer.
+#[must_use]
+pub fn apply_sweep(existing: Option<&mut Record>, due: &Due, due_at: Timestamp) -> bool {
+    let Some(record) = existing else { return false };
+    let Some(Open::Pending { due_at: held }) = record.open else { return false };
+    if held == due_at && record.sweeps == due.sweeps + 1 {
+        return true;
+    }
+    if held != due.due_at {
+        return false;
+    }
+    record.sweeps += 1;
+    record.open = Some(Open::Pending { due_at });
+    true
+}
+
+/// When to look again at an event that was swept `sweeps` times before: after
+/// `grace`, doubled each time, at most `most` ahead.
+#[must_use]
+pub fn sweep_due_at(now: Timestamp, sweeps: u32, grace: Duration, most: Duration) -> Timestamp {
+    let factor = 1_u32.checked_shl(sweeps).unwrap_or(u32::MAX);
+    now.plus(grace.saturating_mul(factor).min(most.max(grace)))
+}
+
+/// Which of `shards` partitions an event belongs to: always the same.
+#[must_use]
+pub fn shard_of(key: &EventKey, shards: u32) -> u32 {
+    let digest = Sha256::digest(key.to_string());
+    let head = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    head % shards.max(1)
+}
+
+/// `route: error; route: error`, capped.
+fn joined(errors: &[(String, String)]) -> String {
+    let lines: Vec<String> =
+        errors.iter().map(|(route, error)| format!("{route}: {error}")).collect();
+    clean_text(&lines.join("; "), ERROR_CHARACTERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps_wait_longer_each_time_and_at_most_an_hour() {
+        let now = Timestamp::from_unix_seconds(0).unwrap();
+        let minutes = |sweeps| {
+            let due = sweep_due_at(now, sweeps, Duration::from_mins(15), Duration::from_hours(1));
+            due.since(now).as_secs() / 60
+        };
+        assert_eq!([0, 1, 2, 3, 31, 32, 99].map(minutes), [15, 30, 60, 60, 60, 60, 60]);
+    }
+
+    #[test]
+    fn shards_are_stable_and_spread() {
+        let key = |n| EventKey { source: "stripe".into(), id: format!("evt_{n}") };
+        assert_eq!(shard_of(&key(1), 16), shard_of(&key(1), 16));
+        let mut counts = [0; 16];
+        for n in 0..1600 {
+            counts[shard_of(&key(n), 16) as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (60..=150).contains(count)), "{counts:?}");
+    }
+}

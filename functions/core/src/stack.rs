@@ -1,0 +1,213 @@
+//! The facts that code and Terraform share, read from `infra/stack.json`.
+//!
+//! They are compiled in, so that a binary and the stack it was built for cannot
+//! disagree at run time, and written once, so that they cannot disagree at all.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+static STACK: LazyLock<Stack> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../infra/stack.json"))
+        .expect("infra/stack.json is part of the build and covered by a test")
+});
+
+/// The stack that this binary was built for.
+#[must_use]
+pub fn stack() -> &'static Stack {
+    &STACK
+}
+
+/// `infra/stack.json`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// The ledger's table.
+    pub table: Table,
+    /// The `mirror` handler's table.
+    pub mirror_table: MirrorTable,
+    /// The queue of events.
+    pub queue: Queue,
+    /// Where buried events' copies lie.
+    pub dead_letter_queue: DeadLetterQueue,
+    /// How Lambda reads the queue.
+    pub event_source_mapping: EventSourceMapping,
+    /// Size and time limit of each receiver.
+    pub receiver: Function,
+    /// Size and time limit of the processor.
+    pub processor: Function,
+    /// Size, time limit and schedule of the sweeper.
+    pub sweeper: Sweeper,
+    /// What configuration leaves unsaid.
+    pub defaults: Defaults,
+}
+
+/// Key schema and indexes of the ledger.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Name of the partition key.
+    pub partition_key: String,
+    /// Attribute that TTL looks at.
+    pub ttl_attribute: String,
+    /// All events by source and hour.
+    pub timeline_index: Index,
+    /// Unfinished and dead events by when somebody must look.
+    pub open_index: Index,
+}
+
+/// A global secondary index.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// Name of the index.
+    pub name: String,
+    /// Name of its partition key.
+    pub partition_key: String,
+    /// Name of its sort key.
+    pub sort_key: String,
+    /// Attributes projected besides the keys.
+    pub projected: Vec<String>,
+    /// How many partitions each prefix is spread over: one takes 1,000 writes
+    /// a second, and a throttled index throttles the table.
+    pub shards: u32,
+}
+
+/// Key schema of the mirror's table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorTable {
+    /// Name of the partition key.
+    pub partition_key: String,
+}
+
+/// The queue of events.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// At least six times the processor's time limit.
+    pub visibility_timeout_seconds: u32,
+    /// Less than the dead-letter queue's.
+    pub retention_seconds: u32,
+    /// Only a backstop: the ledger's attempts decide.
+    pub max_receive_count: u32,
+}
+
+/// The dead-letter queue.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetterQueue {
+    /// SQS allows 14 days.
+    pub retention_seconds: u32,
+}
+
+/// How Lambda reads the queue.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSourceMapping {
+    /// Most messages in one invocation.
+    pub batch_size: u32,
+    /// How long Lambda may wait to fill a batch.
+    pub batching_window_seconds: u32,
+    /// Most processors at once.
+    pub maximum_concurrency: u32,
+}
+
+/// A Lambda function's limits.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Function {
+    /// Memory in MiB, which also decides the share of a CPU.
+    pub memory_mb: u32,
+    /// Time limit of one invocation.
+    pub timeout_seconds: u32,
+}
+
+/// The sweeper's limits and schedule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweeper {
+    /// Memory in MiB.
+    pub memory_mb: u32,
+    /// Time limit of one invocation; less than the interval.
+    pub timeout_seconds: u32,
+    /// How often it runs.
+    pub interval_seconds: u32,
+}
+
+/// What configuration leaves unsaid.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// Largest body taken. Its gzip form fits a DynamoDB item of 400 KB whatever
+    /// the content, with room for the other attributes.
+    pub max_body_bytes: usize,
+    /// How long events are kept and duplicates recognised.
+    pub retention_days: u32,
+    /// Waits after the first, second, … failed attempt.
+    pub retry_delays_seconds: Vec<u32>,
+    /// Up to this much is added to each wait at random.
+    pub retry_jitter_percent: u32,
+    /// Longer waits are parked in the ledger instead of kept in the queue.
+    pub park_above_seconds: u32,
+    /// How long a message may take before the sweeper sends another.
+    pub sweep_grace_seconds: u32,
+    /// What the doubling of that time ends at.
+    pub sweep_grace_max_seconds: u32,
+    /// Most messages that the sweeper sends in a second.
+    pub sweep_per_second: u32,
+    /// Time limit of one handler's run.
+    pub handler_timeout_seconds: u32,
+    /// How much longer a lease lasts than the invocation that holds it.
+    pub lease_margin_seconds: u32,
+}
+
+impl Defaults {
+    /// The margin between an invocation's deadline and its leases' end.
+    #[must_use]
+    pub fn lease_margin(&self) -> Duration {
+        Duration::from_secs(self.lease_margin_seconds.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_waits_for_the_function_as_aws_asks() {
+        let stack = stack();
+        let visibility = stack.queue.visibility_timeout_seconds;
+        // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        assert!(visibility >= 6 * stack.processor.timeout_seconds);
+        // Runs of one event must not overlap: a lease ends before its message
+        // comes back.
+        let lease = stack.processor.timeout_seconds + stack.defaults.lease_margin_seconds;
+        assert!(lease < visibility);
+    }
+
+    #[test]
+    fn dead_letters_outlive_the_queue_and_events_outlive_dead_letters() {
+        let stack = stack();
+        assert!(stack.dead_letter_queue.retention_seconds > stack.queue.retention_seconds);
+        assert!(stack.defaults.retention_days * 86_400 > stack.dead_letter_queue.retention_seconds);
+    }
+
+    #[test]
+    fn the_ledger_gives_up_long_before_the_queue_does() {
+        let stack = stack();
+        let kept = stack
+            .defaults
+            .retry_delays_seconds
+            .iter()
+            .filter(|delay| **delay <= stack.defaults.park_above_seconds)
+            .count();
+        assert!(stack.queue.max_receive_count as usize >= 5 * kept);
+    }
+
+    #[test]
+    fn the_sweeper_is_done_before_it_starts_again() {
+        assert!(stack().sweeper.timeout_seconds < stack().sweeper.interval_seconds);
+    }
+}

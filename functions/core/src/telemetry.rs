@@ -1,0 +1,144 @@
+//! Logs and metrics, both as JSON lines on standard output.
+//!
+//! Rules: log once, where the fault is handled; structured fields; never a body,
+//! a secret, a signature or a header map. Metrics use CloudWatch's embedded
+//! metric format, which costs no call and no agent:
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+
+use std::io::Write as _;
+
+use serde_json::{Map, Value, json};
+use tracing_subscriber::EnvFilter;
+
+use crate::Timestamp;
+
+/// The namespace of all metrics.
+pub const NAMESPACE: &str = "WebhookInbox";
+
+/// Starts logging; `RUST_LOG` sets the level, `info` by default. Lambda takes
+/// one line as one record, so lines are JSON and hold no colours. The SDK's own
+/// spans stay quiet: its debug output contains requests.
+pub fn init() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_env_filter(filter)
+        .try_init();
+}
+
+/// A metric's unit in CloudWatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// How many.
+    Count,
+    /// How long.
+    Milliseconds,
+}
+
+/// One line of metrics that share dimensions and a moment.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    dimensions: Vec<(&'static str, String)>,
+    values: Vec<(&'static str, Unit, f64)>,
+}
+
+impl Metrics {
+    /// Metrics of one source.
+    #[must_use]
+    pub fn of_source(source: &str) -> Self {
+        Self { dimensions: vec![("Source", source.to_owned())], values: Vec::new() }
+    }
+
+    /// Metrics of the whole inbox.
+    #[must_use]
+    pub fn of_inbox() -> Self {
+        Self { dimensions: Vec::new(), values: Vec::new() }
+    }
+
+    /// Adds a dimension. Its values must be few: each makes a metric of its own.
+    #[must_use]
+    pub fn by(mut self, dimension: &'static str, value: impl Into<String>) -> Self {
+        self.dimensions.push((dimension, value.into()));
+        self
+    }
+
+    /// Adds a count.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    pub fn count(mut self, name: &'static str, count: usize) -> Self {
+        self.values.push((name, Unit::Count, count as f64));
+        self
+    }
+
+    /// Adds a duration in milliseconds.
+    #[must_use]
+    pub fn milliseconds(mut self, name: &'static str, duration: std::time::Duration) -> Self {
+        self.values.push((name, Unit::Milliseconds, duration.as_secs_f64() * 1000.0));
+        self
+    }
+
+    /// Writes the line to standard output.
+    pub fn emit(self, now: Timestamp) {
+        let mut line = self.to_json(now).to_string();
+        line.push('\n');
+        // A closed pipe must not fail an event that was handled.
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    }
+
+    /// The line as JSON.
+    #[must_use]
+    pub fn to_json(&self, now: Timestamp) -> Value {
+        let names: Vec<&str> = self.dimensions.iter().map(|(name, _)| *name).collect();
+        let metrics: Vec<Value> = self
+            .values
+            .iter()
+            .map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")}))
+            .collect();
+        let mut line = Map::new();
+        line.insert(
+            "_aws".into(),
+            json!({
+                "Timestamp": now.unix_ms(),
+                "CloudWatchMetrics": [
+                    {"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": metrics}
+                ],
+            }),
+        );
+        line.extend(self.dimensions.iter().map(|(name, value)| ((*name).into(), json!(value))));
+        line.extend(self.values.iter().map(|(name, _, value)| ((*name).into(), json!(value))));
+        Value::Object(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_follows_the_embedded_metric_format() {
+        let line = Metrics::of_source("stripe")
+            .by("Reason", "stale_timestamp")
+            .count("Rejected", 1)
+            .to_json(Timestamp::from_unix_seconds(1_764_000_000).unwrap());
+        assert_eq!(
+            line,
+            json!({
+                "_aws": {
+                    "Timestamp": 1_764_000_000_000_i64,
+                    "CloudWatchMetrics": [{
+                        "Namespace": "WebhookInbox",
+                        "Dimensions": [["Source", "Reason"]],
+                        "Metrics": [{"Name": "Rejected", "Unit": "Count"}],
+                    }],
+                },
+                "Source": "stripe",
+                "Reason": "stale_timestamp",
+                "Rejected": 1.0,
+            })
+        );
+    }
+}
