@@ -1,1 +1,18 @@
-//! placeholder
+//! The inbox on AWS: `DynamoDB` ledger, SQS queue, Secrets Manager.
+//!
+//! Nothing here decides: conditions and their meaning come from
+//! [`inbox_core::ledger`]. What is here is how they are said to AWS, and how
+//! long AWS may take to answer.
+
+mod clients;
+mod error;
+mod item;
+mod ledger;
+mod queue;
+mod secrets;
+mod update;
+
+pub use clients::{Limits, sdk_config};
+pub use ledger::DynamoDbLedger;
+pub use queue::SqsQueue;
+pub use secrets::SecretsManagerSecrets;

@@ -1,0 +1,42 @@
+//! Turns SDK errors into one line that is fit for logs.
+//!
+//! The SDK's own `Debug` and `DisplayErrorContext` print the raw response, and a
+//! refused condition's response holds the whole item, payload included. Only the
+//! operation, the kind of failure and AWS's code and message are kept.
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+/// `PutItem: ThrottlingException: Rate exceeded`.
+pub(crate) fn describe<E: ProvideErrorMetadata, R>(
+    operation: &str,
+    error: &SdkError<E, R>,
+) -> String {
+    match error {
+        SdkError::TimeoutError(_) => format!("{operation}: no answer within the time limit"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            format!("{operation}: no connection within the time limit")
+        }
+        SdkError::DispatchFailure(failure) => {
+            // Connector errors are about sockets and TLS; credentials errors
+            // name the chain that was tried. Neither holds content.
+            let cause =
+                failure.as_connector_error().map(|error| root_cause(error)).unwrap_or_default();
+            format!("{operation}: request not sent: {cause}")
+        }
+        SdkError::ResponseError(_) => format!("{operation}: answer not understood"),
+        SdkError::ConstructionFailure(_) => format!("{operation}: request could not be built"),
+        _ => {
+            let code = error.code().unwrap_or("unknown error");
+            let message = error.message().unwrap_or_default();
+            format!("{operation}: {code}: {message}")
+        }
+    }
+}
+
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,299 @@
+//! A record as a `DynamoDB` item, and back.
+//!
+//! Times are numbers of seconds, milliseconds as decimals, because TTL wants
+//! seconds and one record should have one unit. The payload is gzip where that
+//! helps, so that other languages' standard libraries can read it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read as _, Write as _};
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use inbox_core::Timestamp;
+use inbox_core::event::{Event, EventKey};
+use inbox_core::ledger::{
+    LedgerError, Open, Record, SCHEMA, State, Transition, TransitionKind, shard_of,
+};
+use inbox_core::provider::Payload;
+use inbox_core::stack::stack;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+pub(crate) const STATE: &str = "state";
+pub(crate) const LIFE: &str = "life";
+pub(crate) const ATTEMPTS: &str = "attempts";
+pub(crate) const LEASE_TOKEN: &str = "lease_token";
+pub(crate) const LEASED_UNTIL: &str = "leased_until";
+pub(crate) const NEXT_AT: &str = "next_at";
+pub(crate) const LAST_ERROR: &str = "last_error";
+pub(crate) const DONE_AT: &str = "done_at";
+pub(crate) const HANDLERS: &str = "handlers";
+pub(crate) const ERRORS: &str = "errors";
+pub(crate) const HISTORY: &str = "history";
+pub(crate) const SWEEPS: &str = "sweeps";
+
+const ENCODING_GZIP: &str = "gzip";
+const ENCODING_IDENTITY: &str = "identity";
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: impl Into<i64>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
+}
+
+pub(crate) fn seconds(moment: Timestamp) -> AttributeValue {
+    AttributeValue::N(moment.to_decimal_seconds())
+}
+
+/// The key of the ledger's item.
+pub(crate) fn key(key: &EventKey) -> Item {
+    HashMap::from([(stack().table.partition_key.clone(), text(key.to_string()))])
+}
+
+/// The sparse index's partition for a pending event.
+pub(crate) fn pending_shard(key: &EventKey) -> AttributeValue {
+    text(format!("pending#{}", shard_of(key, stack().table.open_index.shards)))
+}
+
+/// The sparse index's partition for a dead event.
+pub(crate) fn dead_shard(key: &EventKey) -> AttributeValue {
+    text(format!("dead#{}", shard_of(key, stack().table.open_index.shards)))
+}
+
+/// The item for a record that was just claimed.
+pub(crate) fn from_record(record: &Record) -> Item {
+    let event = &record.event;
+    let table = &stack().table;
+    let (encoding, payload) = compress(&event.payload.bytes);
+    let mut item = key(&event.key);
+    item.extend(
+        [
+            ("schema", number(SCHEMA)),
+            (STATE, text(record.state.as_str())),
+            ("source", text(&event.key.source)),
+            ("provider", text(&event.provider)),
+            ("event_type", text(&event.event_type)),
+            ("event_id", text(&event.key.id)),
+            ("received_at", seconds(event.received_at)),
+            ("content_type", text(&event.payload.content_type)),
+            ("payload", AttributeValue::B(Blob::new(payload))),
+            ("payload_encoding", text(encoding)),
+            ("headers", texts(&event.headers)),
+            (LIFE, number(record.life)),
+            (ATTEMPTS, number(record.attempts)),
+            (HANDLERS, AttributeValue::M(HashMap::new())),
+            (ERRORS, texts(&record.errors)),
+            (HISTORY, history(&record.history)),
+            (table.ttl_attribute.as_str(), number(record.expires_at.unix_seconds())),
+            (table.timeline_index.partition_key.as_str(), text(timeline_shard(event))),
+            (table.timeline_index.sort_key.as_str(), text(timeline_at(event))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    let optional = [
+        ("delivery_id", event.delivery_id.clone().map(text)),
+        ("subject", event.subject.clone().map(text)),
+        ("traceparent", event.traceparent.clone().map(text)),
+        ("occurred_at", event.occurred_at.map(seconds)),
+    ];
+    item.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    if let Some(open) = record.open {
+        let index = &table.open_index;
+        item.insert(index.partition_key.clone(), pending_shard(&event.key));
+        item.insert(index.sort_key.clone(), seconds(open.due_at()));
+    }
+    item
+}
+
+/// `{source}#{hour}#{shard}`: an hour of one source, spread over the shards.
+fn timeline_shard(event: &Event) -> String {
+    let hour = event.received_at.to_rfc3339();
+    let shard = shard_of(&event.key, stack().table.timeline_index.shards);
+    format!("{}#{}#{shard}", event.key.source, &hour[..13])
+}
+
+fn timeline_at(event: &Event) -> String {
+    format!("{}#{}", event.received_at.to_rfc3339(), event.key.id)
+}
+
+pub(crate) fn texts(map: &BTreeMap<String, String>) -> AttributeValue {
+    AttributeValue::M(map.iter().map(|(name, value)| (name.clone(), text(value))).collect())
+}
+
+pub(crate) fn history(entries: &[Transition]) -> AttributeValue {
+    let entry = |entry: &Transition| {
+        let mut map = HashMap::from(
+            [
+                ("at", seconds(entry.at)),
+                ("kind", text(entry.kind.as_str())),
+                ("life", number(entry.life)),
+                ("attempt", number(entry.attempt)),
+                ("actor", text(&entry.actor)),
+                ("detail", text(&entry.detail)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        if let Some(request_id) = &entry.request_id {
+            map.insert("request_id".to_owned(), text(request_id));
+        }
+        AttributeValue::M(map)
+    };
+    AttributeValue::L(entries.iter().map(entry).collect())
+}
+
+/// Gzip, unless the content does not shrink: then the bytes themselves, so that
+/// the item never grows beyond the body.
+fn compress(bytes: &Bytes) -> (&'static str, Vec<u8>) {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
+        Ok(compressed) if compressed.len() < bytes.len() => (ENCODING_GZIP, compressed),
+        _ => (ENCODING_IDENTITY, bytes.to_vec()),
+    }
+}
+
+fn decompress(encoding: &str, bytes: Vec<u8>) -> Result<Bytes, LedgerError> {
+    match encoding {
+        ENCODING_IDENTITY => Ok(Bytes::from(bytes)),
+        ENCODING_GZIP => {
+            let mut plain = Vec::new();
+            GzDecoder::new(bytes.as_slice())
+                .read_to_end(&mut plain)
+                .map_err(|_| unreadable("payload"))?;
+            Ok(Bytes::from(plain))
+        }
+        _ => Err(unreadable("payload_encoding")),
+    }
+}
+
+fn unreadable(attribute: &str) -> LedgerError {
+    LedgerError::Unreadable(format!("attribute {attribute} is missing or of another kind"))
+}
+
+/// Reads an item.
+pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
+    let fields = Fields(item);
+    let schema: u32 = fields.number("schema")?;
+    if schema != SCHEMA {
+        let reason = format!("its schema is {schema}, this version reads {SCHEMA}");
+        return Err(LedgerError::Unreadable(reason));
+    }
+    let table = &stack().table;
+    let key = EventKey { source: fields.text("source")?, id: fields.text("event_id")? };
+    let encoding = fields.text("payload_encoding")?;
+    let payload = match item.get("payload") {
+        Some(AttributeValue::B(blob)) => decompress(&encoding, blob.clone().into_inner())?,
+        _ => return Err(unreadable("payload")),
+    };
+    let state = fields.text(STATE)?;
+    Ok(Record {
+        event: Event {
+            key,
+            provider: fields.text("provider")?,
+            event_type: fields.text("event_type")?,
+            delivery_id: fields.optional_text("delivery_id"),
+            subject: fields.optional_text("subject"),
+            occurred_at: fields.optional_time("occurred_at")?,
+            received_at: fields.time("received_at")?,
+            traceparent: fields.optional_text("traceparent"),
+            payload: Payload { content_type: fields.text("content_type")?, bytes: payload },
+            headers: fields.map("headers", |value| value.as_s().ok().cloned())?,
+        },
+        state: State::parse(&state).ok_or_else(|| unreadable(STATE))?,
+        life: fields.number(LIFE)?,
+        attempts: fields.number(ATTEMPTS)?,
+        lease_token: fields.optional_text(LEASE_TOKEN),
+        leased_until: fields.optional_time(LEASED_UNTIL)?,
+        next_at: fields.optional_time(NEXT_AT)?,
+        last_error: fields.optional_text(LAST_ERROR),
+        done_at: fields.optional_time(DONE_AT)?,
+        handlers: fields.map(HANDLERS, time)?,
+        errors: fields.map(ERRORS, |value| value.as_s().ok().cloned())?,
+        history: fields.history()?,
+        expires_at: fields.time(&table.ttl_attribute)?,
+        open: fields.open()?,
+        sweeps: fields.optional_number(SWEEPS)?.unwrap_or(0),
+    })
+}
+
+pub(crate) fn time(value: &AttributeValue) -> Option<Timestamp> {
+    Timestamp::parse_decimal_seconds(value.as_n().ok()?)
+}
+
+/// Reads attributes by name and says which one is wrong.
+pub(crate) struct Fields<'a>(pub(crate) &'a Item);
+
+impl Fields<'_> {
+    pub(crate) fn optional_text(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.as_s().ok().cloned()
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<String, LedgerError> {
+        self.optional_text(name).ok_or_else(|| unreadable(name))
+    }
+
+    pub(crate) fn optional_number(&self, name: &str) -> Result<Option<u32>, LedgerError> {
+        let read = |value: &AttributeValue| value.as_n().ok()?.parse().ok();
+        self.0.get(name).map(|value| read(value).ok_or_else(|| unreadable(name))).transpose()
+    }
+
+    fn number(&self, name: &str) -> Result<u32, LedgerError> {
+        self.optional_number(name)?.ok_or_else(|| unreadable(name))
+    }
+
+    fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, LedgerError> {
+        self.0.get(name).map(time.ok_or_else(|| unreadable(name))).transpose()
+    }
+
+    pub(crate) fn time(&self, name: &str) -> Result<Timestamp, LedgerError> {
+        self.optional_time(name)?.ok_or_else(|| unreadable(name))
+    }
+
+    fn map<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&AttributeValue) -> Option<T>,
+    ) -> Result<BTreeMap<String, T>, LedgerError> {
+        let Some(AttributeValue::M(map)) = self.0.get(name) else { return Err(unreadable(name)) };
+        map.iter()
+            .map(|(key, value)| Some((key.clone(), read(value)?)))
+            .collect::<Option<_>>()
+            .ok_or_else(|| unreadable(name))
+    }
+
+    fn history(&self) -> Result<Vec<Transition>, LedgerError> {
+        let Some(AttributeValue::L(entries)) = self.0.get(HISTORY) else {
+            return Err(unreadable(HISTORY));
+        };
+        let entry = |entry: &AttributeValue| {
+            let map = Fields(entry.as_m().map_err(|_| unreadable(HISTORY))?);
+            let kind = map.text("kind")?;
+            Ok(Transition {
+                at: map.time("at")?,
+                kind: TransitionKind::parse(&kind).ok_or_else(|| unreadable(HISTORY))?,
+                life: map.number("life")?,
+                attempt: map.number("attempt")?,
+                actor: map.text("actor")?,
+                detail: map.text("detail")?,
+                request_id: map.optional_text("request_id"),
+            })
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    fn open(&self) -> Result<Option<Open>, LedgerError> {
+        let index = &stack().table.open_index;
+        let Some(shard) = self.optional_text(&index.partition_key) else { return Ok(None) };
+        let due_at = self.time(&index.sort_key)?;
+        match shard.split_once('#') {
+            Some(("pending", _)) => Ok(Some(Open::Pending { due_at })),
+            Some(("dead", _)) => Ok(Some(Open::Dead { due_at })),
+            _ => Err(unreadable(&index.partition_key)),
+        }
+    }
+}

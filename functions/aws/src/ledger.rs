@@ -1,0 +1,425 @@
+//! The ledger on `DynamoDB`: one conditional write for each step.
+//!
+//! ```text
+//! UpdateItem, condition holds ───▶ done, ALL_NEW is the record
+//!             condition refused ──▶ ALL_OLD, the item as it stood at that moment,
+//!                                   tells why, by the rules of inbox-core
+//! ```
+//!
+//! A refused condition therefore costs no second read, and no other write can
+//! slip between question and answer. The SDK repeats a write whose answer was
+//! lost; each condition is such that the repeat either changes nothing or is
+//! refused by an item that shows our own token, time or request id.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html>
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure,
+};
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, Failure, Ledger, LedgerError,
+    NewEvent, Record, Reopen, Reopened, Reopening, Settled, State, Suspects, apply_begin,
+    apply_bury, apply_complete, apply_fail, apply_reopen, apply_sweep, judge_claim,
+};
+use inbox_core::stack::stack;
+
+use crate::error::describe;
+use crate::item::{self, Fields, Item, SWEEPS, number, seconds, text};
+use crate::update::Update;
+
+/// A condition that no item meets.
+const NEVER: &str = "attribute_exists(#pk) AND attribute_not_exists(#pk)";
+const UNFINISHED: &str = "(#state = :received OR #state = :failing)";
+
+/// The ledger in one table.
+#[derive(Clone, Debug)]
+pub struct DynamoDbLedger {
+    client: Client,
+    table: String,
+}
+
+/// What became of a conditional write.
+enum Written {
+    /// The condition held; the item after the write, where asked for.
+    Yes(Option<Item>),
+    /// It did not; the item as it stood, or none.
+    Refused(Option<Item>),
+}
+
+impl DynamoDbLedger {
+    /// The table must have the key schema and indexes of `infra/stack.json`.
+    #[must_use]
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Opens the connection for [`Ledger::claim`] by a put that never happens,
+    /// since the receiver may only put. A fault is only logged: the first event
+    /// may have better luck. Costs one write unit.
+    pub async fn connect_for_claims(&self) {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item::key(&warm_up_key())))
+            .condition_expression(NEVER)
+            .expression_attribute_names("#pk", &stack().table.partition_key);
+        if let Err(error) = request.send().await
+            && !error
+                .as_service_error()
+                .is_some_and(PutItemError::is_conditional_check_failed_exception)
+        {
+            tracing::warn!(fault = describe("PutItem", &error), "not connected yet");
+        }
+    }
+
+    /// Opens the connection for the other writes, likewise.
+    pub async fn connect_for_updates(&self) {
+        let write = Update::new(&warm_up_key(), NEVER).set("#state", ":done", text("none"));
+        if let Err(fault) = self.update(write, ReturnValue::None).await {
+            tracing::warn!(%fault, "not connected yet");
+        }
+    }
+
+    async fn update(&self, write: Update, returned: ReturnValue) -> Result<Written, LedgerError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .condition_expression(write.condition())
+            .update_expression(write.expression())
+            .set_expression_attribute_names(Some(write.names()))
+            .set_expression_attribute_values(Some(write.values()))
+            .set_key(Some(write.into_key()))
+            .return_values(returned)
+            .return_values_on_condition_check_failure(OnFailure::AllOld);
+        match request.send().await {
+            Ok(output) => Ok(Written::Yes(output.attributes)),
+            Err(SdkError::ServiceError(refusal))
+                if refusal.err().is_conditional_check_failed_exception() =>
+            {
+                let UpdateItemError::ConditionalCheckFailedException(refusal) = refusal.into_err()
+                else {
+                    unreachable!("matched just above");
+                };
+                Ok(Written::Refused(refusal.item))
+            }
+            Err(error) => Err(LedgerError::Unavailable(describe("UpdateItem", &error))),
+        }
+    }
+}
+
+/// No source name holds a capital letter, so this is nobody's key.
+fn warm_up_key() -> EventKey {
+    EventKey { source: "WARM-UP".to_owned(), id: "WARM-UP".to_owned() }
+}
+
+fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError> {
+    item.map(item::to_record).transpose()
+}
+
+fn settled(written: bool) -> Settled {
+    if written { Settled::Written } else { Settled::Refused }
+}
+
+impl Ledger for DynamoDbLedger {
+    async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
+        let now = new.event.received_at;
+        let table = &stack().table;
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item::from_record(&Record::claimed(new))))
+            .condition_expression("attribute_not_exists(#pk) OR #expires_at < :now")
+            .expression_attribute_names("#pk", &table.partition_key)
+            .expression_attribute_names("#expires_at", &table.ttl_attribute)
+            .expression_attribute_values(":now", seconds(now))
+            .return_values_on_condition_check_failure(OnFailure::AllOld);
+        match request.send().await {
+            Ok(_) => Ok(Claimed::Fresh),
+            Err(SdkError::ServiceError(refusal))
+                if refusal.err().is_conditional_check_failed_exception() =>
+            {
+                let PutItemError::ConditionalCheckFailedException(refusal) = refusal.into_err()
+                else {
+                    unreachable!("matched just above");
+                };
+                match judge_claim(record(refusal.item.as_ref())?.as_ref(), now) {
+                    // Refused means that it is there and not expired.
+                    Claimed::Fresh => Ok(Claimed::Duplicate),
+                    claimed => Ok(claimed),
+                }
+            }
+            Err(error) => Err(LedgerError::Unavailable(describe("PutItem", &error))),
+        }
+    }
+
+    async fn begin(
+        &self,
+        key: &EventKey,
+        begin: &Begin,
+        now: Timestamp,
+    ) -> Result<Begun, LedgerError> {
+        let unleased = match begin.suspects {
+            Suspects::Defer => "attribute_not_exists(#leased_until)",
+            Suspects::Run => "(attribute_not_exists(#leased_until) OR #leased_until < :now)",
+        };
+        let write = Update::new(
+            key,
+            format!(
+                "#life = :life AND {UNFINISHED} AND #attempts < :max_attempts AND {unleased} \
+                 AND (attribute_not_exists(#next_at) OR #next_at <= :soon)"
+            ),
+        )
+        .unfinished()
+        .value(":life", number(begin.life))
+        .value(":max_attempts", number(begin.max_attempts))
+        .value(":soon", seconds(now.plus(CLOCK_TOLERANCE)))
+        .value(":now", seconds(now))
+        .value(":one", number(1))
+        .set("#lease_token", ":token", text(&begin.lease.token))
+        .set("#leased_until", ":until", seconds(begin.lease.until))
+        .set_to("#attempts", "#attempts + :one");
+        match self.update(write, ReturnValue::AllNew).await? {
+            Written::Yes(item) => match record(item.as_ref())? {
+                Some(record) => Ok(Begun::Run(Box::new(record))),
+                None => Err(LedgerError::Unreadable("UpdateItem returned no item".to_owned())),
+            },
+            Written::Refused(item) => {
+                let held = record(item.as_ref())?;
+                let token = held.as_ref().and_then(|record| record.lease_token.clone());
+                match apply_begin(held, begin, now) {
+                    // Ours only if our own write landed: without that there is
+                    // no lease, whatever the rules think of the item.
+                    Begun::Run(_) if token.as_ref() != Some(&begin.lease.token) => Ok(Begun::Busy),
+                    begun => Ok(begun),
+                }
+            }
+        }
+    }
+
+    async fn complete(
+        &self,
+        mine: &Record,
+        route: Option<&str>,
+        others: &[&str],
+        now: Timestamp,
+    ) -> Result<Completed, LedgerError> {
+        // Two exclusive forms; what is known of the others says which to try
+        // first, and the item returned by a refusal says whether to go on. They
+        // can only alternate while other routes complete in between.
+        let mut is_last = others.iter().all(|other| mine.is_done(other));
+        for _ in 0..=2 * others.len() + 1 {
+            let write = complete_form(mine, route, others, is_last, now);
+            match self.update(write, ReturnValue::None).await? {
+                Written::Yes(_) if is_last => return Ok(Completed::Done),
+                Written::Yes(_) => return Ok(Completed::Pending),
+                Written::Refused(item) => {
+                    let mut held = record(item.as_ref())?;
+                    match apply_complete(held.as_mut(), mine.life, route, others, now) {
+                        Completed::Superseded => return Ok(Completed::Superseded),
+                        Completed::Done => is_last = true,
+                        Completed::Pending => is_last = false,
+                    }
+                }
+            }
+        }
+        Err(LedgerError::Unavailable("complete: other routes changed on every try".to_owned()))
+    }
+
+    async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
+        let mut after = failure.record.clone();
+        if !apply_fail(Some(&mut after), failure, now) {
+            return Ok(Settled::Refused);
+        }
+        let key = &after.event.key;
+        let condition = format!("#life = :life AND #lease_token = :token AND {UNFINISHED}");
+        let write = Update::new(key, condition)
+            .unfinished()
+            .value(":life", number(after.life))
+            .value(":token", text(after.lease_token.clone().unwrap_or_default()))
+            .set_to("#state", ":failing")
+            .outcome(&after)
+            .set("#next_at", ":next_at", seconds(failure.next_at))
+            .open(item::pending_shard(key), failure.due_at)
+            .remove(&["#leased_until", "#sweeps"]);
+        match self.update(write, ReturnValue::None).await? {
+            Written::Yes(_) => Ok(Settled::Written),
+            Written::Refused(_) => Ok(Settled::Refused),
+        }
+    }
+
+    async fn bury(&self, burial: &Burial<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
+        let mut after = burial.record.clone();
+        if !apply_bury(Some(&mut after), burial, now) {
+            return Ok(Settled::Refused);
+        }
+        let key = &after.event.key;
+        let condition = format!(
+            "#life = :life AND {UNFINISHED} AND (#lease_token = :token OR (#attempts >= :max_attempts \
+             AND (attribute_not_exists(#leased_until) OR #leased_until < :now)))"
+        );
+        let write = Update::new(key, condition)
+            .unfinished()
+            .value(":life", number(after.life))
+            .value(":token", text(after.lease_token.clone().unwrap_or_default()))
+            .value(":max_attempts", number(burial.max_attempts))
+            .value(":now", seconds(now))
+            .set("#state", ":dead", text(State::Dead.as_str()))
+            .outcome(&after)
+            .open(item::dead_shard(key), now)
+            .remove(&["#next_at", "#leased_until", "#sweeps"]);
+        match self.update(write, ReturnValue::None).await? {
+            Written::Yes(_) => Ok(Settled::Written),
+            Written::Refused(item) => {
+                // Our own write, repeated by the SDK, finds its own work.
+                let landed = record(item.as_ref())?
+                    .is_some_and(|held| held.state == State::Dead && held.history == after.history);
+                Ok(settled(landed))
+            }
+        }
+    }
+
+    async fn reopen(
+        &self,
+        reopening: &Reopening<'_>,
+        now: Timestamp,
+    ) -> Result<Settled, LedgerError> {
+        let mut after = reopening.record.clone();
+        match apply_reopen(Some(&mut after), reopening, now) {
+            Reopened::Opened => {}
+            Reopened::Repeated => return Ok(Settled::Written),
+            Reopened::Refused => return Ok(Settled::Refused),
+        }
+        let key = &after.event.key;
+        let mut condition = "#life = :seen \
+             AND (attribute_not_exists(#leased_until) OR #leased_until < :now)"
+            .to_owned();
+        if matches!(reopening.cause, Reopen::Redrive { .. }) {
+            condition.push_str(" AND #state = :dead");
+        }
+        let mut write = Update::new(key, condition)
+            .value(":dead", text(State::Dead.as_str()))
+            .value(":seen", number(reopening.record.life))
+            .value(":now", seconds(now))
+            .set("#state", ":received", text(State::Received.as_str()))
+            .set("#life", ":life", number(after.life))
+            .set("#attempts", ":zero", number(0))
+            .set("#history", ":history", item::history(&after.history))
+            .set("#errors", ":errors", item::texts(&after.errors))
+            .set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
+            .open(item::pending_shard(key), reopening.due_at);
+        if after.handlers.is_empty() {
+            write = write.set("#handlers", ":none", AttributeValue::M(HashMap::new()));
+        }
+        write = write.remove(&["#next_at", "#lease_token", "#leased_until"]);
+        write = write.remove(&["#last_error", "#done_at", "#sweeps"]);
+        match self.update(write, ReturnValue::None).await? {
+            Written::Yes(_) => Ok(Settled::Written),
+            Written::Refused(item) => {
+                let mut held = record(item.as_ref())?;
+                let reopened = apply_reopen(held.as_mut(), reopening, now);
+                Ok(settled(reopened == Reopened::Repeated))
+            }
+        }
+    }
+
+    async fn due(&self, shard: u32, limit: u32, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
+        let index = &stack().table.open_index;
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(&index.name)
+            .key_condition_expression("#shard = :shard AND #due_at <= :now")
+            .expression_attribute_names("#shard", &index.partition_key)
+            .expression_attribute_names("#due_at", &index.sort_key)
+            .expression_attribute_values(":shard", text(format!("pending#{shard}")))
+            .expression_attribute_values(":now", seconds(now))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| LedgerError::Unavailable(describe("Query", &error)))?;
+        let due = |item: &Item| {
+            let fields = Fields(item);
+            let key = fields.text(&stack().table.partition_key)?;
+            let key = EventKey::parse(&key)
+                .ok_or_else(|| LedgerError::Unreadable("its key has no source".to_owned()))?;
+            let sweeps = fields.optional_number(SWEEPS)?.unwrap_or(0);
+            Ok(Due { key, due_at: fields.time(&index.sort_key)?, sweeps })
+        };
+        answer.items().iter().map(due).collect()
+    }
+
+    async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
+        let write = Update::new(&due.key, "#due_at = :read AND #open_shard = :shard")
+            .value(":read", seconds(due.due_at))
+            .set("#sweeps", ":sweeps", number(due.sweeps + 1))
+            .open(item::pending_shard(&due.key), due_at);
+        match self.update(write, ReturnValue::AllNew).await? {
+            Written::Yes(item) => record(item.as_ref()),
+            Written::Refused(item) => {
+                let held = record(item.as_ref())?;
+                // `due_at` itself tells a repeat from somebody else's sweep.
+                let is_repeat = held.as_ref().is_some_and(|record| {
+                    apply_sweep(Some(&mut record.clone()), due, due_at)
+                        && record.sweeps == due.sweeps + 1
+                });
+                Ok(held.filter(|_| is_repeat))
+            }
+        }
+    }
+
+    async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(item::key(key)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| LedgerError::Unavailable(describe("GetItem", &error)))?;
+        record(answer.item.as_ref())
+    }
+}
+
+fn complete_form(
+    mine: &Record,
+    route: Option<&str>,
+    others: &[&str],
+    is_last: bool,
+    now: Timestamp,
+) -> Update {
+    let done: Vec<String> =
+        (0..others.len()).map(|n| format!("attribute_exists(#handlers.#other{n})")).collect();
+    let others_done = done.join(" AND ");
+    let condition = match (is_last, others.is_empty()) {
+        (true, true) => "#life = :life".to_owned(),
+        (true, false) => format!("#life = :life AND {others_done}"),
+        (false, _) => format!("#life = :life AND NOT ({others_done})"),
+    };
+    let mut write = Update::new(&mine.event.key, condition).value(":life", number(mine.life));
+    for (n, other) in others.iter().enumerate() {
+        write = write.route(&format!("#other{n}"), other);
+    }
+    if let Some(route) = route {
+        write = write.route("#route", route).set("#handlers.#route", ":now", seconds(now));
+    }
+    if is_last {
+        write = write
+            .set("#state", ":done", text(State::Done.as_str()))
+            .set_to("#done_at", "if_not_exists(#done_at, :now)")
+            .value(":now", seconds(now))
+            .remove(&["#leased_until", "#next_at", "#open_shard", "#due_at", "#sweeps"]);
+    }
+    write
+}

@@ -1,0 +1,93 @@
+//! The queue on SQS.
+//!
+//! A standard queue with message groups is a fair queue: the source is the
+//! group, so that one source's flood does not delay the others
+//! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>).
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use inbox_core::event::Event;
+use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
+
+use crate::error::describe;
+
+/// The queue of events and its dead-letter queue.
+#[derive(Clone, Debug)]
+pub struct SqsQueue {
+    client: Client,
+    queue_url: String,
+    dead_letter_queue_url: Option<String>,
+}
+
+impl SqsQueue {
+    /// A queue to send to.
+    #[must_use]
+    pub fn new(client: Client, queue_url: String) -> Self {
+        Self { client, queue_url, dead_letter_queue_url: None }
+    }
+
+    /// With the dead-letter queue, for the processor.
+    #[must_use]
+    pub fn with_dead_letters(mut self, url: String) -> Self {
+        self.dead_letter_queue_url = Some(url);
+        self
+    }
+
+    /// Opens the connection, so that the first event does not pay for it. A
+    /// fault is only logged: the first event may have better luck.
+    pub async fn connect(&self) {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.queue_url)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await;
+        if let Err(error) = answer {
+            tracing::warn!(fault = describe("GetQueueAttributes", &error), "not connected yet");
+        }
+    }
+}
+
+impl Queue for SqsQueue {
+    async fn send(&self, event: &Event, life: u32) -> Result<(), QueueError> {
+        self.client
+            .send_message()
+            .queue_url(&self.queue_url)
+            .message_group_id(&event.key.source)
+            .message_body(Pointer::body(event, life))
+            .send()
+            .await
+            .map_err(|error| QueueError(describe("SendMessage", &error)))?;
+        Ok(())
+    }
+
+    async fn send_dead(&self, letter: &DeadLetter) -> Result<(), QueueError> {
+        let Some(url) = &self.dead_letter_queue_url else {
+            return Err(QueueError("no dead-letter queue is configured: set DLQ_URL".to_owned()));
+        };
+        let mut request = self.client.send_message().queue_url(url).message_body(&letter.body);
+        for (name, value) in &letter.attributes {
+            let attribute = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+                .map_err(|error| QueueError(error.to_string()))?;
+            request = request.message_attributes(*name, attribute);
+        }
+        request.send().await.map_err(|error| QueueError(describe("SendMessage", &error)))?;
+        Ok(())
+    }
+
+    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.queue_url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(i32::try_from(seconds).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| QueueError(describe("ChangeMessageVisibility", &error)))?;
+        Ok(())
+    }
+}

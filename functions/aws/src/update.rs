@@ -1,0 +1,143 @@
+//! An `UpdateItem` in the making.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{Record, State};
+use inbox_core::stack::stack;
+
+use crate::item::{
+    self, ATTEMPTS, DONE_AT, ERRORS, HANDLERS, HISTORY, Item, LAST_ERROR, LEASE_TOKEN,
+    LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, seconds, text,
+};
+
+/// One conditional write. Placeholders for attributes always mean the same, and
+/// only those in use are sent: `DynamoDB` refuses the others.
+pub(crate) struct Update {
+    key: Item,
+    condition: String,
+    sets: Vec<String>,
+    removes: Vec<String>,
+    routes: HashMap<String, String>,
+    values: Item,
+}
+
+const NAMES: [(&str, &str); 12] = [
+    ("#state", STATE),
+    ("#life", LIFE),
+    ("#attempts", ATTEMPTS),
+    ("#lease_token", LEASE_TOKEN),
+    ("#leased_until", LEASED_UNTIL),
+    ("#next_at", NEXT_AT),
+    ("#last_error", LAST_ERROR),
+    ("#done_at", DONE_AT),
+    ("#handlers", HANDLERS),
+    ("#errors", ERRORS),
+    ("#history", HISTORY),
+    ("#sweeps", SWEEPS),
+];
+
+impl Update {
+    pub(crate) fn new(key: &EventKey, condition: impl Into<String>) -> Self {
+        Self {
+            key: item::key(key),
+            condition: condition.into(),
+            sets: Vec::new(),
+            removes: Vec::new(),
+            routes: HashMap::new(),
+            values: Item::new(),
+        }
+    }
+
+    /// A placeholder for a route's name.
+    pub(crate) fn route(mut self, placeholder: &str, route: &str) -> Self {
+        self.routes.insert(placeholder.to_owned(), route.to_owned());
+        self
+    }
+
+    pub(crate) fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+
+    pub(crate) fn set(self, name: &str, placeholder: &str, value: AttributeValue) -> Self {
+        self.set_to(name, placeholder).value(placeholder, value)
+    }
+
+    pub(crate) fn set_to(mut self, name: &str, expression: &str) -> Self {
+        self.sets.push(format!("{name} = {expression}"));
+        self
+    }
+
+    pub(crate) fn remove(mut self, names: &[&str]) -> Self {
+        self.removes.extend(names.iter().map(|name| (*name).to_owned()));
+        self
+    }
+
+    /// The values of the condition that the event is unfinished.
+    pub(crate) fn unfinished(self) -> Self {
+        self.value(":received", text(State::Received.as_str()))
+            .value(":failing", text(State::Failing.as_str()))
+    }
+
+    /// What an attempt that did not succeed leaves behind.
+    pub(crate) fn outcome(self, after: &Record) -> Self {
+        self.set("#last_error", ":last_error", text(after.last_error.clone().unwrap_or_default()))
+            .set("#errors", ":errors", item::texts(&after.errors))
+            .set("#history", ":history", item::history(&after.history))
+    }
+
+    /// The event's place in the index `open`.
+    pub(crate) fn open(self, shard: AttributeValue, due_at: Timestamp) -> Self {
+        self.set("#open_shard", ":shard", shard).set("#due_at", ":due_at", seconds(due_at))
+    }
+
+    pub(crate) fn condition(&self) -> &str {
+        &self.condition
+    }
+
+    pub(crate) fn into_key(self) -> Item {
+        self.key
+    }
+
+    pub(crate) fn expression(&self) -> String {
+        let mut expression = format!("SET {}", self.sets.join(", "));
+        if !self.removes.is_empty() {
+            expression.push_str(" REMOVE ");
+            expression.push_str(&self.removes.join(", "));
+        }
+        expression
+    }
+
+    pub(crate) fn names(&self) -> HashMap<String, String> {
+        let table = &stack().table;
+        let keys = [
+            ("#pk", table.partition_key.as_str()),
+            ("#expires_at", table.ttl_attribute.as_str()),
+            ("#open_shard", table.open_index.partition_key.as_str()),
+            ("#due_at", table.open_index.sort_key.as_str()),
+        ];
+        let known = NAMES
+            .into_iter()
+            .chain(keys)
+            .filter(|(placeholder, _)| self.uses(placeholder))
+            .map(|(placeholder, attribute)| (placeholder.to_owned(), attribute.to_owned()));
+        known.chain(self.routes.clone()).collect()
+    }
+
+    pub(crate) fn values(&self) -> Item {
+        let used = self.values.iter().filter(|(placeholder, _)| self.uses(placeholder));
+        used.map(|(placeholder, value)| (placeholder.clone(), value.clone())).collect()
+    }
+
+    /// Whether an expression uses a placeholder, as a whole word.
+    fn uses(&self, placeholder: &str) -> bool {
+        let text = format!("{} {}", self.condition, self.expression());
+        text.match_indices(placeholder).any(|(at, _)| {
+            let rest = &text[at + placeholder.len()..];
+            !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        })
+    }
+}
