@@ -247,7 +247,7 @@ impl Fields<'_> {
     }
 
     fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, LedgerError> {
-        self.0.get(name).map(time.ok_or_else(|| unreadable(name))).transpose()
+        self.0.get(name).map(|value| time(value).ok_or_else(|| unreadable(name))).transpose()
     }
 
     pub(crate) fn time(&self, name: &str) -> Result<Timestamp, LedgerError> {

@@ -14,6 +14,7 @@
 
 use std::collections::HashMap;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -56,8 +57,8 @@ enum Written {
 impl DynamoDbLedger {
     /// The table must have the key schema and indexes of `infra/stack.json`.
     #[must_use]
-    pub fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    pub fn new(aws: &SdkConfig, table: String) -> Self {
+        Self { client: Client::new(aws), table }
     }
 
     /// Opens the connection for [`Ledger::claim`] by a put that never happens,

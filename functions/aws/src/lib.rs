@@ -12,6 +12,7 @@ mod queue;
 mod secrets;
 mod update;
 
+pub use aws_config::SdkConfig;
 pub use clients::{Limits, sdk_config};
 pub use ledger::DynamoDbLedger;
 pub use queue::SqsQueue;

@@ -4,6 +4,7 @@
 //! group, so that one source's flood does not delay the others
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>).
 
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use inbox_core::event::Event;
@@ -22,8 +23,8 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// A queue to send to.
     #[must_use]
-    pub fn new(client: Client, queue_url: String) -> Self {
-        Self { client, queue_url, dead_letter_queue_url: None }
+    pub fn new(aws: &SdkConfig, queue_url: String) -> Self {
+        Self { client: Client::new(aws), queue_url, dead_letter_queue_url: None }
     }
 
     /// With the dead-letter queue, for the processor.

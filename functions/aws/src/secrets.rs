@@ -1,6 +1,7 @@
 //! Signing secrets in Secrets Manager. The cache before it is
 //! [`inbox_core::secrets::SecretCache`].
 
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use inbox_core::secrets::{SecretBundle, SecretFault, Secrets, SecretsError};
 
@@ -16,8 +17,8 @@ pub struct SecretsManagerSecrets {
 impl SecretsManagerSecrets {
     /// `secret_id` is a name or an ARN.
     #[must_use]
-    pub fn new(client: Client, secret_id: String) -> Self {
-        Self { client, secret_id }
+    pub fn new(aws: &SdkConfig, secret_id: String) -> Self {
+        Self { client: Client::new(aws), secret_id }
     }
 }
 

@@ -6,7 +6,7 @@
 //! of fixtures. Nothing here touches the network or the clock.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::Timestamp;
 use crate::request::{Request, Verified};
@@ -46,6 +46,12 @@ pub trait Provider: Send + Sync {
     /// The answer to an accepted event.
     fn reply(&self, _request: &Request<Verified>) -> Reply {
         Reply::empty(StatusCode::OK)
+    }
+
+    /// The methods that the provider calls with. Deliveries are always POST;
+    /// GET is for those whose handshake is a GET.
+    fn methods(&self) -> &'static [Method] {
+        &[Method::POST]
     }
 
     /// The answer to a handshake (a challenge to echo, a subscription to

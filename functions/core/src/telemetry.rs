@@ -43,6 +43,7 @@ pub enum Unit {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     dimensions: Vec<(&'static str, String)>,
+    notes: Vec<(&'static str, String)>,
     values: Vec<(&'static str, Unit, f64)>,
 }
 
@@ -50,19 +51,31 @@ impl Metrics {
     /// Metrics of one source.
     #[must_use]
     pub fn of_source(source: &str) -> Self {
-        Self { dimensions: vec![("Source", source.to_owned())], values: Vec::new() }
+        Self {
+            dimensions: vec![("Source", source.to_owned())],
+            notes: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Metrics of the whole inbox.
     #[must_use]
     pub fn of_inbox() -> Self {
-        Self { dimensions: Vec::new(), values: Vec::new() }
+        Self { dimensions: Vec::new(), notes: Vec::new(), values: Vec::new() }
     }
 
     /// Adds a dimension. Its values must be few: each makes a metric of its own.
     #[must_use]
     pub fn by(mut self, dimension: &'static str, value: impl Into<String>) -> Self {
         self.dimensions.push((dimension, value.into()));
+        self
+    }
+
+    /// Adds a property that is searchable in the log and no dimension: an id, a
+    /// reason. It saves a second line for the same fact.
+    #[must_use]
+    pub fn note(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.notes.push((name, value.into()));
         self
     }
 
@@ -108,7 +121,8 @@ impl Metrics {
                 ],
             }),
         );
-        line.extend(self.dimensions.iter().map(|(name, value)| ((*name).into(), json!(value))));
+        let texts = self.dimensions.iter().chain(&self.notes);
+        line.extend(texts.map(|(name, value)| ((*name).into(), json!(value))));
         line.extend(self.values.iter().map(|(name, _, value)| ((*name).into(), json!(value))));
         Value::Object(line)
     }
@@ -122,6 +136,7 @@ mod tests {
     fn a_line_follows_the_embedded_metric_format() {
         let line = Metrics::of_source("stripe")
             .by("Reason", "stale_timestamp")
+            .note("event_id", "evt_1")
             .count("Rejected", 1)
             .to_json(Timestamp::from_unix_seconds(1_764_000_000).unwrap());
         assert_eq!(
@@ -137,6 +152,7 @@ mod tests {
                 },
                 "Source": "stripe",
                 "Reason": "stale_timestamp",
+                "event_id": "evt_1",
                 "Rejected": 1.0,
             })
         );

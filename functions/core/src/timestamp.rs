@@ -100,6 +100,12 @@ impl Timestamp {
         Self(self.0.saturating_add(milliseconds).min(LATEST_MS))
     }
 
+    /// This moment, or the next whole second.
+    #[must_use]
+    pub fn ceil_to_seconds(self) -> Self {
+        Self(((self.0 + 999) / 1000 * 1000).min(LATEST_MS / 1000 * 1000))
+    }
+
     /// How long after `earlier` this is; zero when it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

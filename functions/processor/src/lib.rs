@@ -1,3 +1,17 @@
-//! The processor.
+//! The Lambda behind the queue: runs the handlers of each event.
+//!
+//! ```text
+//! batch.rs      what happens to a batch of messages, on one page
+//! run.rs        one handler's run
+//! retry.rs      when to try again
+//! routes.rs     which handlers an event takes
+//! handlers/     what can be done with an event, one file each
+//! config.rs     settings
+//! ```
 
+pub mod batch;
+pub mod config;
 pub mod handlers;
+pub mod retry;
+pub mod routes;
+mod run;

@@ -2,10 +2,19 @@
 //! the ledger, queued, and answered.
 //!
 //! ```text
+//! pipeline.rs           what happens to a request, on one page
+//! response.rs           what is answered
+//! gateway.rs            API Gateway's event as a request
+//! config.rs             settings
 //! providers/<name>.rs   one scheme each: verify, identify, sign, reply
 //! form.rs  json.rs      reading bodies without trusting them
 //! ```
 
+pub mod config;
 mod form;
+pub mod gateway;
 mod json;
+pub mod pipeline;
 pub mod providers;
+pub mod response;
+mod trace;

@@ -1,2 +1,63 @@
-//! placeholder
-fn main() {}
+//! The receiver: one Lambda function for each source, all from this binary.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use inbox_aws::{DynamoDbLedger, Limits, SecretsManagerSecrets, SqsQueue, sdk_config};
+use inbox_core::secrets::SecretCache;
+use inbox_core::{Timestamp, telemetry};
+use inbox_receiver::config::Config;
+use inbox_receiver::gateway::{GatewayEvent, to_gateway};
+use inbox_receiver::pipeline::Receiver;
+use lambda_http::lambda_runtime::{self, LambdaEvent};
+use lambda_http::service_fn;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init();
+    let (config, provider) = match Config::from_lookup(|name| std::env::var(name).ok()) {
+        Ok(read) => read,
+        Err(problems) => {
+            tracing::error!(%problems, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+
+    let aws = sdk_config(Limits::FOREGROUND).await;
+    let ledger = DynamoDbLedger::new(&aws, config.table_name.clone());
+    let queue = SqsQueue::new(&aws, config.queue_url.clone());
+    let secrets = SecretCache::new(
+        SecretsManagerSecrets::new(&aws, config.secret_id.clone()),
+        Arc::clone(&provider),
+    );
+    // All three connections at once, here where Lambda gives a whole CPU. None
+    // may fail the start: the first event may have better luck.
+    let (_, _, fetched) = tokio::join!(
+        ledger.connect_for_claims(),
+        queue.connect(),
+        secrets.current(Timestamp::now())
+    );
+    if let Err(fault) = fetched {
+        tracing::warn!(%fault, "no secrets yet");
+    }
+
+    let receiver = Arc::new(Receiver { config, provider, ledger, queue, secrets });
+    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<GatewayEvent>| {
+        let receiver = Arc::clone(&receiver);
+        async move {
+            let reply = match event.payload.into_request() {
+                Ok((path, request)) => receiver.receive(&path, request, Timestamp::now()).await,
+                Err(refusal) => refusal.to_reply(),
+            };
+            Ok::<_, std::convert::Infallible>(to_gateway(reply))
+        }
+    }))
+    .await;
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            tracing::error!(%fault, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,2 +1,53 @@
-//! placeholder
-fn main() {}
+//! The sweeper: a Lambda function that a schedule calls every minute.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, sdk_config};
+use inbox_core::stack::stack;
+use inbox_core::{Timestamp, telemetry};
+use inbox_sweeper::Sweeper;
+use inbox_sweeper::config::Config;
+use lambda_runtime::{LambdaEvent, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init();
+    let config = match Config::from_lookup(|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(problems) => {
+            tracing::error!(%problems, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let aws = sdk_config(Limits::BACKGROUND).await;
+    let defaults = &stack().defaults;
+    let sweeper = Arc::new(Sweeper {
+        ledger: DynamoDbLedger::new(&aws, config.table_name),
+        queue: SqsQueue::new(&aws, config.queue_url),
+        shards: stack().table.open_index.shards,
+        grace: config.sweep_grace,
+        grace_max: Duration::from_secs(defaults.sweep_grace_max_seconds.into()),
+        per_second: defaults.sweep_per_second,
+        clock: Arc::new(Timestamp::now),
+    });
+    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {
+        let sweeper = Arc::clone(&sweeper);
+        async move {
+            let deadline = i64::try_from(event.context.deadline)
+                .ok()
+                .and_then(Timestamp::from_unix_ms)
+                .unwrap_or_else(|| Timestamp::now().plus(Duration::from_secs(30)));
+            Ok::<_, std::convert::Infallible>(sweeper.sweep(deadline).await)
+        }
+    }))
+    .await;
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            tracing::error!(%fault, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -20,3 +20,15 @@ pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, String>;
 
 /// Every handler by the name that routes use.
 pub const HANDLERS: &[(&str, Build)] = &[];
+
+/// Makes the handler of this name.
+///
+/// # Errors
+///
+/// What is wrong with the name or the options.
+pub fn build(name: &str, resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, String> {
+    match HANDLERS.iter().find(|(known, _)| *known == name) {
+        Some((_, build)) => build(resources, with),
+        None => Err(format!("unknown handler {name:?}")),
+    }
+}

@@ -1,0 +1,111 @@
+//! The processor's settings.
+
+use std::time::Duration;
+
+use inbox_core::config::{ConfigError, Reader};
+use inbox_core::stack::stack;
+
+use crate::retry::RetryPolicy;
+
+/// Read once at start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The ledger's table.
+    pub table_name: String,
+    /// The queue.
+    pub queue_url: String,
+    /// Where buried events' copies go.
+    pub dead_letter_queue_url: String,
+    /// The mirror's table; only routes with the `mirror` handler need it.
+    pub mirror_table_name: Option<String>,
+    /// Routes as JSON.
+    pub routes: Option<String>,
+    /// The retry table.
+    pub retry: RetryPolicy,
+    /// How long a message may take before the sweeper sends another.
+    pub sweep_grace: Duration,
+    /// Time limit of one handler's run.
+    pub handler_timeout: Duration,
+}
+
+impl Config {
+    /// Reads the settings; `lookup` is the environment in `main`.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, by name.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let defaults = &stack().defaults;
+        let mut reader = Reader::new(lookup);
+        let config = Self {
+            table_name: reader.required("TABLE_NAME"),
+            queue_url: reader.required("QUEUE_URL"),
+            dead_letter_queue_url: reader.required("DLQ_URL"),
+            mirror_table_name: reader.optional("MIRROR_TABLE_NAME"),
+            routes: reader.optional("ROUTES"),
+            retry: RetryPolicy {
+                delays: reader
+                    .numbers("RETRY_DELAYS_SECONDS", &defaults.retry_delays_seconds, 0..=86_400)
+                    .into_iter()
+                    .map(|seconds| Duration::from_secs(seconds.into()))
+                    .collect(),
+                jitter_percent: defaults.retry_jitter_percent,
+                park_above: seconds(reader.number(
+                    "PARK_ABOVE_SECONDS",
+                    defaults.park_above_seconds,
+                    0..=defaults.park_above_seconds,
+                )),
+            },
+            sweep_grace: seconds(reader.number(
+                "SWEEP_GRACE_SECONDS",
+                defaults.sweep_grace_seconds,
+                1..=3600,
+            )),
+            handler_timeout: seconds(reader.number(
+                "HANDLER_TIMEOUT_SECONDS",
+                defaults.handler_timeout_seconds,
+                1..=stack().processor.timeout_seconds,
+            )),
+        };
+        reader.finish()?;
+        Ok(config)
+    }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let lookup = |name: &str| {
+            settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        Config::from_lookup(lookup).map_err(|error| error.problems)
+    }
+
+    #[test]
+    fn the_defaults_are_the_stacks() {
+        let config = read(&[("TABLE_NAME", "t"), ("QUEUE_URL", "q"), ("DLQ_URL", "d")]).unwrap();
+        assert_eq!(config.retry.max_attempts(), 7);
+        assert_eq!(config.retry.park_above, Duration::from_mins(15));
+        assert_eq!(config.handler_timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn everything_that_is_missing_or_wrong_is_said_at_once() {
+        assert_eq!(
+            read(&[("RETRY_DELAYS_SECONDS", "1;2"), ("PARK_ABOVE_SECONDS", "901")]).unwrap_err(),
+            [
+                "TABLE_NAME is not set",
+                "QUEUE_URL is not set",
+                "DLQ_URL is not set",
+                "RETRY_DELAYS_SECONDS must be whole numbers from 0 to 86400 separated by commas, not \"1;2\"",
+                "PARK_ABOVE_SECONDS must be a whole number from 0 to 900, not \"901\"",
+            ]
+        );
+    }
+}

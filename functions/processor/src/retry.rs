@@ -1,0 +1,101 @@
+//! When to try again, and where to wait for it.
+//!
+//! ```text
+//! failed attempt   1    2    3     4      5       6       7
+//! wait            60  300  900  3600  14400  43200  buried      seconds, + up to 10 %
+//!                 └ kept in the ┘└ parked in the  ┘
+//!                   queue          ledger
+//! ```
+//!
+//! A short wait keeps the message and hides it. A long one is parked: the
+//! message is acknowledged and the sweeper sends a new one. SQS hides a message
+//! for 43,200 s at most and counts hidden ones among the 120,000 in flight, so
+//! keeping them all would let one broken handler stall every source.
+
+use std::time::Duration;
+
+/// No handler may ask for a longer wait.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// The retry table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Waits after the first, second, … failed attempt.
+    pub delays: Vec<Duration>,
+    /// Up to this much is added to each wait.
+    pub jitter_percent: u32,
+    /// Longer waits are parked.
+    pub park_above: Duration,
+}
+
+impl RetryPolicy {
+    /// Attempts that one life may have: one more than there are waits.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        u32::try_from(self.delays.len()).unwrap_or(u32::MAX - 1) + 1
+    }
+
+    /// How long to wait after the failed attempt number `attempt` (from 1), or
+    /// `None` when it was the last. `asked` overrides the table, `chance` is
+    /// from 0 to 1.
+    #[must_use]
+    pub fn wait(&self, attempt: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
+        let from_table = *self.delays.get(attempt.checked_sub(1)? as usize)?;
+        // A server that says when to come back means it; no jitter on that.
+        if let Some(asked) = asked {
+            return Some(asked.min(LONGEST_WAIT));
+        }
+        let jitter = f64::from(self.jitter_percent) / 100.0 * chance.clamp(0.0, 1.0);
+        Some(from_table.mul_f64(1.0 + jitter))
+    }
+
+    /// Whether a wait is parked in the ledger.
+    #[must_use]
+    pub fn parks(&self, wait: Duration) -> bool {
+        wait > self.park_above
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            delays: [60, 300, 900, 3600, 14400, 43200].map(Duration::from_secs).to_vec(),
+            jitter_percent: 10,
+            park_above: Duration::from_mins(15),
+        }
+    }
+
+    #[test]
+    fn waits_follow_the_table_and_end_after_it() {
+        let seconds = |attempt| policy().wait(attempt, None, 0.0).map(|wait| wait.as_secs());
+        let waits: Vec<_> = (1..=7).map(seconds).collect();
+        let table = [Some(60), Some(300), Some(900), Some(3600), Some(14400), Some(43200), None];
+        assert_eq!(waits, table);
+        assert_eq!(policy().max_attempts(), 7);
+        assert_eq!(policy().wait(0, None, 0.0), None);
+    }
+
+    #[test]
+    fn jitter_adds_at_most_ten_percent() {
+        assert_eq!(policy().wait(1, None, 1.0), Some(Duration::from_secs(66)));
+        assert_eq!(policy().wait(1, None, 0.5), Some(Duration::from_secs(63)));
+        assert_eq!(policy().wait(1, None, 7.0), Some(Duration::from_secs(66)));
+    }
+
+    #[test]
+    fn a_handler_may_ask_for_its_own_wait_within_a_day_and_only_while_attempts_last() {
+        let asked = Some(Duration::from_secs(7));
+        assert_eq!(policy().wait(1, asked, 1.0), asked);
+        assert_eq!(policy().wait(1, Some(Duration::MAX), 0.0), Some(Duration::from_hours(24)));
+        assert_eq!(policy().wait(7, asked, 0.0), None);
+    }
+
+    #[test]
+    fn only_waits_above_the_limit_are_parked() {
+        assert!(!policy().parks(Duration::from_mins(15)));
+        assert!(policy().parks(Duration::from_secs(901)));
+    }
+}

@@ -1,0 +1,173 @@
+//! Which handlers an event takes: routes are data.
+//!
+//! ```json
+//! [{"id": "billing", "match": "stripe:payment_intent.*", "handler": "mirror", "with": {}}]
+//! ```
+//!
+//! `match` is a pattern for the source or its provider, a colon, and a pattern
+//! for the provider's event type; `*` stands for any text. Completion is
+//! recorded under the route's `id`, so renaming a route makes unfinished events
+//! run it anew.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use inbox_core::event::Event;
+use inbox_core::handler::Handler;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::handlers::{self, Resources};
+
+/// Everything goes to the mirror, until a team says otherwise.
+const DEFAULT_ROUTES: &str = r#"[{"id":"mirror","match":"*:*","handler":"mirror"}]"#;
+
+/// One route.
+pub struct Route {
+    /// Names the route in the ledger.
+    pub id: String,
+    /// What it does.
+    pub handler: Arc<dyn Handler>,
+    endpoint: String,
+    event_type: String,
+}
+
+/// All routes, in the order given.
+pub struct Routes(Vec<Route>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    id: String,
+    #[serde(rename = "match")]
+    pattern: String,
+    handler: String,
+    #[serde(default)]
+    with: Value,
+}
+
+impl Routes {
+    /// Reads the JSON form and makes the handlers.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, with the route that it is in.
+    pub fn parse(json: Option<&str>, resources: &Resources) -> Result<Self, Vec<String>> {
+        let given: Vec<Given> = serde_json::from_str(json.unwrap_or(DEFAULT_ROUTES))
+            .map_err(|fault| vec![format!("not a list of routes: {fault}")])?;
+        let mut problems = Vec::new();
+        let mut routes = Vec::new();
+        let mut ids = BTreeSet::new();
+        for (index, given) in given.into_iter().enumerate() {
+            let mut problem = |text: String| {
+                problems.push(format!("route {} ({:?}): {text}", index + 1, given.id));
+            };
+            if !is_route_id(&given.id) {
+                problem("id must be 1 to 64 letters, digits, - or _".to_owned());
+            }
+            if !ids.insert(given.id.clone()) {
+                problem("id is used twice".to_owned());
+            }
+            let pattern = given.pattern.split_once(':');
+            if pattern
+                .is_none_or(|(endpoint, event_type)| endpoint.is_empty() || event_type.is_empty())
+            {
+                problem(format!(
+                    "match must be source:type, such as stripe:invoice.*, not {:?}",
+                    given.pattern
+                ));
+            }
+            match (pattern, handlers::build(&given.handler, resources, &given.with)) {
+                (_, Err(fault)) => problem(fault),
+                (Some((endpoint, event_type)), Ok(handler)) => routes.push(Route {
+                    endpoint: endpoint.to_owned(),
+                    event_type: event_type.to_owned(),
+                    id: given.id,
+                    handler,
+                }),
+                (None, Ok(_)) => {}
+            }
+        }
+        if problems.is_empty() { Ok(Self(routes)) } else { Err(problems) }
+    }
+
+    /// Routes made in code.
+    #[must_use]
+    pub fn of(routes: Vec<Route>) -> Self {
+        Self(routes)
+    }
+
+    /// The routes that an event takes.
+    pub fn matching<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Route> {
+        self.0.iter().filter(|route| route.matches(event))
+    }
+}
+
+impl Route {
+    /// A route made in code; `endpoint` and `event_type` are patterns.
+    #[must_use]
+    pub fn new(id: &str, endpoint: &str, event_type: &str, handler: Arc<dyn Handler>) -> Self {
+        Self {
+            id: id.to_owned(),
+            handler,
+            endpoint: endpoint.to_owned(),
+            event_type: event_type.to_owned(),
+        }
+    }
+
+    fn matches(&self, event: &Event) -> bool {
+        let endpoint =
+            glob(&self.endpoint, &event.key.source) || glob(&self.endpoint, &event.provider);
+        endpoint && glob(&self.event_type, &event.event_type)
+    }
+}
+
+fn is_route_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Whether `text` matches `pattern`, in which `*` stands for any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let mut pieces: Vec<&str> = rest.split('*').collect();
+    let tail = pieces.pop().unwrap_or_default();
+    // Each piece is taken where it occurs first, which leaves most for the rest.
+    for piece in pieces {
+        match text.find(piece) {
+            Some(at) => text = &text[at + piece.len()..],
+            None => return false,
+        }
+    }
+    text.ends_with(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text) in [
+            ("*", ""),
+            ("*", "invoice.paid"),
+            ("invoice.*", "invoice.paid"),
+            ("*.paid", "invoice.paid"),
+            ("in*ce.*d", "invoice.paid"),
+            ("a*b*b", "abb"),
+            ("push", "push"),
+        ] {
+            assert!(glob(pattern, text), "{pattern} should match {text}");
+        }
+        for (pattern, text) in [
+            ("", "push"),
+            ("push", "push.more"),
+            ("invoice.*", "invoices.paid"),
+            ("a*b*b", "ab"),
+            ("ab*ba", "aba"),
+        ] {
+            assert!(!glob(pattern, text), "{pattern} should not match {text}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The receiver's settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inbox_core::config::{ConfigError, Reader, is_source_name};
+use inbox_core::provider::Provider;
+use inbox_core::stack::stack;
+
+use crate::providers;
+
+/// What makes two deliveries the same event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dedup {
+    /// The id that the provider documents for it.
+    Id,
+    /// A hash of type and payload, for providers whose id is an unsigned header:
+    /// a captured request cannot be replayed under another id, and two events
+    /// that are truly identical become one.
+    Content,
+}
+
+/// Read once at start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The source's name.
+    pub source: String,
+    /// Name or ARN of its secret.
+    pub secret_id: String,
+    /// The address that the provider calls, without path.
+    pub public_base_url: Option<String>,
+    /// The ledger's table.
+    pub table_name: String,
+    /// The queue.
+    pub queue_url: String,
+    /// Larger bodies are refused.
+    pub max_body_bytes: usize,
+    /// How long events are kept and duplicates recognised.
+    pub retention: Duration,
+    /// How long a message may take before the sweeper sends another.
+    pub sweep_grace: Duration,
+    /// What makes two deliveries the same event.
+    pub dedup: Dedup,
+}
+
+impl Config {
+    /// Reads the settings; `lookup` is the environment in `main`.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, by name.
+    pub fn from_lookup(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Arc<dyn Provider>), ConfigError> {
+        let defaults = &stack().defaults;
+        let mut reader = Reader::new(lookup);
+        let source = reader.required("SOURCE");
+        if !source.is_empty() && !is_source_name(&source) {
+            reader.problem(
+                "SOURCE must be lower-case letters, digits and underscores, at most 48, from a letter",
+            );
+        }
+        let name = reader.required("PROVIDER");
+        let provider = providers::require(&name);
+        if let (false, Err(unknown)) = (name.is_empty(), &provider) {
+            reader.problem(format_args!("PROVIDER: {unknown}"));
+        }
+        let secret_id = reader.required("SECRET_ID");
+        let public_base_url = reader.optional("PUBLIC_BASE_URL");
+        match &public_base_url {
+            Some(url) if !is_base_url(url) => reader.problem(
+                "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query",
+            ),
+            None if provider.as_ref().is_ok_and(|provider| provider.signs_url()) => {
+                reader.problem(format_args!(
+                    "PUBLIC_BASE_URL is not set, and {name} signs the URL that it calls"
+                ));
+            }
+            _ => {}
+        }
+        let config = Self {
+            source,
+            secret_id,
+            public_base_url,
+            table_name: reader.required("TABLE_NAME"),
+            queue_url: reader.required("QUEUE_URL"),
+            max_body_bytes: reader.number(
+                "MAX_BODY_BYTES",
+                defaults.max_body_bytes,
+                1..=defaults.max_body_bytes,
+            ),
+            // Longer than the dead-letter queue's 14 days, so that no dead
+            // letter outlives its event.
+            retention: Duration::from_hours(
+                24 * reader.number("RETENTION_DAYS", u64::from(defaults.retention_days), 15..=3650),
+            ),
+            sweep_grace: Duration::from_secs(reader.number(
+                "SWEEP_GRACE_SECONDS",
+                u64::from(defaults.sweep_grace_seconds),
+                1..=3600,
+            )),
+            dedup: match reader.optional("DEDUP").as_deref() {
+                None | Some("id") => Dedup::Id,
+                Some("content") => Dedup::Content,
+                Some(other) => {
+                    reader.problem(format_args!("DEDUP must be id or content, not {other:?}"));
+                    Dedup::Id
+                }
+            },
+        };
+        reader.finish()?;
+        let provider = provider.expect("an unknown provider is a problem, and there was none");
+        Ok((config, provider))
+    }
+
+    /// The address that the provider was told to call, without query.
+    #[must_use]
+    pub fn public_url(&self) -> Option<String> {
+        let base = self.public_base_url.as_deref()?.trim_end_matches('/');
+        Some(format!("{base}/webhooks/{}", self.source))
+    }
+}
+
+fn is_base_url(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '?', '#', ' '])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let lookup = |name: &str| {
+            settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        Config::from_lookup(lookup).map(|(config, _)| config).map_err(|error| error.problems)
+    }
+
+    const GOOD: [(&str, &str); 6] = [
+        ("SOURCE", "twilio_eu"),
+        ("PROVIDER", "twilio"),
+        ("SECRET_ID", "inbox/twilio_eu"),
+        ("TABLE_NAME", "events"),
+        ("QUEUE_URL", "http://queue"),
+        ("PUBLIC_BASE_URL", "https://hooks.example.com/"),
+    ];
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let config = read(&GOOD).unwrap();
+        assert_eq!(
+            config.public_url().as_deref(),
+            Some("https://hooks.example.com/webhooks/twilio_eu")
+        );
+        assert_eq!(config.max_body_bytes, 358_400);
+        assert_eq!(config.retention, Duration::from_hours(24 * 30));
+        assert_eq!(config.dedup, Dedup::Id);
+    }
+
+    #[test]
+    fn everything_that_is_missing_or_wrong_is_said_at_once() {
+        assert_eq!(
+            read(&[
+                ("SOURCE", "Twilio-EU"),
+                ("PROVIDER", "twilo"),
+                ("MAX_BODY_BYTES", "9999999"),
+                ("RETENTION_DAYS", "14"),
+                ("DEDUP", "never"),
+                ("PUBLIC_BASE_URL", "hooks.example.com"),
+            ])
+            .unwrap_err(),
+            [
+                "SOURCE must be lower-case letters, digits and underscores, at most 48, from a letter",
+                "PROVIDER: unknown provider \"twilo\": known are github, standard_webhooks, stripe, twilio",
+                "SECRET_ID is not set",
+                "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query",
+                "TABLE_NAME is not set",
+                "QUEUE_URL is not set",
+                "MAX_BODY_BYTES must be a whole number from 1 to 358400, not \"9999999\"",
+                "RETENTION_DAYS must be a whole number from 15 to 3650, not \"14\"",
+                "DEDUP must be id or content, not \"never\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_provider_that_signs_its_url_needs_the_public_one() {
+        assert_eq!(
+            read(&GOOD[..5]).unwrap_err(),
+            ["PUBLIC_BASE_URL is not set, and twilio signs the URL that it calls"]
+        );
+    }
+}

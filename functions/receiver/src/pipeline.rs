@@ -1,0 +1,245 @@
+//! What happens to a provider's request. Read [`Receiver::accept`] first: it is
+//! the product on one page.
+//!
+//! ```text
+//! limits → secrets → handshake? → verify → identify → claim → send → 200
+//!                                              │        │       │
+//!                     dies here: nothing was ─┘        │       │
+//!                     told; the provider sends again    │       │
+//!                     dies here: the event is in the ───┘       │
+//!                     ledger; the provider's repeat or the      │
+//!                     sweeper sends its message                 │
+//!                     dies here: it is handled; the repeat is ──┘
+//!                     a duplicate, an extra message is harmless
+//! ```
+//!
+//! A 2xx therefore means: the event is in the ledger, and somebody will look at
+//! it by `due_at` at the latest, whatever dies. The claim carries the payload,
+//! so there is nothing to lose between two writes. A duplicate that finds the
+//! event untouched sends its message again, so no second write has to say that
+//! the first was sent.
+//!
+//! Until the signature is verified, nothing is called but the cached secret, so
+//! a flood of forged requests costs only the function's time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use inbox_core::Timestamp;
+use inbox_core::event::{Event, EventKey, TYPE_UNKNOWN, clean_text};
+use inbox_core::ledger::{Claimed, Ledger, NewEvent};
+use inbox_core::provider::{Payload, Provider, Rejection, Reply};
+use inbox_core::queue::Queue;
+use inbox_core::request::{Request, Verified};
+use inbox_core::secrets::{SecretBundle, SecretCache, Secrets};
+use inbox_core::signature::sha256_hex;
+use inbox_core::telemetry::Metrics;
+
+use crate::config::{Config, Dedup};
+use crate::response::{Accepted, Refusal};
+use crate::trace::traceparent;
+
+/// Slack gives up after 3 s, Shopify after 5 s.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// Longer ids are replaced by their hash: `DynamoDB` keys end at 2,048 bytes and
+/// index keys at 1,024, and an id is repeated in headers and messages.
+const ID_BYTES: usize = 256;
+const TYPE_CHARACTERS: usize = 128;
+const SUBJECT_CHARACTERS: usize = 256;
+const HEADER_CHARACTERS: usize = 1024;
+
+/// One source's endpoint.
+pub struct Receiver<L, Q, S> {
+    /// What was read at start.
+    pub config: Config,
+    /// How this source's requests are verified.
+    pub provider: Arc<dyn Provider>,
+    /// Where events are kept.
+    pub ledger: L,
+    /// Who is woken.
+    pub queue: Q,
+    /// What requests are verified with.
+    pub secrets: SecretCache<S>,
+}
+
+/// What to answer, and what to count.
+enum Answer {
+    Accepted(Accepted),
+    Handshake(Reply),
+}
+
+impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
+    /// Answers one request, within [`REQUEST_TIMEOUT`], and counts it.
+    pub async fn receive(&self, path: &str, request: Request, now: Timestamp) -> Reply {
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.accept(path, request, now))
+            .await
+            .unwrap_or(Err(Refusal::TooSlow));
+        self.record(&answer, now);
+        match answer {
+            Ok(Answer::Accepted(accepted)) => accepted.into_reply(),
+            Ok(Answer::Handshake(reply)) => reply,
+            Err(refusal) => refusal.to_reply(),
+        }
+    }
+
+    async fn accept(
+        &self,
+        path: &str,
+        request: Request,
+        now: Timestamp,
+    ) -> Result<Answer, Refusal> {
+        self.check_limits(path, &request)?;
+        let request = request.with_public_url(self.config.public_url());
+        let secrets = self.secrets.current(now).await?;
+        if let Some(handshake) = self.provider.handshake(&request, &secrets, now) {
+            return Ok(Answer::Handshake(handshake?));
+        }
+
+        let request = self.verify(request, &secrets, now).await?;
+        let event = self.identify(&request, now);
+
+        let new = self.new_event(event);
+        let claimed = self.ledger.claim(&new).await?;
+        match claimed {
+            Claimed::Fresh => self.queue.send(&new.event, 1).await?,
+            Claimed::Unconfirmed { life } => self.queue.send(&new.event, life).await?,
+            Claimed::Duplicate => {}
+        }
+
+        Ok(Answer::Accepted(Accepted {
+            reply: self.provider.reply(&request),
+            id: new.event.key.id,
+            event_type: new.event.event_type,
+            is_duplicate: claimed != Claimed::Fresh,
+        }))
+    }
+
+    fn check_limits(&self, path: &str, request: &Request) -> Result<(), Refusal> {
+        let expected = format!("/webhooks/{}", self.config.source);
+        // A custom domain's mapping may stand before it.
+        if !path.ends_with(&expected) {
+            return Err(Refusal::UnknownPath);
+        }
+        let allowed = self.provider.methods();
+        if !allowed.contains(request.method()) {
+            return Err(Refusal::WrongMethod { allowed });
+        }
+        let body_bytes = request.body().len();
+        if body_bytes > self.config.max_body_bytes {
+            return Err(Refusal::BodyTooLarge { body_bytes });
+        }
+        Ok(())
+    }
+
+    /// Verifies with the secrets at hand, and once more with newly fetched ones
+    /// when the request could have been signed with a secret just added.
+    async fn verify(
+        &self,
+        request: Request,
+        secrets: &SecretBundle,
+        now: Timestamp,
+    ) -> Result<Request<Verified>, Refusal> {
+        let provider = self.provider.as_ref();
+        let refused = match request.verify(provider, secrets, now) {
+            Ok(verified) => return Ok(verified),
+            Err(refused) => *refused,
+        };
+        if refused.rejection == (Rejection::SignatureMismatch { fresh: true })
+            && let Some(newer) = self.secrets.refetch(now).await
+        {
+            return refused.request.verify(provider, &newer, now).map_err(|r| r.rejection.into());
+        }
+        Err(refused.rejection.into())
+    }
+
+    /// Reads what the event is. What cannot be read is not a reason to refuse
+    /// it: the provider would only send the same again.
+    fn identify(&self, request: &Request<Verified>, now: Timestamp) -> Event {
+        let identity = self.provider.identify(request);
+        let payload = identity.payload.unwrap_or_else(|| Payload {
+            content_type: clean_text(
+                &request.header("content-type").unwrap_or_default(),
+                HEADER_CHARACTERS,
+            ),
+            bytes: request.body().clone(),
+        });
+        let event_type = identity
+            .event_type
+            .map(|text| clean_text(&text, TYPE_CHARACTERS))
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| TYPE_UNKNOWN.to_owned());
+        // Not the signed bytes: where a timestamp is signed it is new on every
+        // retry, and a repeat would never be recognised.
+        let id = match (self.config.dedup, identity.idempotency_key) {
+            (Dedup::Content, _) | (Dedup::Id, None) => {
+                let pieces = [event_type.as_bytes(), b"\0", &payload.bytes];
+                format!("content-{}", sha256_hex(&pieces))
+            }
+            (Dedup::Id, Some(id)) if is_usable(&id) => id,
+            (Dedup::Id, Some(id)) => format!("id-{}", sha256_hex(&[id.as_bytes()])),
+        };
+        Event {
+            key: EventKey { source: self.config.source.clone(), id },
+            provider: self.provider.name().to_owned(),
+            event_type,
+            delivery_id: identity.delivery_id.map(|text| clean_text(&text, ID_BYTES)),
+            subject: identity.subject.map(|text| clean_text(&text, SUBJECT_CHARACTERS)),
+            occurred_at: identity.occurred_at,
+            received_at: now,
+            traceparent: traceparent(request),
+            payload,
+            headers: self.kept_headers(request),
+        }
+    }
+
+    fn kept_headers(&self, request: &Request<Verified>) -> BTreeMap<String, String> {
+        let kept = |name: &&'static str| {
+            let value = request.header(name)?;
+            Some(((*name).to_owned(), clean_text(&value, HEADER_CHARACTERS)))
+        };
+        self.provider.kept_headers().iter().filter_map(kept).collect()
+    }
+
+    fn new_event(&self, event: Event) -> NewEvent {
+        let due_at = event.received_at.plus(self.config.sweep_grace);
+        let expires_at = event.received_at.plus(self.config.retention).ceil_to_seconds();
+        NewEvent { event, due_at, expires_at }
+    }
+
+    /// One line for each request, with no word of its content.
+    fn record(&self, answer: &Result<Answer, Refusal>, now: Timestamp) {
+        let metrics = Metrics::of_source(&self.config.source);
+        match answer {
+            Ok(Answer::Accepted(accepted)) => {
+                let name = if accepted.is_duplicate { "Duplicate" } else { "Accepted" };
+                let metrics = metrics.count(name, 1);
+                let metrics = if accepted.event_type == TYPE_UNKNOWN {
+                    metrics.count("Unknown", 1)
+                } else {
+                    metrics
+                };
+                metrics
+                    .note("event_id", &accepted.id)
+                    .note("event_type", &accepted.event_type)
+                    .emit(now);
+            }
+            Ok(Answer::Handshake(_)) => metrics.count("Handshake", 1).emit(now),
+            Err(refusal) if refusal.is_ours() => {
+                let fault = std::error::Error::source(refusal)
+                    .map_or_else(|| "time limit".to_owned(), ToString::to_string);
+                tracing::error!(source = self.config.source, fault, "answered 503");
+                metrics.count("Unavailable", 1).emit(now);
+            }
+            Err(refusal) => {
+                metrics.by("Reason", refusal.to_string()).count("Rejected", 1).emit(now);
+            }
+        }
+    }
+}
+
+/// Whether an id can be a key, a header's value and a word in a log as it is.
+fn is_usable(id: &str) -> bool {
+    (1..=ID_BYTES).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+}
