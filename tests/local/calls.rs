@@ -76,7 +76,12 @@ pub(crate) fn path_and_query(parts: &Parts) -> &str {
 /// the service stands in the signature's credential scope
 /// (`Credential=key/date/region/service/aws4_request`).
 fn classify(parts: &Parts) -> (String, String) {
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     if let Some((prefix, operation)) = header("x-amz-target").and_then(|v| v.rsplit_once('.')) {
         let service = match prefix {
             "AmazonSQS" => "sqs".to_owned(),
@@ -160,7 +165,11 @@ mod tests {
         for (target, service, operation) in [
             ("DynamoDB_20120810.PutItem", "dynamodb", "PutItem"),
             ("AmazonSQS.SendMessage", "sqs", "SendMessage"),
-            ("secretsmanager.GetSecretValue", "secretsmanager", "GetSecretValue"),
+            (
+                "secretsmanager.GetSecretValue",
+                "secretsmanager",
+                "GetSecretValue",
+            ),
             ("AWSEvents.PutEvents", "events", "PutEvents"),
         ] {
             assert_eq!(

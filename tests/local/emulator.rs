@@ -155,7 +155,11 @@ fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
         .arg(paths::emulator_script())
         .arg(port_file)
         .env_clear()
-        .envs(["PATH", "HOME"].iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
+        .envs(
+            ["PATH", "HOME"]
+                .iter()
+                .filter_map(|name| Some((*name, std::env::var_os(name)?))),
+        )
         .env("LANG", "C.UTF-8")
         .env("TMPDIR", temporary)
         .env("STATE_DIR", temporary.join("state"))
@@ -168,7 +172,10 @@ fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
         .env("SFTP_ENABLED", "0")
         // The functions run as processes even where a container engine is there.
         .env("LAMBDA_EXECUTOR", "local")
-        .env("DOCKER_HOST", format!("unix://{}", temporary.join("no-docker").display()))
+        .env(
+            "DOCKER_HOST",
+            format!("unix://{}", temporary.join("no-docker").display()),
+        )
         .env("LOG_LEVEL", "INFO");
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);

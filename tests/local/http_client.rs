@@ -11,6 +11,15 @@ use tokio::net::TcpStream;
 
 use crate::LocalError;
 
+/// Drives a connection and closes it when the caller is done or gives up.
+struct Driver<E>(tokio::task::JoinHandle<Result<(), E>>);
+
+impl<E> Drop for Driver<E> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Sends a request whose URI is absolute (`http://127.0.0.1:9000/webhooks/stripe`)
 /// and reads the whole answer. Header names go out as written in the `HeaderMap`;
 /// `Host` is added when it is missing. No redirects, no retries, no time limit.
@@ -35,7 +44,7 @@ pub async fn send(request: Request<Bytes>) -> Result<Response<Bytes>, LocalError
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(LocalError::call(&what))?;
-    let driver = tokio::spawn(connection);
+    let _driver = Driver(tokio::spawn(connection));
     if !parts.headers.contains_key(header::HOST)
         && let Ok(host) = HeaderValue::from_str(&authority)
     {
@@ -50,7 +59,6 @@ pub async fn send(request: Request<Bytes>) -> Result<Response<Bytes>, LocalError
         .map_err(LocalError::call(&what))?;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(LocalError::call(&what))?;
-    driver.abort();
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 

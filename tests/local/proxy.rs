@@ -210,7 +210,9 @@ impl Shared {
                 message,
             } => {
                 let response = aws_error(status, &error_type, &message);
-                self.settle(record, |call| call.status = Some(response.status().as_u16()));
+                self.settle(record, |call| {
+                    call.status = Some(response.status().as_u16())
+                });
                 return Ok(response);
             }
             Fault::DropReply | Fault::DelayReply(_) => {}
@@ -254,9 +256,15 @@ impl Shared {
         let had_no_body = body.is_empty() && !parts.headers.contains_key(header::CONTENT_LENGTH);
         remove_connection_headers(&mut parts.headers);
         if !had_no_body {
-            parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, body.len().into());
         }
-        let answer = match self.client.request(Request::from_parts(parts, Full::new(body))).await {
+        let answer = match self
+            .client
+            .request(Request::from_parts(parts, Full::new(body)))
+            .await
+        {
             Ok(answer) => answer,
             Err(_) => return message(StatusCode::BAD_GATEWAY, "the upstream did not answer"),
         };
