@@ -1,7 +1,7 @@
-//! MiniStack as a child process that cannot outlive its parent.
+//! `MiniStack` as a child process that cannot outlive its parent.
 //!
 //! ```text
-//! this process ── standard input ──▶ emulator.py ── runs MiniStack in-process
+//! this process ── standard input ──▶ emulator.py ── runs `MiniStack` in-process
 //!                                      │               └─ starts the functions
 //!                                      └─ end of file: ends them, then itself
 //! ```
@@ -22,7 +22,7 @@ pub const REGION: &str = "us-east-1";
 /// The emulator's account for callers whose access key is no account number.
 pub const ACCOUNT_ID: &str = "000000000000";
 /// Start-up takes 1.5 s; a busy two-core machine has needed ten times that.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
+const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
 const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 const LOG_TAIL_LINES: usize = 30;
 
@@ -37,7 +37,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts MiniStack in `directory`, which is created, and waits until it answers.
+    /// Starts `MiniStack` in `directory`, which is created, and waits until it answers.
     pub async fn start(directory: &Path) -> Result<Self, LocalError> {
         let python = paths::emulator_python()?;
         let temporary = directory.join("tmp");

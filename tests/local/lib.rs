@@ -4,14 +4,14 @@
 //!  curl, provider's CLI, tests
 //!        │  http://127.0.0.1:9000/webhooks/{source}
 //!        ▼
-//!  front door (proxy) ──▶ MiniStack: API Gateway ──▶ receiver (a real process)
+//!  front door (proxy) ──▶ `MiniStack`: API Gateway ──▶ receiver (a real process)
 //!                            ▲    SQS ── event source mapping ──▶ processor
 //!                            │    Lambda Invoke, on an interval ──▶ sweeper
 //!                            └── the functions' AWS calls, through a second
 //!                                proxy when somebody wants to count or break them
 //! ```
 //!
-//! - [`emulator`] starts and ends MiniStack; nothing of it outlives its parent.
+//! - [`emulator`] starts and ends `MiniStack`; nothing of it outlives its parent.
 //! - [`proxy`] forwards HTTP, records AWS calls and injects faults.
 //! - [`runtime_api`] runs one function without the emulator, to count its calls,
 //!   kill it at a chosen point and measure its speed.

@@ -17,7 +17,7 @@ pub fn local_directory() -> PathBuf {
     workspace_root().join(".local")
 }
 
-/// The Python that has MiniStack installed; `make setup` makes it.
+/// The Python that has `MiniStack` installed; `make setup` makes it.
 pub fn emulator_python() -> Result<PathBuf, LocalError> {
     let path = local_directory().join("venv/bin/python");
     if path.exists() {
@@ -27,7 +27,7 @@ pub fn emulator_python() -> Result<PathBuf, LocalError> {
     }
 }
 
-/// The wrapper that runs MiniStack.
+/// The wrapper that runs `MiniStack`.
 pub(crate) fn emulator_script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("local/emulator.py")
 }

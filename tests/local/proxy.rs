@@ -153,6 +153,7 @@ impl Proxy {
     }
 
     /// Returns the calls so far and forgets them.
+    #[must_use]
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *lock(&self.shared.calls))
     }
@@ -201,7 +202,6 @@ impl Shared {
         let fault = hook.map_or(Fault::None, |hook| hook(&call));
         let record = self.record(call);
         match fault {
-            Fault::None => {}
             Fault::Delay(duration) => tokio::time::sleep(duration).await,
             Fault::DropBefore => return Err(Hangup),
             Fault::Status {
@@ -211,11 +211,11 @@ impl Shared {
             } => {
                 let response = aws_error(status, &error_type, &message);
                 self.settle(record, |call| {
-                    call.status = Some(response.status().as_u16())
+                    call.status = Some(response.status().as_u16());
                 });
                 return Ok(response);
             }
-            Fault::DropReply | Fault::DelayReply(_) => {}
+            Fault::None | Fault::DropReply | Fault::DelayReply(_) => {}
         }
         let response = self.forward(parts, body).await;
         let status = response.status().as_u16();
@@ -260,13 +260,9 @@ impl Shared {
                 .headers
                 .insert(header::CONTENT_LENGTH, body.len().into());
         }
-        let answer = match self
-            .client
-            .request(Request::from_parts(parts, Full::new(body)))
-            .await
-        {
-            Ok(answer) => answer,
-            Err(_) => return message(StatusCode::BAD_GATEWAY, "the upstream did not answer"),
+        let request = Request::from_parts(parts, Full::new(body));
+        let Ok(answer) = self.client.request(request).await else {
+            return message(StatusCode::BAD_GATEWAY, "the upstream did not answer");
         };
         let (mut parts, body) = answer.into_parts();
         let Ok(body) = body.collect().await else {

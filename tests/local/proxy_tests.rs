@@ -188,7 +188,7 @@ async fn each_fault_does_what_it_says() {
     );
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 
-    proxy.take_calls();
+    let _ = proxy.take_calls();
     proxy.fail_next("dynamodb", "PutItem", 1, Fault::DropReply);
     assert!(matches!(
         put_item(&proxy).await,

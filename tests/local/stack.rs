@@ -87,9 +87,10 @@ impl LocalStack {
         progress("starting the emulator");
         let emulator = Emulator::start(&options.directory).await?;
         let endpoint_url = emulator.endpoint_url().to_owned();
-        let function_proxy = match options.watch_functions {
-            true => Some(Proxy::start(&endpoint_url).await?),
-            false => None,
+        let function_proxy = if options.watch_functions {
+            Some(Proxy::start(&endpoint_url).await?)
+        } else {
+            None
         };
 
         progress("creating tables, queues and secrets");
