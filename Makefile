@@ -31,7 +31,7 @@ $(STAMP): tests/local/requirements.txt
 
 build: ## compile everything (debug profile)
 	@echo "… compiling (the first time takes a few minutes)"
-	@$(CARGO) build --quiet --workspace --all-targets
+	@$(CARGO) build --quiet --workspace
 
 run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it
 	@exec $(LOCAL) run --port $(PORT)
@@ -45,7 +45,7 @@ test: setup ## format, lints, build, all tests: what CI runs
 	@echo "… linting"
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	@echo "… compiling"
-	@$(CARGO) build --quiet --workspace --all-targets
+	@$(CARGO) build --quiet --workspace
 	@echo "… testing"
 	@$(CARGO) test --quiet --workspace
 	@echo "all tests passed"

@@ -120,6 +120,15 @@ impl Emulator {
         lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
     }
 
+    /// How it ended, when it has: by itself, or because somebody killed it.
+    pub fn ended(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(status.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
     /// Ends it, with every function it started, and waits until it is gone.
     pub async fn stop(mut self) {
         self.stdin = None;

@@ -32,6 +32,14 @@ pub enum LocalError {
         /// The last lines it wrote.
         log_tail: String,
     },
+    /// The emulator ended while it was needed.
+    #[error("the emulator ended with {status}; the end of its log:\n{log_tail}")]
+    EmulatorGone {
+        /// How it ended.
+        status: String,
+        /// The last lines it wrote.
+        log_tail: String,
+    },
     /// The emulator did not answer in time.
     #[error("the emulator was not healthy after {seconds} s; the end of its log:\n{log_tail}")]
     EmulatorUnhealthy {

@@ -143,7 +143,7 @@ pub fn default_sources() -> Vec<SourceOptions> {
     let standard = format!("whsec_{}", STANDARD.encode("local-standard-webhooks!"));
     vec![
         SourceOptions::new("stripe", "stripe", "whsec_local_stripe_signing_secret"),
-        SourceOptions::new("github", "github", "local github webhook secret"),
+        SourceOptions::new("github", "github", "local-github-webhook-secret"),
         SourceOptions::new("twilio", "twilio", "0123456789abcdef0123456789abcdef"),
         SourceOptions::new("standard_webhooks", "standard_webhooks", &standard),
     ]

@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), Failure> {
     };
     let stopped = stop_signal()?;
     tokio::pin!(stopped);
-    let stack = tokio::select! {
+    let mut stack = tokio::select! {
         stack = LocalStack::start(options, |step| say(&format!("… {step}"))) => stack?,
         // Dropping the unfinished start ends what it had started.
         () = &mut stopped => {
@@ -35,12 +35,15 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), Failure> {
     for line in announcement(stack.description(), &shared.file) {
         say(&line);
     }
-    stopped.await;
+    let outcome = tokio::select! {
+        () = &mut stopped => Ok(()),
+        error = stack.emulator_gone() => Err(error.into()),
+    };
     say("… stopping");
     stack.stop().await;
     shared.hand_over();
     say("stopped");
-    Ok(())
+    outcome
 }
 
 /// `--port` wins over `PORT`; an empty `PORT` is none.

@@ -182,6 +182,21 @@ impl LocalStack {
         String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned()
     }
 
+    /// Waits, for ever as a rule, until the emulator is gone without being asked.
+    pub async fn emulator_gone(&mut self) -> LocalError {
+        loop {
+            if let Some(emulator) = &mut self.emulator
+                && let Some(status) = emulator.ended()
+            {
+                return LocalError::EmulatorGone {
+                    status,
+                    log_tail: emulator.log_tail(),
+                };
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
     /// Ends everything and waits until it is gone.
     pub async fn stop(mut self) {
         self.end_quietly();

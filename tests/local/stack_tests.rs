@@ -304,6 +304,25 @@ async fn nothing_outlives_a_stack() {
 }
 
 #[tokio::test]
+async fn functions_do_not_outlive_a_killed_emulator() {
+    let options = options("killed");
+    let directory = options.directory.clone();
+    let mut stack = started(options).await;
+    request(&stack, "POST", "/webhooks/stripe", &[], "{}").await;
+    let emulator = stack.emulator.as_ref().map(Emulator::process_id);
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &emulator.expect("an emulator").to_string()])
+        .status()
+        .expect("kill runs");
+    assert!(killed.success());
+    let error = stack.emulator_gone().await;
+    assert!(matches!(&error, LocalError::EmulatorGone { status, .. } if status.contains('9')));
+    log_with(&stack, "receiver-stripe", "the runtime API is gone").await;
+    stack.stop().await;
+    assert_eq!(processes_of(&directory), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_taken_port_is_known_before_anything_starts() {
     let listener = server::listen(0).await.expect("a port");
     let mut options = options("taken");
