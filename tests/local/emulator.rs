@@ -156,7 +156,8 @@ impl Drop for Emulator {
 }
 
 /// The environment is made from nothing: the functions inherit it, and neither a
-/// developer's AWS profile nor his proxy settings may reach them.
+/// developer's AWS profile, which lies under `HOME`, nor proxy settings may reach
+/// them.
 fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
     let mut command = Command::new(python);
     command
@@ -164,11 +165,8 @@ fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
         .arg(paths::emulator_script())
         .arg(port_file)
         .env_clear()
-        .envs(
-            ["PATH", "HOME"]
-                .iter()
-                .filter_map(|name| Some((*name, std::env::var_os(name)?))),
-        )
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("HOME", temporary)
         .env("LANG", "C.UTF-8")
         .env("TMPDIR", temporary)
         .env("STATE_DIR", temporary.join("state"))
