@@ -19,6 +19,7 @@
 //! - [`testbed`] gives a test its own tables and queues in a shared emulator.
 
 pub mod calls;
+mod child_output;
 pub mod emulator;
 pub mod error;
 pub mod facts;
@@ -29,6 +30,7 @@ pub mod paths;
 pub mod proxy;
 pub mod resources;
 pub mod runtime_api;
+mod runtime_exchange;
 mod server;
 pub mod stack;
 pub mod testbed;

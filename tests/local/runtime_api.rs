@@ -19,24 +19,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::LocalError;
+use crate::child_output::Output;
 use crate::emulator::{ACCOUNT_ID, REGION};
-use crate::server::{self, Hangup, Server};
+use crate::runtime_exchange::{Exchange, Invocation};
+use crate::server::{self, Server};
 
-const API: &str = "/2018-06-01/runtime/";
 /// Lambda's own limit on the init phase.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
-/// How long the last output of an ended process is waited for.
-const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// A function to be run.
 #[derive(Debug, Clone)]
@@ -107,24 +102,6 @@ pub enum InvokeError {
     TimedOut,
 }
 
-type Outcome = Result<Bytes, InvokeError>;
-
-struct Invocation {
-    id: String,
-    event: Bytes,
-    deadline_ms: u128,
-}
-
-/// Shared with the server that the function talks to.
-struct Exchange {
-    waiting: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
-    /// The invocation under way and who waits for it.
-    current: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
-    /// None while starting; then whether that went well.
-    initialised: watch::Sender<Option<Result<(), InvokeError>>>,
-    arn: String,
-}
-
 /// A function's process. Dropping it kills it.
 #[derive(Debug)]
 pub struct FunctionHost {
@@ -136,12 +113,6 @@ pub struct FunctionHost {
     process_id: u32,
     keeper: JoinHandle<()>,
     _server: Server,
-}
-
-impl std::fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.arn)
-    }
 }
 
 /// Kills a function's process, from anywhere: a proxy's hook, say.
@@ -320,79 +291,6 @@ impl Drop for FunctionHost {
     }
 }
 
-impl Exchange {
-    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Hangup> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| Hangup)?.to_bytes();
-        let Some(path) = parts.uri.path().strip_prefix(API) else {
-            return Ok(status(StatusCode::NOT_FOUND));
-        };
-        match (
-            &parts.method,
-            path.split('/').collect::<Vec<_>>().as_slice(),
-        ) {
-            (&Method::GET, ["invocation", "next"]) => self.next().await,
-            (&Method::POST, ["invocation", id, "response"]) => Ok(self.settle(id, Ok(body))),
-            (&Method::POST, ["invocation", id, "error"]) => {
-                let (error_type, message) = described(&body);
-                let error = InvokeError::Function {
-                    error_type,
-                    message,
-                };
-                Ok(self.settle(id, Err(error)))
-            }
-            (&Method::POST, ["init", "error"]) => {
-                let (error_type, message) = described(&body);
-                let error = InvokeError::Init {
-                    error_type,
-                    message,
-                };
-                self.initialised.send_replace(Some(Err(error)));
-                Ok(status(StatusCode::ACCEPTED))
-            }
-            _ => Ok(status(StatusCode::NOT_FOUND)),
-        }
-    }
-
-    async fn next(&self) -> Result<Response<Full<Bytes>>, Hangup> {
-        self.initialised.send_if_modified(|state| {
-            let first = state.is_none();
-            state.get_or_insert(Ok(()));
-            first
-        });
-        let invocation = self.waiting.lock().await.recv().await.ok_or(Hangup)?;
-        Response::builder()
-            .header("Content-Type", "application/json")
-            .header("Lambda-Runtime-Aws-Request-Id", &invocation.id)
-            .header(
-                "Lambda-Runtime-Deadline-Ms",
-                invocation.deadline_ms.to_string(),
-            )
-            .header("Lambda-Runtime-Invoked-Function-Arn", &self.arn)
-            .header(
-                "Lambda-Runtime-Trace-Id",
-                "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0",
-            )
-            .body(Full::new(invocation.event))
-            .map_err(|_| Hangup)
-    }
-
-    /// An answer to another invocation than the current one is refused, as Lambda does.
-    fn settle(&self, id: &str, outcome: Outcome) -> Response<Full<Bytes>> {
-        let mut current = lock(&self.current);
-        match current.take() {
-            Some((expected, waiter)) if expected == id => {
-                let _ = waiter.send(outcome);
-                status(StatusCode::ACCEPTED)
-            }
-            other => {
-                *current = other;
-                status(StatusCode::BAD_REQUEST)
-            }
-        }
-    }
-}
-
 fn command(options: &FunctionOptions, address: &str) -> Command {
     let mut command = Command::new(&options.binary);
     command
@@ -439,85 +337,6 @@ async fn keep(
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
     }));
-}
-
-/// Reads the process's output for its whole life: a full pipe would block it.
-#[derive(Debug)]
-struct Output {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    open: watch::Receiver<usize>,
-}
-
-impl Output {
-    async fn capture(child: &mut Child, log_file: Option<PathBuf>) -> Result<Self, LocalError> {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let (open, receiver) = watch::channel(2);
-        let open = Arc::new(open);
-        let log = match log_file {
-            Some(path) => Some(Arc::new(tokio::sync::Mutex::new(
-                tokio::fs::OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(&path)
-                    .await
-                    .map_err(LocalError::io(format!("open {}", path.display())))?,
-            ))),
-            None => None,
-        };
-        let streams: [Option<Box<dyn AsyncRead + Send + Unpin>>; 2] = [
-            child.stdout.take().map(|stream| Box::new(stream) as _),
-            child.stderr.take().map(|stream| Box::new(stream) as _),
-        ];
-        for stream in streams.into_iter().flatten() {
-            let (bytes, log, open) = (Arc::clone(&bytes), log.clone(), Arc::clone(&open));
-            tokio::spawn(async move {
-                pump(stream, &bytes, log.as_deref()).await;
-                open.send_modify(|count| *count -= 1);
-            });
-        }
-        Ok(Self {
-            bytes,
-            open: receiver,
-        })
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
-    }
-
-    /// A child of the function may hold the pipes open, so this gives up.
-    async fn finished(&self) {
-        let mut open = self.open.clone();
-        let _ = tokio::time::timeout(OUTPUT_WITHIN, open.wait_for(|count| *count == 0)).await;
-    }
-}
-
-async fn pump(
-    mut stream: Box<dyn AsyncRead + Send + Unpin>,
-    bytes: &Mutex<Vec<u8>>,
-    log: Option<&tokio::sync::Mutex<tokio::fs::File>>,
-) {
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-        lock(bytes).extend_from_slice(&buffer[..read]);
-        if let Some(log) = log {
-            let mut log = log.lock().await;
-            let _ = log.write_all(&buffer[..read]).await;
-            let _ = log.flush().await;
-        }
-    }
-}
-
-fn described(body: &[u8]) -> (String, String) {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    (text("errorType"), text("errorMessage"))
-}
-
-fn status(code: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = code;
-    response
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -6,6 +6,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::*;
+use crate::calls::Fault;
+use crate::proxy::Proxy;
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
@@ -129,4 +131,31 @@ async fn beds_do_not_see_each_other() {
     };
     assert_eq!(receive(&two).await.expect("an answer").messages().len(), 0);
     assert_eq!(receive(&one).await.expect("an answer").messages().len(), 1);
+}
+
+#[tokio::test]
+async fn the_sdk_repeats_a_write_whose_reply_was_lost() {
+    let bed = TestBed::new().await.expect("a bed");
+    let proxy = Proxy::start(&bed.endpoint_url).await.expect("a proxy");
+    let dynamodb = aws_sdk_dynamodb::Client::new(&resources::sdk_config(proxy.url()));
+    for fault in [Fault::DropReply, Fault::DropBefore, Fault::throttle()] {
+        let dropped_reply = fault == Fault::DropReply;
+        proxy.fail_next("dynamodb", "UpdateItem", 1, fault);
+        let updated = dynamodb
+            .update_item()
+            .table_name(&bed.table)
+            .key("pk", text(if dropped_reply { "twice" } else { "once" }))
+            .update_expression("ADD life :one")
+            .expression_attribute_values(":one", number("1"))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await
+            .expect("the second attempt passes");
+        let calls = proxy.take_calls();
+        assert_eq!(calls.len(), 2, "{calls:?}");
+        if dropped_reply {
+            assert_eq!(updated.attributes.expect("values")["life"], number("2"));
+            assert_eq!(calls[0].upstream_status, Some(200));
+        }
+    }
 }
