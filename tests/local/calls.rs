@@ -25,6 +25,8 @@ pub struct Call {
     pub status: Option<u16>,
     /// The upstream's status; none when it was never asked or never answered.
     pub upstream_status: Option<u16>,
+    /// Unique in its proxy.
+    pub(crate) number: u64,
 }
 
 impl Call {
@@ -38,6 +40,7 @@ impl Call {
             body,
             status: None,
             upstream_status: None,
+            number: 0,
         }
     }
 

@@ -12,6 +12,7 @@
 //! stays behind, as does `Expect`, which is answered here. A path prefix may be
 //! put before the path: API Gateway's address in the emulator.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ struct Shared {
     recording: bool,
     client: Client<HttpConnector, Full<Bytes>>,
     calls: Mutex<Vec<Call>>,
+    next_number: AtomicU64,
     hook: Mutex<Option<Hook>>,
 }
 
@@ -110,6 +112,7 @@ impl Proxy {
                 .http1_preserve_header_case(true)
                 .build(connector),
             calls: Mutex::default(),
+            next_number: AtomicU64::new(0),
             hook: Mutex::default(),
         });
         let handler = Arc::clone(&shared);
@@ -229,19 +232,20 @@ impl Shared {
         Ok(response)
     }
 
-    fn record(&self, call: Call) -> Option<usize> {
+    fn record(&self, mut call: Call) -> Option<u64> {
         self.recording.then(|| {
-            let mut calls = lock(&self.calls);
-            calls.push(call);
-            calls.len() - 1
+            call.number = self.next_number.fetch_add(1, Ordering::Relaxed);
+            let number = call.number;
+            lock(&self.calls).push(call);
+            number
         })
     }
 
     /// The record may be gone: somebody may have taken the calls meanwhile.
-    fn settle(&self, record: Option<usize>, change: impl FnOnce(&mut Call)) {
-        if let Some(index) = record
-            && let Some(call) = lock(&self.calls).get_mut(index)
-        {
+    fn settle(&self, record: Option<u64>, change: impl FnOnce(&mut Call)) {
+        let mut calls = lock(&self.calls);
+        let found = calls.iter_mut().rfind(|call| Some(call.number) == record);
+        if let Some(call) = found {
             change(call);
         }
     }

@@ -1,7 +1,7 @@
 //! The proxy against an upstream that tells what bytes it received.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -231,4 +231,30 @@ async fn an_upstream_that_is_gone_is_a_bad_gateway() {
             .status(),
         502
     );
+}
+
+#[tokio::test]
+async fn an_outcome_is_not_written_to_another_call() {
+    let (url, _, _server) = upstream().await;
+    let proxy = Arc::new(Proxy::start(&url).await.expect("a proxy"));
+    proxy.fail_next(
+        "dynamodb",
+        "PutItem",
+        1,
+        Fault::Delay(Duration::from_millis(200)),
+    );
+    let slow = Arc::clone(&proxy);
+    let slow = tokio::spawn(async move { put_item(&slow).await.map(|answer| answer.status()) });
+    while proxy.take_calls().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    proxy.set_hook(|_| Fault::DropBefore);
+    assert!(matches!(
+        put_item(&proxy).await,
+        Err(LocalError::Call { .. })
+    ));
+    assert_eq!(slow.await.expect("a client").expect("an answer"), 201);
+    let calls = proxy.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!((calls[0].status, calls[0].upstream_status), (None, None));
 }
