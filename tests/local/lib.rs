@@ -1,1 +1,41 @@
-//! placeholder
+//! The local stack and the tools that tests use around it.
+//!
+//! ```text
+//!  curl, provider's CLI, tests
+//!        │  http://127.0.0.1:9000/webhooks/{source}
+//!        ▼
+//!  front door (proxy) ──▶ `MiniStack`: API Gateway ──▶ receiver (a real process)
+//!                            ▲    SQS ── event source mapping ──▶ processor
+//!                            │    Lambda Invoke, on an interval ──▶ sweeper
+//!                            └── the functions' AWS calls, through a second
+//!                                proxy when somebody wants to count or break them
+//! ```
+//!
+//! - [`emulator`] starts and ends `MiniStack`; nothing of it outlives its parent.
+//! - [`proxy`] forwards HTTP, records AWS calls and injects faults.
+//! - [`runtime_api`] runs one function without the emulator, to count its calls,
+//!   kill it at a chosen point and measure its speed.
+//! - [`stack`] is the whole: emulator, resources, functions, front door.
+//! - [`testbed`] gives a test its own tables and queues in a shared emulator.
+
+pub mod calls;
+mod child_output;
+pub mod emulator;
+pub mod error;
+pub mod facts;
+pub mod functions;
+pub mod http_client;
+pub mod options;
+pub mod paths;
+pub mod proxy;
+pub mod resources;
+pub mod runtime_api;
+mod runtime_exchange;
+mod server;
+pub mod stack;
+pub mod testbed;
+
+pub use error::LocalError;
+pub use options::{SourceOptions, StackOptions};
+pub use stack::LocalStack;
+pub use testbed::TestBed;

@@ -1,2 +1,75 @@
-//! placeholder
-fn main() {}
+//! `local run` brings the local stack up and keeps it up until Ctrl-C or SIGTERM.
+//!
+//! Each copy keeps its files in `.local/run-{port}/`, with its facts in
+//! `stack.json` there. `.local/stack.json` is that of the copy started last; when
+//! that one ends, another copy that still runs takes its place.
+
+mod run;
+
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use inbox_local::LocalError;
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: &str = "usage: local run [--port PORT]    (PORT in the environment, else 9000)";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    let outcome = match command.as_str() {
+        "run" => run::run(&arguments).await,
+        _ => Err(Failure::Usage(USAGE.to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Local(_) => 1,
+            })
+        }
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It was called in a way it does not know.
+    #[error("{0}")]
+    Usage(String),
+    /// The stack could not be brought up.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+}
+
+/// One line for a person. Whoever reads may have gone: that is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Ends when this process is asked to: Ctrl-C, SIGTERM, or its terminal closed.
+///
+/// The handlers are in place when this returns.
+fn stop_signal() -> Result<impl Future<Output = ()>, LocalError> {
+    let listen = |kind| {
+        signal(kind).map_err(|source| LocalError::Io {
+            what: "listen for signals".to_owned(),
+            source,
+        })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
+}

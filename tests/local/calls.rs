@@ -1,0 +1,191 @@
+//! An AWS call as the proxy sees it, and the faults it can be given.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+
+/// One request that passed the proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Call {
+    /// `dynamodb`, `sqs`, `secretsmanager`, …; empty when it is no AWS call.
+    pub service: String,
+    /// `PutItem`, `SendMessage`, …; the path for REST services.
+    pub operation: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The raw path and query.
+    pub path: String,
+    /// The request's body.
+    pub body: Bytes,
+    /// The status the client was given; none while under way, and for ever when
+    /// the connection was closed instead.
+    pub status: Option<u16>,
+    /// The upstream's status; none when it was never asked or never answered.
+    pub upstream_status: Option<u16>,
+    /// Unique in its proxy.
+    pub(crate) number: u64,
+}
+
+impl Call {
+    pub(crate) fn new(parts: &Parts, body: Bytes) -> Self {
+        let (service, operation) = classify(parts);
+        Self {
+            service,
+            operation,
+            method: parts.method.to_string(),
+            path: path_and_query(parts).to_owned(),
+            body,
+            status: None,
+            upstream_status: None,
+            number: 0,
+        }
+    }
+
+    /// Whether this is that operation of that service.
+    #[must_use]
+    pub fn is(&self, service: &str, operation: &str) -> bool {
+        self.service == service && self.operation == operation
+    }
+
+    /// The body as JSON; null when it is none.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// The body stays out: it may hold a payload or a secret.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}.{} ({} bytes) -> {:?}",
+            self.service,
+            self.operation,
+            self.body.len(),
+            self.status
+        )
+    }
+}
+
+pub(crate) fn path_and_query(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+/// JSON services name service and operation in `X-Amz-Target`; for the others
+/// the service stands in the signature's credential scope
+/// (`Credential=key/date/region/service/aws4_request`).
+fn classify(parts: &Parts) -> (String, String) {
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    if let Some((prefix, operation)) = header("x-amz-target").and_then(|v| v.rsplit_once('.')) {
+        let service = match prefix {
+            "AmazonSQS" => "sqs".to_owned(),
+            "AWSEvents" => "events".to_owned(),
+            _ => prefix
+                .split('_')
+                .next()
+                .unwrap_or(prefix)
+                .to_ascii_lowercase(),
+        };
+        return (service, operation.to_owned());
+    }
+    let service = header("authorization")
+        .and_then(|value| value.split_once("Credential="))
+        .and_then(|(_, scope)| scope.split('/').nth(3))
+        .unwrap_or_default();
+    (service.to_owned(), parts.uri.path().to_owned())
+}
+
+/// What is to happen to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing: forward and answer.
+    None,
+    /// Answer with this AWS error; the upstream is not asked.
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// `ProvisionedThroughputExceededException`, `InternalServerError`, …
+        error_type: String,
+        /// The error's message.
+        message: String,
+    },
+    /// Close the connection; the upstream is not asked.
+    DropBefore,
+    /// Forward, wait for the upstream's answer, then close the connection: the
+    /// write landed, the reply was lost.
+    DropReply,
+    /// Wait, then forward. A client that gives up in between is not forwarded.
+    Delay(Duration),
+    /// Forward at once, answer later: the write landed, the client still waits.
+    DelayReply(Duration),
+}
+
+impl Fault {
+    /// An AWS error with a type.
+    #[must_use]
+    pub fn status(status: u16, error_type: &str) -> Self {
+        Self::Status {
+            status,
+            error_type: error_type.to_owned(),
+            message: "injected".to_owned(),
+        }
+    }
+
+    /// What `DynamoDB` answers when a partition is too busy.
+    #[must_use]
+    pub fn throttle() -> Self {
+        Self::status(400, "ProvisionedThroughputExceededException")
+    }
+}
+
+/// Decides for each call, as it arrives, what happens to it.
+pub type Hook = Arc<dyn Fn(&Call) -> Fault + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classified(headers: &[(&str, &str)], path: &str) -> (String, String) {
+        let mut request = http::Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        classify(&parts)
+    }
+
+    #[test]
+    fn services_and_operations_are_named() {
+        for (target, service, operation) in [
+            ("DynamoDB_20120810.PutItem", "dynamodb", "PutItem"),
+            ("AmazonSQS.SendMessage", "sqs", "SendMessage"),
+            (
+                "secretsmanager.GetSecretValue",
+                "secretsmanager",
+                "GetSecretValue",
+            ),
+            ("AWSEvents.PutEvents", "events", "PutEvents"),
+        ] {
+            assert_eq!(
+                classified(&[("X-Amz-Target", target)], "/"),
+                (service.to_owned(), operation.to_owned())
+            );
+        }
+        let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, …";
+        let scope = scope.replace('…', "Signature=0");
+        assert_eq!(
+            classified(&[("authorization", &scope)], "/bucket/key?x=1"),
+            ("s3".to_owned(), "/bucket/key".to_owned())
+        );
+        assert_eq!(classified(&[], "/a"), (String::new(), "/a".to_owned()));
+    }
+}

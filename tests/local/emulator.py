@@ -1,0 +1,139 @@
+"""Runs MiniStack for as long as standard input stays open.
+
+    python emulator.py PORT_FILE
+
+The parent holds the other end of standard input. However the parent ends, be it
+by SIGKILL, the operating system closes that end, a thread here reads the end of
+the file, and everything this process started goes away with it. Nothing is left
+to a signal handler of the parent or to a file that somebody must clean up.
+
+The port is free-chosen and bound here, before MiniStack is imported, so that no
+other process can take it in between; it is written to PORT_FILE. MiniStack gets
+the bound socket.
+
+This process leads its own process group: Ctrl-C in a terminal reaches the
+parent alone, which then stops things in order, and the group is the net that
+catches what the functions may have started themselves.
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+
+# A request line with all its headers. Hypercorn's 16 KB would refuse what the
+# receiver itself has to answer.
+HEADER_LIMIT_BYTES = 1024 * 1024
+# How long the functions get between SIGTERM and SIGKILL.
+GRACE_SECONDS = 1.0
+
+children = []
+
+
+class TrackedPopen(subprocess.Popen):
+    """Remembers every process MiniStack starts, which it does not do itself."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        children[:] = [child for child in children if child.returncode is None]
+        children.append(self)
+
+
+def stop(*_):
+    """Ends the functions, then this process, at once: there is no state to save."""
+    for child in list(children):
+        try:
+            child.terminate()
+        except OSError:
+            pass
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline and any(child.poll() is None for child in list(children)):
+        time.sleep(0.01)
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    # Takes this process along: it is the last act.
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def stop_when_the_parent_is_gone():
+    while os.read(0, 4096):
+        pass
+    stop()
+
+
+def bind(port_file):
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1024)
+    port = listener.getsockname()[1]
+    with open(port_file + ".new", "w", encoding="ascii") as file:
+        file.write(str(port))
+    os.replace(port_file + ".new", port_file)
+    return listener, port
+
+
+def raise_open_file_limit():
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError):
+        print(f"open files stay limited to {soft}", file=sys.stderr)
+
+
+def hasten_invocations():
+    """Takes two waits of 50 ms each out of every invocation.
+
+    MiniStack's Runtime API sends head and body of an event in two packets, and
+    Nagle's algorithm keeps the second until the function's kernel acknowledges
+    the first. And after each invocation it waits for output to collect, which
+    never comes: the functions write to files.
+    """
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+    from ministack.core.lambda_runtime import ProvidedWorker
+
+    ProvidedWorker._drain_stderr_bounded = lambda self, **_: self._drain_stderr()
+
+
+def main():
+    if os.getpgrp() != os.getpid():
+        os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=stop_when_the_parent_is_gone, daemon=True).start()
+    raise_open_file_limit()
+    listener, port = bind(sys.argv[1])
+
+    # MiniStack reads these while it is imported.
+    os.environ["GATEWAY_PORT"] = str(port)
+    subprocess.Popen = TrackedPopen
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app
+
+    hasten_invocations()
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.h11_max_incomplete_size = HEADER_LIMIT_BYTES
+    config.keep_alive_timeout = 75
+    config.backlog = 1024
+    config.loglevel = "WARNING"
+    logging.captureWarnings(True)
+
+    async def never():
+        await asyncio.Event().wait()
+
+    # With a trigger of its own Hypercorn installs no signal handlers.
+    asyncio.run(serve(app, config, shutdown_trigger=never))
+
+
+if __name__ == "__main__":
+    main()

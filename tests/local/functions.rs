@@ -1,0 +1,241 @@
+//! Lambda functions and the HTTP API, by the services' REST calls.
+//!
+//! Plain requests rather than two more SDK crates, which would cost minutes of
+//! compile time. The emulator reads of a signature only its credential scope.
+//!
+//! A function's zip holds a two-line `bootstrap` that becomes the real binary:
+//! nothing big is copied, a rebuilt binary is used at the next cold start, and
+//! the output goes to a file that a developer can follow.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::LocalError;
+use crate::emulator::{ACCOUNT_ID, REGION};
+use crate::facts::{EventSourceMappingFacts, FunctionFacts};
+use crate::http_client;
+
+/// A function to be made.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// Its name, also of its log.
+    pub name: String,
+    /// The real binary.
+    pub binary: PathBuf,
+    /// Standard output and standard error are appended here.
+    pub log_file: PathBuf,
+    /// Its environment.
+    pub environment: BTreeMap<String, String>,
+    /// Size and time limit.
+    pub facts: FunctionFacts,
+}
+
+/// Calls Lambda and API Gateway at one endpoint.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    endpoint_url: String,
+}
+
+impl ControlPlane {
+    /// For the emulator at `endpoint_url`.
+    #[must_use]
+    pub fn new(endpoint_url: &str) -> Self {
+        Self {
+            endpoint_url: endpoint_url.to_owned(),
+        }
+    }
+
+    /// Makes a function.
+    pub async fn create_function(&self, function: &Function) -> Result<(), LocalError> {
+        let zip = bootstrap_zip(&function.binary, &function.log_file)?;
+        self.post(
+            "lambda",
+            "/2015-03-31/functions",
+            &json!({
+                "FunctionName": function.name,
+                "Runtime": "provided.al2023",
+                "Handler": "bootstrap",
+                "Role": format!("arn:aws:iam::{ACCOUNT_ID}:role/{}", function.name),
+                "Code": { "ZipFile": STANDARD.encode(zip) },
+                "MemorySize": function.facts.memory_mb,
+                "Timeout": function.facts.timeout_seconds,
+                "Environment": { "Variables": function.environment },
+            }),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Connects a queue to a function, with partial batch failures reported.
+    pub async fn create_event_source_mapping(
+        &self,
+        queue_arn: &str,
+        function: &str,
+        facts: &EventSourceMappingFacts,
+        concurrency: u32,
+    ) -> Result<(), LocalError> {
+        self.post(
+            "lambda",
+            "/2015-03-31/event-source-mappings/",
+            &json!({
+                "EventSourceArn": queue_arn,
+                "FunctionName": function,
+                "BatchSize": facts.batch_size,
+                "MaximumBatchingWindowInSeconds": facts.batching_window_seconds,
+                "ScalingConfig": { "MaximumConcurrency": concurrency },
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            }),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Invokes a function and waits for its answer; a function error is an error.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Bytes, LocalError> {
+        let what = format!("invoke {function}");
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let response = self.send("lambda", &path, event).await?;
+        if response.status().is_success()
+            && !response.headers().contains_key("x-amz-function-error")
+        {
+            return Ok(response.into_body());
+        }
+        Err(LocalError::Call {
+            what,
+            reason: String::from_utf8_lossy(response.body()).into_owned(),
+        })
+    }
+
+    /// Makes the HTTP API, with a route for each source, and returns its id.
+    ///
+    /// `ANY`, so that a wrong method gets the receiver's answer.
+    pub async fn create_http_api(&self, routes: &[(String, String)]) -> Result<String, LocalError> {
+        let api = self
+            .post(
+                "apigateway",
+                "/v2/apis",
+                &json!({ "name": "webhook-inbox", "protocolType": "HTTP" }),
+            )
+            .await?;
+        let api = field(&api, "apiId")?;
+        for (route, function) in routes {
+            let integration = self
+                .post(
+                    "apigateway",
+                    &format!("/v2/apis/{api}/integrations"),
+                    &json!({
+                        "integrationType": "AWS_PROXY",
+                        "integrationUri": format!(
+                            "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}"
+                        ),
+                        "payloadFormatVersion": "2.0",
+                    }),
+                )
+                .await?;
+            let integration = field(&integration, "integrationId")?;
+            self.post(
+                "apigateway",
+                &format!("/v2/apis/{api}/routes"),
+                &json!({
+                    "routeKey": format!("ANY {route}"),
+                    "target": format!("integrations/{integration}"),
+                }),
+            )
+            .await?;
+        }
+        self.post(
+            "apigateway",
+            &format!("/v2/apis/{api}/stages"),
+            &json!({ "stageName": "$default", "autoDeploy": true }),
+        )
+        .await?;
+        Ok(api)
+    }
+
+    async fn post(&self, service: &str, path: &str, body: &Value) -> Result<Value, LocalError> {
+        let response = self.send(service, path, body).await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(LocalError::Call {
+                what: format!("POST {path}"),
+                reason: format!("{status}: {}", String::from_utf8_lossy(response.body())),
+            });
+        }
+        serde_json::from_slice(response.body()).map_err(LocalError::call(format!("POST {path}")))
+    }
+
+    async fn send(
+        &self,
+        service: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<http::Response<Bytes>, LocalError> {
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, \
+             SignedHeaders=host, Signature=0"
+        );
+        let headers = [
+            ("content-type", "application/json"),
+            ("authorization", scope.as_str()),
+        ];
+        let url = format!("{}{path}", self.endpoint_url);
+        http_client::post(&url, &headers, body.to_string()).await
+    }
+}
+
+/// The path prefix under which the emulator serves an API's `$default` stage.
+#[must_use]
+pub fn http_api_path(api: &str) -> String {
+    format!("/_aws/execute-api/{api}/$default")
+}
+
+fn field(value: &Value, name: &str) -> Result<String, LocalError> {
+    value[name]
+        .as_str()
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| LocalError::Call {
+            what: "set up the HTTP API".to_owned(),
+            reason: format!("the answer has no {name}"),
+        })
+}
+
+fn bootstrap_zip(binary: &Path, log_file: &Path) -> Result<Vec<u8>, LocalError> {
+    let script = format!(
+        "#!/bin/sh\nexec {} >>{} 2>&1\n",
+        quoted(binary),
+        quoted(log_file)
+    );
+    let what = "pack a bootstrap";
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored)
+        .unix_permissions(0o755);
+    zip.start_file("bootstrap", options)
+        .map_err(LocalError::call(what))?;
+    zip.write_all(script.as_bytes())
+        .map_err(LocalError::io(what))?;
+    Ok(zip.finish().map_err(LocalError::call(what))?.into_inner())
+}
+
+/// For a shell: whatever a directory may be called.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_the_shell() {
+        assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+    }
+}

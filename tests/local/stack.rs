@@ -1,0 +1,398 @@
+//! The whole local stack: brought up, described, taken down.
+//!
+//! ```text
+//! bind the front door ─▶ emulator ─▶ tables, queues, secrets ─▶ functions ─▶ API
+//!   (a taken port is       │                                                 │
+//!    known at once)        └─ ends with this process                         ▼
+//!                                 sweeper's clock ◀── facts file ◀── front door
+//! ```
+//!
+//! The resources carry the same names in every stack: each has its own emulator.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use crate::emulator::{Emulator, REGION};
+use crate::facts::StackFacts;
+use crate::functions::{ControlPlane, Function, http_api_path};
+use crate::options::{Binaries, SourceOptions, StackOptions};
+use crate::proxy::Proxy;
+use crate::resources::{self, QueueOverrides, Queues};
+use crate::{LocalError, server};
+
+const TABLE: &str = "webhook-inbox";
+const MIRROR_TABLE: &str = "webhook-inbox-mirror";
+const QUEUE: &str = "webhook-inbox-events";
+const PROCESSOR: &str = "processor";
+const SWEEPER: &str = "sweeper";
+
+/// What another program needs to drive a local stack: the facts file's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StackDescription {
+    /// `http://127.0.0.1:9000/webhooks`; append `/{source}`.
+    pub url: String,
+    /// `http://127.0.0.1:9000`, the address that signed URLs begin with.
+    pub public_base_url: String,
+    /// Where AWS clients send their calls, with any credentials.
+    pub endpoint_url: String,
+    /// The region of everything.
+    pub region: String,
+    /// The ledger.
+    pub table: String,
+    /// What the `mirror` handler keeps.
+    pub mirror_table: String,
+    /// The queue of events.
+    pub queue_url: String,
+    /// The dead-letter queue.
+    pub dlq_url: String,
+    /// Signing secrets by source, newest first.
+    pub secrets: BTreeMap<String, Vec<String>>,
+    /// Each function's output, as `{function}.log`.
+    pub logs: PathBuf,
+}
+
+/// A running local stack. [`LocalStack::stop`] ends it in order; dropping it ends
+/// it too, blocking for the moment that takes.
+#[derive(Debug)]
+pub struct LocalStack {
+    description: StackDescription,
+    facts_file: Option<PathBuf>,
+    control: ControlPlane,
+    sweeper_clock: Option<JoinHandle<()>>,
+    _front_door: Proxy,
+    function_proxy: Option<Proxy>,
+    emulator: Option<Emulator>,
+}
+
+impl LocalStack {
+    /// Brings a stack up. `progress` gets a line for each step that takes time.
+    pub async fn start(options: StackOptions, progress: impl Fn(&str)) -> Result<Self, LocalError> {
+        let binaries = match &options.binaries {
+            Some(binaries) => binaries.clone(),
+            None => Binaries::locate()?,
+        };
+        let listener = server::listen(options.port).await?;
+        let port = listener
+            .local_addr()
+            .map_err(LocalError::io("read the front door's port"))?
+            .port();
+        let public_base_url = format!("http://127.0.0.1:{port}");
+        let logs = options.directory.join("logs");
+        empty_directory(&logs)?;
+
+        progress("starting the emulator");
+        let emulator = Emulator::start(&options.directory).await?;
+        let endpoint_url = emulator.endpoint_url().to_owned();
+        let function_proxy = if options.watch_functions {
+            Some(Proxy::start(&endpoint_url).await?)
+        } else {
+            None
+        };
+
+        progress("creating tables, queues and secrets");
+        let facts = StackFacts::load();
+        let queues = create_resources(&endpoint_url, &facts, &options).await?;
+
+        progress("creating the functions and their routes");
+        let functions = Functions {
+            options: &options,
+            binaries: &binaries,
+            facts: &facts,
+            queues: &queues,
+            public_base_url: &public_base_url,
+            logs: &logs,
+            endpoint_url: function_proxy.as_ref().map_or(&endpoint_url, |p| p.url()),
+        };
+        let control = ControlPlane::new(&endpoint_url);
+        let api = functions.create(&control).await?;
+        let front_door = Proxy::front_door(listener, &endpoint_url, &http_api_path(&api))?;
+
+        let description = StackDescription {
+            url: format!("{public_base_url}/webhooks"),
+            public_base_url,
+            endpoint_url,
+            region: REGION.to_owned(),
+            table: TABLE.to_owned(),
+            mirror_table: MIRROR_TABLE.to_owned(),
+            queue_url: queues.queue_url,
+            dlq_url: queues.dlq_url,
+            secrets: options
+                .sources
+                .iter()
+                .map(|source| (source.name.clone(), source.secrets.clone()))
+                .collect(),
+            logs,
+        };
+        if let Some(file) = &options.facts_file {
+            description.write(file)?;
+        }
+        let sweeper_clock = options
+            .sweep_interval
+            .map(|interval| tokio::spawn(sweep_every(interval, control.clone())));
+        Ok(Self {
+            description,
+            facts_file: options.facts_file,
+            control,
+            sweeper_clock,
+            _front_door: front_door,
+            function_proxy,
+            emulator: Some(emulator),
+        })
+    }
+
+    /// Addresses, names and secrets.
+    #[must_use]
+    pub fn description(&self) -> &StackDescription {
+        &self.description
+    }
+
+    /// The URL that a source's provider posts to.
+    #[must_use]
+    pub fn source_url(&self, source: &str) -> String {
+        format!("{}/{source}", self.description.url)
+    }
+
+    /// SDK configuration for the emulator.
+    #[must_use]
+    pub fn sdk_config(&self) -> aws_config::SdkConfig {
+        resources::sdk_config(&self.description.endpoint_url)
+    }
+
+    /// The proxy between functions and emulator, with
+    /// [`StackOptions::watch_functions`].
+    #[must_use]
+    pub fn function_proxy(&self) -> Option<&Proxy> {
+        self.function_proxy.as_ref()
+    }
+
+    /// Runs the sweeper once and waits for it.
+    pub async fn sweep(&self) -> Result<(), LocalError> {
+        self.control.invoke(SWEEPER, &serde_json::json!({})).await?;
+        Ok(())
+    }
+
+    /// What a function has written so far: `receiver-{source}`, `processor`, `sweeper`.
+    #[must_use]
+    pub fn function_log(&self, function: &str) -> String {
+        let file = self.description.logs.join(format!("{function}.log"));
+        String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits, for ever as a rule, until the emulator is gone without being asked.
+    pub async fn emulator_gone(&mut self) -> LocalError {
+        loop {
+            if let Some(emulator) = &mut self.emulator
+                && let Some(status) = emulator.ended()
+            {
+                return LocalError::EmulatorGone {
+                    status,
+                    log_tail: emulator.log_tail(),
+                };
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// Ends everything and waits until it is gone.
+    pub async fn stop(mut self) {
+        self.end_quietly();
+        if let Some(emulator) = self.emulator.take() {
+            emulator.stop().await;
+        }
+    }
+
+    fn end_quietly(&mut self) {
+        if let Some(clock) = self.sweeper_clock.take() {
+            clock.abort();
+        }
+        if let Some(file) = self.facts_file.take() {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+impl Drop for LocalStack {
+    fn drop(&mut self) {
+        self.end_quietly();
+    }
+}
+
+impl StackDescription {
+    /// Writes it as JSON. Who reads the file sees all of it or none of it.
+    pub fn write(&self, file: &Path) -> Result<(), LocalError> {
+        let what = format!("write {}", file.display());
+        let text = serde_json::to_string_pretty(self).map_err(LocalError::call(&what))?;
+        let unfinished = file.with_extension(format!("{}.new", std::process::id()));
+        std::fs::write(&unfinished, text + "\n")
+            .and_then(|()| std::fs::rename(&unfinished, file))
+            .map_err(LocalError::io(what))
+    }
+}
+
+fn empty_directory(directory: &Path) -> Result<(), LocalError> {
+    let _ = std::fs::remove_dir_all(directory);
+    std::fs::create_dir_all(directory)
+        .map_err(LocalError::io(format!("create {}", directory.display())))
+}
+
+async fn create_resources(
+    endpoint_url: &str,
+    facts: &StackFacts,
+    options: &StackOptions,
+) -> Result<Queues, LocalError> {
+    let config = resources::sdk_config(endpoint_url);
+    let dynamodb = aws_sdk_dynamodb::Client::new(&config);
+    resources::create_ledger_table(&dynamodb, facts, TABLE).await?;
+    resources::create_mirror_table(&dynamodb, facts, MIRROR_TABLE).await?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&config);
+    for source in &options.sources {
+        resources::create_secret(&secrets, &secret_id(source), &source.secret_value()).await?;
+    }
+    let overrides = QueueOverrides {
+        visibility_timeout_seconds: options.visibility_timeout_seconds,
+        max_receive_count: options.max_receive_count,
+    };
+    let sqs = aws_sdk_sqs::Client::new(&config);
+    resources::create_queues(&sqs, facts, QUEUE, overrides).await
+}
+
+fn secret_id(source: &SourceOptions) -> String {
+    format!("webhook-inbox/{}", source.name)
+}
+
+fn receiver_name(source: &SourceOptions) -> String {
+    format!("receiver-{}", source.name)
+}
+
+/// What every function is made from.
+struct Functions<'a> {
+    options: &'a StackOptions,
+    binaries: &'a Binaries,
+    facts: &'a StackFacts,
+    queues: &'a Queues,
+    public_base_url: &'a str,
+    logs: &'a Path,
+    endpoint_url: &'a str,
+}
+
+impl Functions<'_> {
+    /// Makes all of them and the API in front, and returns the API's id.
+    async fn create(&self, control: &ControlPlane) -> Result<String, LocalError> {
+        let mut routes = Vec::new();
+        for source in &self.options.sources {
+            control.create_function(&self.receiver(source)).await?;
+            routes.push((format!("/webhooks/{}", source.name), receiver_name(source)));
+        }
+        control.create_function(&self.processor()).await?;
+        control.create_function(&self.sweeper()).await?;
+        let mapping = &self.facts.event_source_mapping;
+        let concurrency = self.options.processor_concurrency;
+        control
+            .create_event_source_mapping(&self.queues.queue_arn, PROCESSOR, mapping, concurrency)
+            .await?;
+        control.create_http_api(&routes).await
+    }
+
+    fn receiver(&self, source: &SourceOptions) -> Function {
+        let mut environment = self.common_environment();
+        environment.extend(variables([
+            ("SOURCE", source.name.clone()),
+            ("PROVIDER", source.provider.clone()),
+            ("SECRET_ID", secret_id(source)),
+            ("PUBLIC_BASE_URL", self.public_base_url.to_owned()),
+        ]));
+        environment.extend(source.environment.clone());
+        Function {
+            name: receiver_name(source),
+            binary: self.binaries.receiver.clone(),
+            log_file: self.log_file(&receiver_name(source)),
+            environment,
+            facts: self.facts.receiver.clone(),
+        }
+    }
+
+    fn processor(&self) -> Function {
+        let delays: Vec<String> = self
+            .options
+            .retry_delays_seconds
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let mut environment = self.common_environment();
+        environment.extend(variables([
+            ("DLQ_URL", self.queues.dlq_url.clone()),
+            ("MIRROR_TABLE_NAME", MIRROR_TABLE.to_owned()),
+            ("ROUTES", self.options.routes.to_string()),
+            ("RETRY_DELAYS_SECONDS", delays.join(",")),
+            (
+                "PARK_ABOVE_SECONDS",
+                self.options.park_above_seconds.to_string(),
+            ),
+            (
+                "HANDLER_TIMEOUT_SECONDS",
+                self.options.handler_timeout_seconds.to_string(),
+            ),
+        ]));
+        environment.extend(self.options.processor_environment.clone());
+        Function {
+            name: PROCESSOR.to_owned(),
+            binary: self.binaries.processor.clone(),
+            log_file: self.log_file(PROCESSOR),
+            environment,
+            facts: self.facts.processor.clone(),
+        }
+    }
+
+    fn sweeper(&self) -> Function {
+        let mut environment = self.common_environment();
+        environment.extend(self.options.sweeper_environment.clone());
+        Function {
+            name: SWEEPER.to_owned(),
+            binary: self.binaries.sweeper.clone(),
+            log_file: self.log_file(SWEEPER),
+            environment,
+            facts: self.facts.sweeper.clone(),
+        }
+    }
+
+    /// The emulator adds region, credentials and Lambda's own variables.
+    fn common_environment(&self) -> BTreeMap<String, String> {
+        variables([
+            ("TABLE_NAME", TABLE.to_owned()),
+            ("QUEUE_URL", self.queues.queue_url.clone()),
+            (
+                "SWEEP_GRACE_SECONDS",
+                self.options.sweep_grace_seconds.to_string(),
+            ),
+            ("AWS_ENDPOINT_URL", self.endpoint_url.to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ])
+        .into_iter()
+        .collect()
+    }
+
+    fn log_file(&self, function: &str) -> PathBuf {
+        self.logs.join(format!("{function}.log"))
+    }
+}
+
+fn variables<const N: usize>(pairs: [(&str, String); N]) -> [(String, String); N] {
+    pairs.map(|(name, value)| (name.to_owned(), value))
+}
+
+/// Stands for the schedule that runs the sweeper in the cloud. A sweep that fails
+/// has said why in its log; the next one comes anyway.
+async fn sweep_every(interval: Duration, control: ControlPlane) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let _ = control.invoke(SWEEPER, &serde_json::json!({})).await;
+    }
+}
+
+#[cfg(test)]
+#[path = "stack_tests.rs"]
+mod tests;
