@@ -1,0 +1,260 @@
+//! GitHub: repository, organization and app webhooks.
+//!
+//! ```text
+//! X-Hub-Signature-256: sha256=<hex>
+//! signed               <raw body>            HMAC-SHA256, lower-case hex
+//! key                  the hook's secret as text
+//! ```
+//!
+//! - Only the SHA-256 header counts. GitHub sends `X-Hub-Signature: sha1=…`
+//!   beside it; a request with that one alone has no signature here.
+//! - The body is JSON, or a form whose field `payload` holds the JSON. What is
+//!   signed is the body as sent, so the form, not the JSON inside.
+//! - No time is signed, and neither are the headers that carry the event's name
+//!   and the delivery's id: who holds one signed body can send it again under
+//!   another id. Where that matters, the source deduplicates by content.
+//! - GitHub does not retry. A redelivery by hand keeps its delivery id, so it
+//!   is a duplicate unless the first one never got in.
+//!
+//! Sources:
+//! <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>,
+//! <https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks>,
+//! go-github `github/messages.go`, octokit `webhooks-methods`.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use inbox_core::Timestamp;
+use inbox_core::provider::{Identity, Payload, Provider, Rejection, Unsigned};
+use inbox_core::request::{Request, Verified};
+use inbox_core::secrets::{Secret, SecretBundle};
+use inbox_core::signature::{self, Hash, Proof};
+
+use super::header_name_or_id;
+use crate::{form, json};
+
+/// The provider's name.
+pub(super) const NAME: &str = "github";
+
+const HEADER_SIGNATURE: &str = "x-hub-signature-256";
+const HEADER_EVENT: &str = "x-github-event";
+const HEADER_DELIVERY: &str = "x-github-delivery";
+const SIGNATURE_PREFIX: &str = "sha256=";
+const SIGNATURE_BYTES: usize = 32;
+const FORM_FIELD: &str = "payload";
+
+/// GitHub's scheme.
+pub(super) struct GitHub;
+
+impl Provider for GitHub {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn verify(
+        &self,
+        request: &Request,
+        secrets: &SecretBundle,
+        _now: Timestamp,
+    ) -> Result<Proof, Rejection> {
+        let header = request.header(HEADER_SIGNATURE).ok_or(Rejection::MissingSignature)?;
+        let signature = header
+            .strip_prefix(SIGNATURE_PREFIX)
+            .and_then(signature::decode_hex)
+            .filter(|bytes| bytes.len() == SIGNATURE_BYTES)
+            .ok_or(Rejection::MalformedSignature)?;
+        let keys = secrets.signing_secrets();
+        signature::hmac_matches(Hash::Sha256, keys, &[request.body()], &[signature])
+            .ok_or(Rejection::SignatureMismatch { fresh: true })
+    }
+
+    fn identify(&self, request: &Request<Verified>) -> Identity {
+        let payload = (request.media_type() == form::MEDIA_TYPE)
+            .then(|| form::first(request.body(), FORM_FIELD))
+            .flatten()
+            .map(Cow::into_owned);
+        let event = header_name_or_id(request, HEADER_EVENT);
+        let json: &[u8] = payload.as_deref().unwrap_or(request.body());
+        let [action, repository] = json::members(json, ["action", "repository"]);
+        Identity {
+            idempotency_key: header_name_or_id(request, HEADER_DELIVERY),
+            occurred_at: event.as_deref().and_then(|event| occurred_at(event, json)),
+            event_type: event.map(|event| match action.text() {
+                Some(action) => format!("{event}.{action}"),
+                None => event,
+            }),
+            subject: repository.member("full_name").text(),
+            delivery_id: None,
+            payload: payload.map(|bytes| Payload {
+                content_type: "application/json".into(),
+                bytes: Bytes::from(bytes),
+            }),
+        }
+    }
+
+    fn sign(&self, unsigned: &Unsigned<'_>, secret: &Secret) -> Vec<(&'static str, String)> {
+        let mac = signature::hmac(Hash::Sha256, secret.as_ref(), &[unsigned.body]);
+        // `pull_request.opened` is event `pull_request` with action `opened`.
+        let event = unsigned.event_type.split('.').next().unwrap_or_default();
+        vec![
+            ("X-GitHub-Event", event.to_owned()),
+            ("X-GitHub-Delivery", unsigned.id.to_owned()),
+            ("X-Hub-Signature-256", format!("{SIGNATURE_PREFIX}{}", hex::encode(mac))),
+        ]
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &[
+            "content-type",
+            "user-agent",
+            HEADER_EVENT,
+            HEADER_DELIVERY,
+            "x-github-hook-id",
+            "x-github-hook-installation-target-id",
+            "x-github-hook-installation-target-type",
+        ]
+    }
+
+    fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        let text = secret.expose();
+        if ["ghp_", "gho_", "ghs_", "ghu_", "github_pat_"].iter().any(|it| text.starts_with(it)) {
+            return Err("is an access token: use the secret that was typed in for the webhook");
+        }
+        if text.starts_with("-----BEGIN") {
+            return Err("is a private key: use the secret that was typed in for the webhook");
+        }
+        Ok(())
+    }
+}
+
+/// When it happened. There is no one field for it. A push tells in
+/// `repository.pushed_at`; the commit's own time is the author's clock, and may
+/// be years before the push. Elsewhere it is the last change of the object that
+/// the event is about, which a comment's event names before its issue.
+fn occurred_at(event: &str, json: &[u8]) -> Option<Timestamp> {
+    if event == "push" {
+        let [repository, head] = json::members(json, ["repository", "head_commit"]);
+        return repository
+            .member("pushed_at")
+            .moment()
+            .or_else(|| head.member("timestamp").moment());
+    }
+    json::members(json, ["comment", "review", "pull_request", "issue", "hook"])
+        .into_iter()
+        .flat_map(|object| object.members(["updated_at", "submitted_at"]))
+        .find_map(json::Member::moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Delivery, at};
+    use super::*;
+
+    const SECRET: &str = "It's a Secret to Everybody";
+    const FORM: &str = form::MEDIA_TYPE;
+    const JSON: &str = "application/json";
+
+    fn judged(header: &str) -> Result<(), Rejection> {
+        Delivery::signed(&GitHub, SECRET, JSON, b"{}").with_header(HEADER_SIGNATURE, header).judge(
+            &GitHub,
+            &[SECRET],
+            at(0),
+        )
+    }
+
+    #[test]
+    fn the_header_has_one_spelling() {
+        let good = Delivery::signed(&GitHub, SECRET, JSON, b"{}").header(HEADER_SIGNATURE);
+        assert_eq!(judged(&good), Ok(()));
+        let hex = good.strip_prefix("sha256=").unwrap();
+        for header in [
+            String::new(),
+            hex.to_owned(),
+            format!("sha1={hex}"),
+            format!("SHA256={hex}"),
+            format!("sha256= {hex}"),
+            format!("sha256={}", hex.to_uppercase()),
+            format!("sha256={}", &hex[..62]),
+            format!("{good}00"),
+            format!("{good},{good}"),
+        ] {
+            assert_eq!(judged(&header), Err(Rejection::MalformedSignature), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_sha_1_signature_alone_is_no_signature() {
+        let body = br#"{"yo":true}"#;
+        let delivery = Delivery::signed(&GitHub, "0123456789abcdef", JSON, body)
+            .without_header(HEADER_SIGNATURE)
+            .with_header("x-hub-signature", "sha1=126f2c800419c60137ce748d7672e77b65cf16d6");
+        let judged = delivery.judge(&GitHub, &["0123456789abcdef"], at(0));
+        assert_eq!(judged, Err(Rejection::MissingSignature));
+    }
+
+    #[test]
+    fn a_form_is_unwrapped_to_the_json_inside() {
+        let json = r#"{"action":"opened","repository":{"full_name":"a/b"},"note":"ä + %"}"#;
+        let body = format!(
+            "payload={}&x=1",
+            percent_encoding::utf8_percent_encode(json, percent_encoding::NON_ALPHANUMERIC)
+        );
+        let mut delivery = Delivery::signed(&GitHub, SECRET, FORM, body.as_bytes());
+        delivery.headers.insert(HEADER_EVENT, "issues".parse().unwrap());
+        assert_eq!(
+            delivery.identity(&GitHub, SECRET),
+            Identity {
+                idempotency_key: Some(delivery.header(HEADER_DELIVERY)),
+                event_type: Some("issues.opened".into()),
+                subject: Some("a/b".into()),
+                payload: Some(Payload {
+                    content_type: JSON.into(),
+                    bytes: Bytes::from(json.to_owned()),
+                }),
+                ..Identity::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_form_without_the_field_is_kept_as_it_is() {
+        let delivery = Delivery::signed(&GitHub, SECRET, FORM, b"other=1");
+        assert_eq!(delivery.identity(&GitHub, SECRET).payload, None);
+    }
+
+    #[test]
+    fn a_push_happened_when_it_was_pushed_not_when_it_was_committed() {
+        let pushed = |body: &str| {
+            let mut delivery = Delivery::signed(&GitHub, SECRET, JSON, body.as_bytes());
+            delivery.headers.insert(HEADER_EVENT, "push".parse().unwrap());
+            delivery.identity(&GitHub, SECRET).occurred_at.map(Timestamp::unix_seconds)
+        };
+        let head = r#""head_commit":{"timestamp":"2001-09-09T01:46:40Z"}"#;
+        assert_eq!(
+            pushed(&format!(r#"{{{head},"repository":{{"pushed_at":1700000000}}}}"#)),
+            Some(1_700_000_000)
+        );
+        assert_eq!(pushed(&format!("{{{head}}}")), Some(1_000_000_000));
+        // The push that deletes a branch has no head.
+        assert_eq!(pushed(r#"{"head_commit":null}"#), None);
+    }
+
+    #[test]
+    fn an_id_that_no_sender_would_write_reads_as_missing() {
+        let mut delivery = Delivery::signed(&GitHub, SECRET, JSON, b"{}");
+        for wrong in ["", "a b", "a\u{e9}", &"a".repeat(256)] {
+            let value = http::HeaderValue::from_bytes(wrong.as_bytes()).unwrap();
+            delivery.headers.insert(HEADER_DELIVERY, value);
+            assert_eq!(delivery.identity(&GitHub, SECRET).idempotency_key, None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_webhook_secret_is_refused_with_advice() {
+        let check = |text: &str| GitHub.check_secret(&Secret::new(text.into()));
+        assert_eq!(check(SECRET), Ok(()));
+        assert!(check("ghp_0123").unwrap_err().contains("access token"));
+        assert!(check("github_pat_0123").unwrap_err().contains("access token"));
+        assert!(check("-----BEGIN RSA PRIVATE KEY-----").unwrap_err().contains("private key"));
+    }
+}

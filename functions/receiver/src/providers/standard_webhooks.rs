@@ -1,0 +1,364 @@
+//! Standard Webhooks: Svix and its customers, OpenAI, Clerk, Resend, Supabase,
+//! Replicate, GitLab's signing tokens and others.
+//!
+//! ```text
+//! webhook-id         msg_…           or svix-id, svix-timestamp, svix-signature
+//! webhook-timestamp  <unix s>
+//! webhook-signature  v1,<base64>[ v1,<base64>][ v1a,<base64>]
+//! signed             <id> "." <timestamp> "." <raw body>      HMAC-SHA256
+//! key                base64 after `whsec_`
+//! ```
+//!
+//! - Any `v1` that matches is enough: while a key is rolled both sign. Unknown
+//!   versions and unreadable entries are skipped; `v1a` (ed25519) is one of them
+//!   so far.
+//! - The three headers come from one family. `webhook-*` is used if it is
+//!   complete, else `svix-*`; they are never mixed.
+//! - 300 s of tolerance, both ways. The timestamp must be canonical: the Python
+//!   library reads it as a float and renders it anew.
+//! - An id is visible ASCII without a full stop. The specification asks for the
+//!   latter: `a.1` at time 2 and `a` at time `1.2` would sign the same text.
+//! - A key has at least 24 bytes, as the specification says; its upper bound of
+//!   64 is not enforced, since svix-server itself issues keys of up to 75.
+//!   Padding may be missing. Unlike a signature, a key may be spelled loosely:
+//!   what counts is which bytes the sender uses.
+//!
+//! Stricter than some SDKs on purpose: Resend's takes any version, OpenAI's a
+//! signature without one, Python's base64 with stray characters in it.
+//!
+//! Sources:
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>,
+//! <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use inbox_core::Timestamp;
+use inbox_core::provider::{Identity, Provider, Rejection, Unsigned};
+use inbox_core::request::{Request, Verified};
+use inbox_core::secrets::{Secret, SecretBundle};
+use inbox_core::signature::{self, Hash, Proof};
+
+use crate::json;
+
+/// The provider's name.
+pub(super) const NAME: &str = "standard_webhooks";
+
+/// The families of header names, the first complete one is used.
+const HEADER_FAMILIES: [[&str; 3]; 2] = [
+    ["webhook-id", "webhook-timestamp", "webhook-signature"],
+    ["svix-id", "svix-timestamp", "svix-signature"],
+];
+const TOLERANCE: Duration = Duration::from_secs(300);
+const VERSION: &str = "v1";
+const SIGNATURE_BYTES: usize = 32;
+const KEY_BYTES_MIN: usize = 24;
+const KEY_PREFIX: &str = "whsec_";
+const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The Standard Webhooks scheme.
+pub(super) struct StandardWebhooks;
+
+impl Provider for StandardWebhooks {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn verify(
+        &self,
+        request: &Request,
+        secrets: &SecretBundle,
+        now: Timestamp,
+    ) -> Result<Proof, Rejection> {
+        let [id, timestamp, signatures] = headers(request).ok_or(Rejection::MissingSignature)?;
+        if !is_opaque(&id) {
+            return Err(Rejection::MalformedSignature);
+        }
+        let signed_at =
+            signature::decode_unix_seconds(&timestamp).ok_or(Rejection::MalformedSignature)?;
+        let signatures = readable(&signatures);
+        if signatures.is_empty() {
+            return Err(Rejection::MalformedSignature);
+        }
+        let fresh = signature::is_fresh(signed_at, now, TOLERANCE);
+        let keys: Vec<_> = secrets.signing_secrets().iter().filter_map(key).collect();
+        let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", request.body()];
+        let proof = signature::hmac_matches(Hash::Sha256, &keys, &signed, &signatures)
+            .ok_or(Rejection::SignatureMismatch { fresh })?;
+        if fresh { Ok(proof) } else { Err(Rejection::StaleTimestamp) }
+    }
+
+    fn identify(&self, request: &Request<Verified>) -> Identity {
+        let [event_type, timestamp, created_at, data] =
+            json::members(request.body(), ["type", "timestamp", "created_at", "data"]);
+        Identity {
+            idempotency_key: headers(request).map(|[id, ..]| id.into_owned()),
+            event_type: event_type.text(),
+            occurred_at: timestamp.moment().or_else(|| created_at.moment()),
+            subject: data.member("id").text(),
+            ..Identity::default()
+        }
+    }
+
+    /// Nothing when the secret is no key.
+    fn sign(&self, unsigned: &Unsigned<'_>, secret: &Secret) -> Vec<(&'static str, String)> {
+        let Some(key) = key(secret) else { return Vec::new() };
+        let timestamp = unsigned.now.unix_seconds().to_string();
+        let signed = [unsigned.id.as_bytes(), b".", timestamp.as_bytes(), b".", unsigned.body];
+        let mac = signature::hmac(Hash::Sha256, &key, &signed);
+        let mac = base64::engine::general_purpose::STANDARD.encode(mac);
+        vec![
+            ("webhook-id", unsigned.id.to_owned()),
+            ("webhook-timestamp", timestamp),
+            ("webhook-signature", format!("{VERSION},{mac}")),
+        ]
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &[
+            "content-type",
+            "user-agent",
+            "webhook-id",
+            "webhook-timestamp",
+            "svix-id",
+            "svix-timestamp",
+        ]
+    }
+
+    fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        let text = secret.expose();
+        if text.starts_with("whpk_") {
+            return Err("is a public key, for v1a signatures, which are not supported yet: \
+                        use the symmetric secret, which begins with whsec_");
+        }
+        if text.starts_with("whsk_") {
+            return Err("is the sender's private key, which nobody else should hold: \
+                        use the symmetric secret, which begins with whsec_");
+        }
+        match decoded(secret) {
+            None => Err("is not base64 after whsec_: copy it again, without spaces or line ends"),
+            Some(key) if key.len() < KEY_BYTES_MIN => {
+                Err("is shorter than 24 bytes when decoded: it was cut, or is no signing secret")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Id, timestamp and signatures, of one family.
+fn headers<State>(request: &Request<State>) -> Option<[Cow<'_, str>; 3]> {
+    HEADER_FAMILIES.iter().find_map(|[id, timestamp, signatures]| {
+        Some([request.header(id)?, request.header(timestamp)?, request.header(signatures)?])
+    })
+}
+
+/// Whether an id leaves no doubt where it ends and which bytes it has.
+fn is_opaque(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.')
+}
+
+/// The readable `v1` entries of the list.
+fn readable(list: &str) -> Vec<Vec<u8>> {
+    list.split(' ')
+        .filter_map(|entry| entry.split_once(','))
+        .filter(|(version, _)| *version == VERSION)
+        .filter_map(|(_, text)| signature::decode_base64(text))
+        .filter(|bytes| bytes.len() == SIGNATURE_BYTES)
+        .collect()
+}
+
+fn key(secret: &Secret) -> Option<Vec<u8>> {
+    decoded(secret).filter(|key| key.len() >= KEY_BYTES_MIN)
+}
+
+fn decoded(secret: &Secret) -> Option<Vec<u8>> {
+    let text = secret.expose();
+    // Supabase shows its hook secrets as `v1,whsec_…`.
+    let text = text.strip_prefix("v1,").unwrap_or(text);
+    KEY_ENCODING.decode(text.strip_prefix(KEY_PREFIX).unwrap_or(text)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Delivery, NOW_SECONDS, at};
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const OTHER: &str = "whsec_YW5vdGhlciBzZWNyZXQsIDI0IGJ5dGUh";
+    const SCHEME: &StandardWebhooks = &StandardWebhooks;
+
+    fn delivery() -> Delivery {
+        Delivery::signed(SCHEME, SECRET, "application/json", b"{}")
+    }
+
+    fn judged(list: &str) -> Result<(), Rejection> {
+        delivery().with_header("webhook-signature", list).judge(SCHEME, &[SECRET], at(0))
+    }
+
+    fn good() -> String {
+        delivery().header("webhook-signature").strip_prefix("v1,").unwrap().to_owned()
+    }
+
+    #[test]
+    fn one_good_entry_is_enough_whatever_stands_beside_it() {
+        let (good, zeros) = (good(), format!("{}=", "A".repeat(43)));
+        for list in [
+            format!("v1,{good}"),
+            format!("v1,{zeros} v1,{good}"),
+            format!("junk v1,? v1a,{zeros}  v2,{zeros} v1,{good} "),
+        ] {
+            assert_eq!(judged(&list), Ok(()), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_good_mac_under_another_version_or_without_one_never_counts() {
+        let (good, zeros) = (good(), format!("{}=", "A".repeat(43)));
+        for entry in ["v1a,", "v2,", "v0,", "V1,", ",", ""].map(|it| format!("{it}{good}")) {
+            assert_eq!(judged(&entry), Err(Rejection::MalformedSignature), "{entry}");
+            let beside = judged(&format!("v1,{zeros} {entry}"));
+            assert_eq!(beside, Err(Rejection::SignatureMismatch { fresh: true }), "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_signature_has_one_spelling() {
+        let good = good();
+        // 43 digits hold 258 bits: the last two must be zero.
+        let last = good.as_bytes()[42];
+        let loose = format!("{}{}=", &good[..42], char::from(last + 1));
+        let unpadded = good.trim_end_matches('=');
+        for text in [&loose, unpadded, &format!("{good}="), &format!("{good}\t"), &good[..40]] {
+            assert_eq!(judged(&format!("v1,{text}")), Err(Rejection::MalformedSignature), "{text}");
+        }
+    }
+
+    #[test]
+    fn svix_names_do_as_well_and_the_families_are_never_mixed() {
+        let renamed = |names: &[&str]| {
+            let mut delivery = delivery();
+            for name in names {
+                let value = delivery.headers.remove(format!("webhook-{name}").as_str()).unwrap();
+                delivery.headers.insert(
+                    http::HeaderName::from_bytes(format!("svix-{name}").as_bytes()).unwrap(),
+                    value,
+                );
+            }
+            delivery
+        };
+        let judge = |delivery: &Delivery| delivery.judge(SCHEME, &[SECRET], at(0));
+        let all = renamed(&["id", "timestamp", "signature"]);
+        assert_eq!(judge(&all), Ok(()));
+        assert_eq!(all.identity(SCHEME, SECRET).idempotency_key.as_deref(), Some("id_1"));
+        for some in [&["id"][..], &["timestamp"], &["signature"], &["id", "timestamp"]] {
+            assert_eq!(judge(&renamed(some)), Err(Rejection::MissingSignature), "{some:?}");
+        }
+        // A complete good svix family does not rescue a complete wrong one.
+        let both = all
+            .with_header("webhook-id", "id_1")
+            .with_header("webhook-timestamp", &NOW_SECONDS.to_string())
+            .with_header("webhook-signature", &format!("v1,{}=", "A".repeat(43)));
+        assert_eq!(judge(&both), Err(Rejection::SignatureMismatch { fresh: true }));
+        // An incomplete one does not stand in its way.
+        assert_eq!(judge(&both.without_header("webhook-signature")), Ok(()));
+    }
+
+    #[test]
+    fn an_id_that_could_shift_the_signed_text_is_malformed() {
+        for id in ["", "a.b", ".", "a b", "a\u{fffd}", "ä"] {
+            let mut delivery = delivery();
+            delivery
+                .headers
+                .insert("webhook-id", http::HeaderValue::from_bytes(id.as_bytes()).unwrap());
+            let judged = delivery.judge(SCHEME, &[SECRET], at(0));
+            assert_eq!(judged, Err(Rejection::MalformedSignature), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_has_one_spelling() {
+        for text in ["", "hello", "+1614265330", "1614265330.5", "01", " 1", "-1", "1,1"] {
+            let judged =
+                delivery().with_header("webhook-timestamp", text).judge(SCHEME, &[SECRET], at(0));
+            assert_eq!(judged, Err(Rejection::MalformedSignature), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_signature_is_judged_before_the_timestamp() {
+        assert_eq!(delivery().judge(SCHEME, &[SECRET], at(301)), Err(Rejection::StaleTimestamp));
+        assert_eq!(
+            delivery().judge(SCHEME, &[OTHER], at(301)),
+            Err(Rejection::SignatureMismatch { fresh: false })
+        );
+    }
+
+    #[test]
+    fn a_key_may_lack_prefix_and_padding_and_may_carry_supabases_version() {
+        // 25 bytes, so that there is padding to leave out.
+        let padded = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAA==";
+        let delivery = Delivery::signed(SCHEME, padded, "application/json", b"{}");
+        for spelling in [
+            padded,
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAA",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAA",
+            "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAA==",
+        ] {
+            assert_eq!(SCHEME.check_secret(&Secret::new(spelling.into())), Ok(()));
+            assert_eq!(delivery.judge(SCHEME, &[spelling], at(0)), Ok(()), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_advice_and_matches_nothing() {
+        let short = "whsec_c2hvcnQ=";
+        for (secret, advice) in [
+            ("whsec_not base64", "base64"),
+            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", "base64"),
+            ("whsec_", "24 bytes"),
+            (short, "24 bytes"),
+            ("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", "public key"),
+            ("whsk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", "private key"),
+        ] {
+            let secret_value = Secret::new(secret.into());
+            let told = SCHEME.check_secret(&secret_value).unwrap_err();
+            assert!(told.contains(advice) && !told.contains(secret), "{told}");
+            let judged = delivery().judge(SCHEME, &[secret], at(0));
+            assert_eq!(judged, Err(Rejection::SignatureMismatch { fresh: true }), "{secret}");
+        }
+        // The sender of a short key would be matched, if short keys were keys.
+        let mac = signature::hmac(
+            Hash::Sha256,
+            b"short",
+            &[b"id_1.", NOW_SECONDS.to_string().as_bytes(), b".{}"],
+        );
+        let list = format!("v1,{}", base64::engine::general_purpose::STANDARD.encode(mac));
+        assert_eq!(
+            delivery().with_header("webhook-signature", &list).judge(SCHEME, &[short], at(0)),
+            Err(Rejection::SignatureMismatch { fresh: true })
+        );
+    }
+
+    #[test]
+    fn openais_events_tell_their_time_in_seconds() {
+        let body = br#"{"id":"evt_1","created_at":1750861210,"type":"response.completed","data":{"id":"resp_123"}}"#;
+        let event = Delivery::signed(SCHEME, SECRET, "application/json", body);
+        assert_eq!(
+            event.identity(SCHEME, SECRET),
+            Identity {
+                idempotency_key: Some("id_1".into()),
+                event_type: Some("response.completed".into()),
+                occurred_at: Timestamp::from_unix_seconds(1_750_861_210),
+                subject: Some("resp_123".into()),
+                ..Identity::default()
+            }
+        );
+    }
+}

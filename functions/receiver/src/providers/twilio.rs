@@ -1,0 +1,670 @@
+//! Twilio: message and call status callbacks, inbound messages and calls, Event
+//! Streams.
+//!
+//! ```text
+//! X-Twilio-Signature: <base64>
+//! signed  form      <URL> then, for each distinct name in byte order and each
+//!                   distinct value of it in byte order, <name><value>
+//!         other     <URL>, whose query holds bodySHA256=<hex of the raw body>
+//!         no body   <URL>
+//! key     the account's auth token as text: HMAC-SHA1
+//!         a SharedKey's secret as text:     HMAC-SHA256
+//! ```
+//!
+//! - The URL is the one that Twilio called: from configuration (or the secret
+//!   bundle's `notification_url`), never from the request, plus the query as
+//!   received. Twilio is inconsistent about ports, so it is tried as it is and
+//!   with the default port added or the port removed, as all its SDKs do.
+//! - Values are decoded as bytes and never trimmed; empty ones count.
+//! - Every body is covered: by the parameters, or by `bodySHA256`. A form that
+//!   has parameters is a form, whatever its URL holds. One that has none must
+//!   satisfy a `bodySHA256` in its URL, or else a captured JSON request could
+//!   be sent again without its body, as an empty form.
+//! - `X-Twilio-Webhooks-Signature-Settings: key=<id>,algorithm=HMAC_SHA256`
+//!   (beta) names a SharedKey. Nobody signs that header, so it may choose among
+//!   the configured keys and nothing else: an auth token is used with SHA-1
+//!   only, a SharedKey with SHA-256 only.
+//!
+//! In the secret's JSON, besides `signing_secrets` (auth tokens; only the
+//! primary one signs, so hold both while promoting):
+//! `"webhooks_sharedkey_<id>": "<secret>"` for each SharedKey, and
+//! `"notification_url"` where the address differs from `PUBLIC_BASE_URL`
+//! (credentials in it, for example); its query, if any, is ignored.
+//!
+//! **Limits of the scheme.** No time is signed, so a captured request stays
+//! valid: the idempotency key contains a hash of what was signed, and makes it
+//! a duplicate for as long as events are kept. Names and values are strung
+//! together without separators, so a captured request also covers other ways of
+//! cutting the same text into parameters. A `?` with nothing after it never
+//! reaches the function.
+//!
+//! Event types: `message.<status>`, `message.received` for inbound ones,
+//! `call.<status>`, `recording.<status>`, and `event_streams.batch` for the
+//! JSON array of CloudEvents that Event Streams sends, stored as one event.
+//!
+//! Sources: <https://www.twilio.com/docs/usage/webhooks/webhooks-security>,
+//! <https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>,
+//! <https://www.twilio.com/docs/api/errors/57012>, twilio-python
+//! `request_validator.py`.
+
+use base64::Engine as _;
+use http::{Method, StatusCode};
+use inbox_core::Timestamp;
+use inbox_core::provider::{Identity, Provider, Rejection, Reply, Unsigned};
+use inbox_core::request::{Request, Verified};
+use inbox_core::secrets::{Secret, SecretBundle};
+use inbox_core::signature::{self, Hash, Proof};
+
+use super::header_name_or_id;
+use crate::form;
+
+/// The provider's name.
+pub(super) const NAME: &str = "twilio";
+
+const HEADER_SIGNATURE: &str = "x-twilio-signature";
+const HEADER_SETTINGS: &str = "x-twilio-webhooks-signature-settings";
+const HEADER_IDEMPOTENCY: &str = "i-twilio-idempotency-token";
+const SHARED_KEY_PREFIX: &str = "webhooks_sharedkey_";
+const SHARED_KEY_ALGORITHM: &str = "HMAC_SHA256";
+const NOTIFICATION_URL: &str = "notification_url";
+const BODY_HASH: &str = "bodySHA256";
+/// Twilio sends some dozens. Each costs memory before anything is verified.
+const PARAMETERS_MAX: usize = 10_000;
+/// Enough of a hash to tell apart what one sid and status can bring.
+const KEY_HASH_DIGITS: usize = 16;
+const EMPTY_TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
+
+/// Parameters that hold an object's sid and its status, and the object's name
+/// in event types. The first row with both applies.
+const OBJECTS: [[&str; 3]; 4] = [
+    ["MessageSid", "MessageStatus", "message"],
+    ["SmsSid", "SmsStatus", "message"],
+    ["RecordingSid", "RecordingStatus", "recording"],
+    ["CallSid", "CallStatus", "call"],
+];
+/// Statuses after which Twilio has nothing left to ask about a call.
+const CALL_ENDED: [&str; 5] =
+    ["call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled"];
+
+/// Twilio's scheme.
+pub(super) struct Twilio;
+
+impl Provider for Twilio {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn verify(
+        &self,
+        request: &Request,
+        secrets: &SecretBundle,
+        _now: Timestamp,
+    ) -> Result<Proof, Rejection> {
+        let header = request.header(HEADER_SIGNATURE).ok_or(Rejection::MissingSignature)?;
+        let settings = request.header(HEADER_SETTINGS);
+        let (hash, keys) = keys(settings.as_deref(), secrets)?;
+        let signature = signature::decode_base64(&header)
+            .filter(|bytes| bytes.len() == mac_bytes(hash))
+            .ok_or(Rejection::MalformedSignature)?;
+        let parameters = covering_parameters(request)?;
+        // No time is signed. Without an address nothing can match, until
+        // somebody configures one.
+        let mismatch = Rejection::SignatureMismatch { fresh: true };
+        let url = called_url(request, secrets).ok_or(mismatch)?;
+        let signatures = [signature];
+        [other_port(&url), Some(url)]
+            .into_iter()
+            .flatten()
+            .find_map(|url| {
+                let signed = signed_pieces(&url, &parameters);
+                signature::hmac_matches(hash, keys, &signed, &signatures)
+            })
+            .ok_or(mismatch)
+    }
+
+    fn identify(&self, request: &Request<Verified>) -> Identity {
+        let hash = content_hash(request);
+        let delivery_id = header_name_or_id(request, HEADER_IDEMPOTENCY);
+        if let Some(Event { sid, status, event_type }) = Event::read(request) {
+            let hash = &hash[..KEY_HASH_DIGITS];
+            return Identity {
+                idempotency_key: Some(format!("{sid}.{status}.{hash}")),
+                event_type: Some(event_type),
+                subject: Some(sid),
+                delivery_id,
+                ..Identity::default()
+            };
+        }
+        let is_batch = !is_form(request) && request.body().trim_ascii_start().starts_with(b"[");
+        Identity {
+            // Never the body's hash alone: a GET has all it says in its query.
+            idempotency_key: Some(hash),
+            event_type: is_batch.then(|| "event_streams.batch".to_owned()),
+            delivery_id,
+            ..Identity::default()
+        }
+    }
+
+    /// The URL of a JSON request must hold its `bodySHA256` already.
+    fn sign(&self, unsigned: &Unsigned<'_>, secret: &Secret) -> Vec<(&'static str, String)> {
+        let is_form = unsigned.content_type.starts_with(form::MEDIA_TYPE);
+        let parameters = distinct(form::pairs(if is_form { unsigned.body } else { b"" }));
+        let signed = signed_pieces(unsigned.url, &parameters);
+        let mac = signature::hmac(Hash::Sha1, secret.as_ref(), &signed);
+        vec![
+            ("I-Twilio-Idempotency-Token", unsigned.id.to_owned()),
+            ("X-Twilio-Signature", base64::engine::general_purpose::STANDARD.encode(mac)),
+        ]
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &["content-type", "user-agent"]
+    }
+
+    /// Twilio waits for instructions after an inbound message or call: "none".
+    /// It wants nothing back for a status callback.
+    fn reply(&self, request: &Request<Verified>) -> Reply {
+        match Event::read(request) {
+            Some(event) if event.wants_instructions(request) => {
+                Reply::with_body("text/xml", EMPTY_TWIML.to_owned())
+            }
+            _ => Reply::empty(StatusCode::NO_CONTENT),
+        }
+    }
+
+    fn signs_url(&self) -> bool {
+        true
+    }
+
+    fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        let text = secret.expose();
+        if text.len() == 34 && (text.starts_with("AC") || text.starts_with("SK")) {
+            return Err("is a SID: use the account's auth token");
+        }
+        if text.starts_with(SHARED_KEY_PREFIX) {
+            return Err("is a SharedKey's id: put its secret beside signing_secrets, \
+                        under that id as the name");
+        }
+        if text.trim() != text {
+            return Err("has white space around it, which auth tokens never have");
+        }
+        Ok(())
+    }
+}
+
+/// The keys that may have signed, and the hash that they are for.
+fn keys<'a>(
+    settings: Option<&str>,
+    secrets: &'a SecretBundle,
+) -> Result<(Hash, &'a [Secret]), Rejection> {
+    let Some(settings) = settings else {
+        return Ok((Hash::Sha1, secrets.signing_secrets()));
+    };
+    let setting = |wanted: &str| {
+        settings
+            .split(',')
+            .filter_map(|part| part.split_once('='))
+            .find_map(|(name, value)| (name.trim() == wanted).then_some(value.trim()))
+            .ok_or(Rejection::MalformedSignature)
+    };
+    let (id, algorithm) = (setting("key")?, setting("algorithm")?);
+    // The prefix matters: the caller must not get to name the bundle's other
+    // values, such as the notification URL, which anybody may know.
+    if !algorithm.eq_ignore_ascii_case(SHARED_KEY_ALGORITHM) || !id.starts_with(SHARED_KEY_PREFIX) {
+        return Err(Rejection::MalformedSignature);
+    }
+    let key = secrets.other(id).ok_or(Rejection::SignatureMismatch { fresh: true })?;
+    Ok((Hash::Sha256, std::slice::from_ref(key)))
+}
+
+fn mac_bytes(hash: Hash) -> usize {
+    match hash {
+        Hash::Sha1 => 20,
+        Hash::Sha256 => 32,
+    }
+}
+
+fn is_form<State>(request: &Request<State>) -> bool {
+    request.media_type() == form::MEDIA_TYPE
+}
+
+/// The parameters that are signed with the URL, once it is sure that they and
+/// the URL say all that the body says.
+fn covering_parameters(request: &Request) -> Result<Vec<form::Pair<'_>>, Rejection> {
+    if is_form(request) {
+        // Counted before repeats are dropped: nothing of a body may go unread.
+        if form::pairs(request.body()).nth(PARAMETERS_MAX).is_some() {
+            return Err(Rejection::MalformedSignature);
+        }
+        let parameters = distinct(form::pairs(request.body()));
+        if !parameters.is_empty() {
+            return Ok(parameters);
+        }
+    }
+    match form::first(request.raw_query().as_bytes(), BODY_HASH) {
+        Some(hash) => {
+            let holds = std::str::from_utf8(&hash)
+                .is_ok_and(|hex| signature::sha256_hex_equals(request.body(), hex));
+            // Not fresh: no newer secret will make another body of it.
+            holds.then(Vec::new).ok_or(Rejection::SignatureMismatch { fresh: false })
+        }
+        None if request.body().is_empty() => Ok(Vec::new()),
+        None => Err(Rejection::MissingSignature),
+    }
+}
+
+/// Sorted by name, then by value, each pair once.
+fn distinct<'a>(pairs: impl Iterator<Item = form::Pair<'a>>) -> Vec<form::Pair<'a>> {
+    let mut pairs: Vec<_> = pairs.collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+fn signed_pieces<'a>(url: &'a str, parameters: &'a [form::Pair<'_>]) -> Vec<&'a [u8]> {
+    let mut pieces = vec![url.as_bytes()];
+    for (name, value) in parameters {
+        pieces.extend([name.as_ref(), value.as_ref()]);
+    }
+    pieces
+}
+
+/// The address that Twilio called, with the query as received.
+fn called_url(request: &Request, secrets: &SecretBundle) -> Option<String> {
+    let address = match secrets.other(NOTIFICATION_URL) {
+        Some(url) => url.expose().split(['?', '#']).next().unwrap_or_default(),
+        None => request.public_url()?,
+    };
+    Some(match request.raw_query() {
+        "" => address.to_owned(),
+        query => format!("{address}?{query}"),
+    })
+}
+
+/// The same URL without its port, or with the scheme's port if it has none.
+/// The host may be an IPv6 address and may stand behind `user:password@`.
+fn other_port(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host_at = authority.rfind('@').map_or(0, |at| at + 1);
+    let name_ends = host_at + authority[host_at..].rfind(']').map_or(0, |at| at + 1);
+    let authority = match authority[name_ends..].rfind(':') {
+        Some(at) => authority[..name_ends + at].to_owned(),
+        None if scheme == "https" => format!("{authority}:443"),
+        None => format!("{authority}:80"),
+    };
+    Some(format!("{scheme}://{authority}{path}"))
+}
+
+/// A hash of all that was signed except the address, which is the same for all
+/// events of a source: query and parameters, in the order in which they are
+/// signed, whatever the order in which they came.
+fn content_hash(request: &Request<Verified>) -> String {
+    let body: &[u8] = if is_form(request) { request.body() } else { b"" };
+    let parameters = distinct(form::pairs(body));
+    signature::sha256_hex(&signed_pieces(request.raw_query(), &parameters))
+}
+
+/// What a callback is about.
+#[derive(Debug, PartialEq, Eq)]
+struct Event {
+    sid: String,
+    status: String,
+    event_type: String,
+}
+
+impl Event {
+    fn read(request: &Request<Verified>) -> Option<Self> {
+        OBJECTS.iter().find_map(|[sid, status, object]| {
+            let sid = parameter(request, sid)?;
+            let status = parameter(request, status)?;
+            let event_type = format!("{object}.{status}");
+            Some(Self { sid, status, event_type })
+        })
+    }
+
+    fn wants_instructions(&self, request: &Request<Verified>) -> bool {
+        match self.event_type.split_once('.') {
+            Some(("message", status)) => status == "received",
+            // Status callbacks of calls say where they come from:
+            // <https://www.twilio.com/docs/voice/api/call-resource#statuscallback>
+            Some(("call", _)) => {
+                parameter(request, "CallbackSource").is_none()
+                    && !CALL_ENDED.contains(&self.event_type.as_str())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A parameter as text, from the form or, for GET, from the query.
+fn parameter(request: &Request<Verified>, name: &str) -> Option<String> {
+    let form = if is_form(request) {
+        request.body().as_ref()
+    } else if request.method() == Method::GET {
+        request.raw_query().as_bytes()
+    } else {
+        return None;
+    };
+    let value = String::from_utf8(form::first(form, name)?.into_owned()).ok()?;
+    (!value.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Delivery, at, bundle_with};
+    use super::*;
+
+    const TOKEN: &str = "12345";
+    const FORM: &str = form::MEDIA_TYPE;
+    const JSON: &str = "application/json";
+    const URL: &str = "https://hooks.example.com/webhooks/twilio";
+    const MISMATCH: Rejection = Rejection::SignatureMismatch { fresh: true };
+
+    fn form_to(url: &str, body: &str) -> Delivery {
+        Delivery::signed_to(&Twilio, TOKEN, FORM, body.as_bytes(), url)
+    }
+
+    fn form(body: &str) -> Delivery {
+        form_to(URL, body)
+    }
+
+    fn json(body: &str) -> Delivery {
+        let url = format!("{URL}?a=1&bodySHA256={}", signature::sha256_hex(&[body.as_bytes()]));
+        Delivery::signed_to(&Twilio, TOKEN, JSON, body.as_bytes(), &url)
+    }
+
+    fn judge(delivery: &Delivery) -> Result<(), Rejection> {
+        delivery.judge(&Twilio, &[TOKEN], at(0))
+    }
+
+    #[test]
+    fn the_port_may_be_there_or_not_wherever_the_host_stands() {
+        for (url, other) in [
+            ("https://a.example/x?y=1", "https://a.example:443/x?y=1"),
+            ("http://a.example", "http://a.example:80"),
+            ("https://a.example:8443/x", "https://a.example/x"),
+            ("https://u:p@a.example/x", "https://u:p@a.example:443/x"),
+            ("https://u:p@a.example:1/x:2", "https://u:p@a.example/x:2"),
+            ("https://u:p%40@a.example?q=:3@b", "https://u:p%40@a.example:443?q=:3@b"),
+            ("https://[2001:db8::1]/x", "https://[2001:db8::1]:443/x"),
+            ("https://[2001:db8::1]:9/x", "https://[2001:db8::1]/x"),
+            ("https://u:p@[::1]:9/x", "https://u:p@[::1]/x"),
+        ] {
+            assert_eq!(other_port(url).as_deref(), Some(other));
+            let signed = form_to(other, "A=1");
+            assert_eq!(judge(&Delivery { url: url.into(), ..signed }), Ok(()), "{url}");
+        }
+        assert_eq!(other_port("no address"), None);
+    }
+
+    #[test]
+    fn another_port_or_scheme_or_host_is_another_url() {
+        let signed = form_to("https://a.example/x", "A=1");
+        for url in [
+            "http://a.example/x",
+            "https://b.example/x",
+            "https://a.example/x/",
+            "https://a.example/X",
+            "https://a.example/x?a=1",
+        ] {
+            assert_eq!(
+                judge(&Delivery { url: url.into(), ..signed.clone() }),
+                Err(MISMATCH),
+                "{url}"
+            );
+        }
+        // Only the default port is guessed.
+        let on_8443 = form_to("https://a.example:8443/x", "A=1");
+        let url = "https://a.example/x".to_owned();
+        assert_eq!(judge(&Delivery { url, ..on_8443 }), Err(MISMATCH));
+    }
+
+    #[test]
+    fn the_notification_url_of_the_bundle_overrides_the_public_one() {
+        let url = "https://user:pass@front.example/in";
+        let signed = form_to(&format!("{url}?a=1"), "A=1");
+        let arrived = Delivery { url: format!("{URL}?a=1"), ..signed };
+        assert_eq!(judge(&arrived), Err(MISMATCH));
+        for configured in [url.to_owned(), format!("{url}?a=1"), format!("{url}#rc=3")] {
+            let secrets = bundle_with(&[TOKEN], &[(NOTIFICATION_URL, &configured)]);
+            assert_eq!(arrived.judge_with(&Twilio, &secrets, at(0)), Ok(()), "{configured}");
+        }
+    }
+
+    #[test]
+    fn without_any_address_nothing_matches() {
+        let request = form("A=1").request().with_public_url(None);
+        let refused = request.verify(&Twilio, &bundle_with(&[TOKEN], &[]), at(0)).unwrap_err();
+        assert_eq!(refused.rejection, MISMATCH);
+    }
+
+    #[test]
+    fn values_that_are_not_text_are_told_apart() {
+        let signed = form("A=%ff");
+        assert_eq!(judge(&signed), Ok(()));
+        // All of these read the same once what is not UTF-8 is replaced.
+        for body in ["A=%fe", "A=%EF%BF%BD", "A=\u{fffd}"] {
+            assert_eq!(judge(&Delivery { body: body.into(), ..signed.clone() }), Err(MISMATCH));
+        }
+    }
+
+    #[test]
+    fn spellings_and_orders_that_decode_alike_are_the_same_form() {
+        let signed = form("A=%2B+1&B=&A=x&A=x");
+        for body in ["B=&A=x&A=%2b%201", "A=x&A=%2B+1&B", "&&A=x&B=&A=%2B%201&"] {
+            let resent = Delivery { body: body.into(), ..signed.clone() };
+            assert_eq!(judge(&resent), Ok(()), "{body}");
+            assert_eq!(resent.identity(&Twilio, TOKEN), signed.identity(&Twilio, TOKEN));
+        }
+        for body in ["A=%2B+1&A=x", "A=%2B1&B=&A=x", "A=+%2B+1&B=&A=x", "A=%2B+1&B=&A=x&A="] {
+            assert_eq!(judge(&Delivery { body: body.into(), ..signed.clone() }), Err(MISMATCH));
+        }
+    }
+
+    #[test]
+    fn every_body_is_covered_by_something() {
+        assert_eq!(judge(&json(r#"{"a":1}"#)), Ok(()));
+        let other_body = Delivery { body: r#"{"a":2}"#.into(), ..json(r#"{"a":1}"#) };
+        assert_eq!(judge(&other_body), Err(Rejection::SignatureMismatch { fresh: false }));
+        // Signed for a URL without bodySHA256, then given a body.
+        let nothing = Delivery::signed_to(&Twilio, TOKEN, JSON, b"", URL);
+        assert_eq!(judge(&nothing), Ok(()));
+        for content_type in [JSON, "text/plain", "multipart/form-data", ""] {
+            let smuggled = Delivery { body: b"{}".to_vec(), ..nothing.clone() };
+            let judged = judge(&smuggled.with_header("content-type", content_type));
+            assert_eq!(judged, Err(Rejection::MissingSignature), "{content_type}");
+        }
+        let separators = Delivery { body: b"&&".to_vec(), ..form("") };
+        assert_eq!(judge(&separators), Err(Rejection::MissingSignature));
+    }
+
+    #[test]
+    fn a_captured_json_request_is_no_empty_form() {
+        let captured = json(r#"{"a":1}"#);
+        let emptied = Delivery { body: Vec::new(), ..captured.clone() };
+        for content_type in [FORM, JSON] {
+            let resent = emptied.clone().with_header("content-type", content_type);
+            assert_eq!(judge(&resent), Err(Rejection::SignatureMismatch { fresh: false }));
+        }
+        let as_form = captured.with_header("content-type", FORM);
+        assert_eq!(judge(&as_form), Err(MISMATCH));
+    }
+
+    #[test]
+    fn a_form_with_parameters_is_a_form_whatever_its_url_holds() {
+        let url = format!("{URL}?bodySHA256=0000");
+        assert_eq!(judge(&form_to(&url, "A=1")), Ok(()));
+        let with_charset = form_to(&url, "A=1")
+            .with_header("content-type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8");
+        assert_eq!(judge(&with_charset), Ok(()));
+    }
+
+    #[test]
+    fn more_parameters_than_twilio_sends_are_refused_unread() {
+        let most = "a=1&".repeat(PARAMETERS_MAX);
+        assert_eq!(judge(&form(&most)), Ok(()));
+        for one_more in ["a=1", "b=2"] {
+            let judged = judge(&form(&format!("{most}{one_more}")));
+            assert_eq!(judged, Err(Rejection::MalformedSignature), "{one_more}");
+        }
+    }
+
+    const KEY_ID: &str = "webhooks_sharedkey_01";
+    const SHARED: &str = "a shared secret";
+
+    fn shared(key: &str, hash: Hash, settings: &str) -> Result<(), Rejection> {
+        let mac = signature::hmac(hash, key.as_bytes(), &[URL.as_bytes(), b"A", b"1"]);
+        let secrets = bundle_with(&[TOKEN], &[(KEY_ID, SHARED), (NOTIFICATION_URL, URL)]);
+        form("A=1")
+            .with_header(HEADER_SIGNATURE, &base64::engine::general_purpose::STANDARD.encode(mac))
+            .with_header(HEADER_SETTINGS, settings)
+            .judge_with(&Twilio, &secrets, at(0))
+    }
+
+    #[test]
+    fn a_shared_key_signs_with_sha_256_when_the_header_names_it() {
+        for settings in [
+            "key=webhooks_sharedkey_01,algorithm=HMAC_SHA256",
+            "algorithm=hmac_sha256, key=webhooks_sharedkey_01",
+        ] {
+            assert_eq!(shared(SHARED, Hash::Sha256, settings), Ok(()), "{settings}");
+        }
+        let unknown = "key=webhooks_sharedkey_02,algorithm=HMAC_SHA256";
+        assert_eq!(shared(SHARED, Hash::Sha256, unknown), Err(MISMATCH));
+    }
+
+    #[test]
+    fn the_unsigned_settings_header_chooses_no_algorithm_and_no_other_value() {
+        let settings = "key=webhooks_sharedkey_01,algorithm=HMAC_SHA256";
+        // The auth token with the stronger hash, the shared key with the weaker.
+        assert_eq!(shared(TOKEN, Hash::Sha256, settings), Err(MISMATCH));
+        let malformed = Err(Rejection::MalformedSignature);
+        assert_eq!(shared(SHARED, Hash::Sha1, settings), malformed);
+        for settings in [
+            "",
+            "key=webhooks_sharedkey_01",
+            "algorithm=HMAC_SHA256",
+            "key=webhooks_sharedkey_01,algorithm=HMAC_SHA1",
+            "key=webhooks_sharedkey_01,algorithm=HMAC_SHA512",
+            "key=webhooks_sharedkey_01,algorithm=none",
+        ] {
+            for hash in [Hash::Sha1, Hash::Sha256] {
+                for key in [TOKEN, SHARED] {
+                    assert_eq!(shared(key, hash, settings), malformed, "{settings}");
+                }
+            }
+        }
+        // The address is no secret, so it must never be a key.
+        let named = "key=notification_url,algorithm=HMAC_SHA256";
+        assert_eq!(shared(URL, Hash::Sha256, named), malformed);
+        // And without the header a shared key signs nothing.
+        let mac = signature::hmac(Hash::Sha1, SHARED.as_bytes(), &[URL.as_bytes(), b"A", b"1"]);
+        let judged = form("A=1")
+            .with_header(HEADER_SIGNATURE, &base64::engine::general_purpose::STANDARD.encode(mac))
+            .judge_with(&Twilio, &bundle_with(&[TOKEN], &[(KEY_ID, SHARED)]), at(0));
+        assert_eq!(judged, Err(MISMATCH));
+    }
+
+    #[test]
+    fn a_signature_has_one_spelling() {
+        let good = form("A=1").header(HEADER_SIGNATURE);
+        // 27 digits hold 162 bits: the last two must be zero.
+        let loose = format!("{}{}=", &good[..26], char::from(good.as_bytes()[26] + 1));
+        for text in ["", &loose, good.trim_end_matches('='), &format!("{good} "), &good[..24]] {
+            let judged = judge(&form("A=1").with_header(HEADER_SIGNATURE, text));
+            assert_eq!(judged, Err(Rejection::MalformedSignature), "{text}");
+        }
+        let missing = form("A=1").without_header(HEADER_SIGNATURE);
+        assert_eq!(judge(&missing), Err(Rejection::MissingSignature));
+    }
+
+    fn told(body: &str) -> (Option<String>, Reply) {
+        let request = form(body).verified(&Twilio, TOKEN);
+        (Twilio.identify(&request).event_type, Twilio.reply(&request))
+    }
+
+    #[test]
+    fn inbound_messages_and_calls_get_twiml_and_callbacks_get_nothing() {
+        for (body, event_type, wants_twiml) in [
+            ("MessageSid=SM1&SmsSid=SM1&SmsStatus=received&Body=x", "message.received", true),
+            ("MessageSid=SM1&MessageStatus=delivered", "message.delivered", false),
+            ("MessageSid=SM1&MessageStatus=read&SmsStatus=sent&SmsSid=SM1", "message.read", false),
+            ("CallSid=CA1&CallStatus=ringing", "call.ringing", true),
+            ("CallSid=CA1&CallStatus=in-progress&Digits=1", "call.in-progress", true),
+            ("CallSid=CA1&CallStatus=completed", "call.completed", false),
+            (
+                "CallSid=CA1&CallStatus=ringing&CallbackSource=call-progress-events",
+                "call.ringing",
+                false,
+            ),
+            (
+                "RecordingSid=RE1&RecordingStatus=completed&CallSid=CA1",
+                "recording.completed",
+                false,
+            ),
+        ] {
+            let (found, reply) = told(body);
+            assert_eq!(found.as_deref(), Some(event_type));
+            let expected = if wants_twiml {
+                Reply::with_body(
+                    "text/xml",
+                    r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#.into(),
+                )
+            } else {
+                Reply::empty(StatusCode::NO_CONTENT)
+            };
+            assert_eq!(reply, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_sid_status_and_a_hash_of_what_was_signed() {
+        let first = form_to(&format!("{URL}?n=1"), "MessageSid=SM1&MessageStatus=sent");
+        let key = |delivery: &Delivery| delivery.identity(&Twilio, TOKEN).idempotency_key.unwrap();
+        let hash = signature::sha256_hex(&[b"n=1MessageSidSM1MessageStatussent"]);
+        assert_eq!(key(&first), format!("SM1.sent.{}", &hash[..16]));
+        for other in [
+            form_to(&format!("{URL}?n=2"), "MessageSid=SM1&MessageStatus=sent"),
+            form_to(&format!("{URL}?n=1"), "MessageSid=SM1&MessageStatus=sent&x=1"),
+        ] {
+            assert_ne!(key(&other), key(&first));
+        }
+        assert_eq!(first.identity(&Twilio, TOKEN).delivery_id.as_deref(), Some("id_1"));
+    }
+
+    #[test]
+    fn a_get_is_known_by_its_query() {
+        let get = |query: &str| {
+            let url = format!("{URL}?{query}");
+            let unsigned = Delivery::signed_to(&Twilio, TOKEN, JSON, b"", &url);
+            Delivery { method: Method::GET, ..unsigned }.identity(&Twilio, TOKEN)
+        };
+        assert_eq!(
+            get("CallSid=CA1&CallStatus=ringing").event_type.as_deref(),
+            Some("call.ringing")
+        );
+        assert_ne!(get("x=1").idempotency_key, get("x=2").idempotency_key);
+    }
+
+    #[test]
+    fn a_batch_of_event_streams_is_one_event() {
+        let batch = json(r#" [{"specversion":"1.0","type":"com.twilio.messaging.message.sent"}]"#);
+        let identity = batch.identity(&Twilio, TOKEN);
+        assert_eq!(identity.event_type.as_deref(), Some("event_streams.batch"));
+        let query = batch.url.split_once('?').unwrap().1;
+        assert_eq!(identity.idempotency_key, Some(signature::sha256_hex(&[query.as_bytes()])));
+        let other = json("{}").identity(&Twilio, TOKEN);
+        assert_eq!((other.event_type, other.subject), (None, None));
+    }
+
+    #[test]
+    fn what_is_not_an_auth_token_is_refused_with_advice() {
+        let check = |text: &str| Twilio.check_secret(&Secret::new(text.into()));
+        assert_eq!(check("0123456789abcdef0123456789abcdef"), Ok(()));
+        assert!(check("AC0123456789abcdef0123456789abcdef").unwrap_err().contains("SID"));
+        assert!(check("SK0123456789abcdef0123456789abcdef").unwrap_err().contains("SID"));
+        assert!(check(KEY_ID).unwrap_err().contains("beside signing_secrets"));
+        assert!(check("0123 ").unwrap_err().contains("white space"));
+    }
+}
