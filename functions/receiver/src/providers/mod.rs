@@ -5,12 +5,16 @@
 //! fixtures that it identifies fully, a signature that it can make itself, and
 //! the properties in `properties.rs` and `bad_input.rs`.
 
+#[cfg(test)]
+mod fixtures;
 mod github;
 mod standard_webhooks;
 mod stripe;
 #[cfg(test)]
 mod testing;
 mod twilio;
+#[cfg(test)]
+mod vectors;
 
 use std::sync::Arc;
 
