@@ -63,6 +63,7 @@ fn rejection(id: &str) -> Rejection {
         | "github-08"
         | "github-10"
         | "twilio-18"
+        | "standard_webhooks-03"
         | "standard_webhooks-05"
         | "standard_webhooks-26" => SignatureMismatch { fresh: true },
         // All others do not read as a signature: other prefix, version or
