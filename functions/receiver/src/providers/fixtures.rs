@@ -129,8 +129,10 @@ fn read(file: &str) -> Vec<u8> {
 fn identity(file: &str, event_type: &str) -> Identity {
     let (name, _) = file.split_once('/').unwrap();
     let provider = super::find(name).unwrap();
-    let content_type =
-        if file.ends_with(".form") { crate::form::MEDIA_TYPE } else { "application/json" };
+    let content_type = match file.rsplit_once('.') {
+        Some((_, "form")) => crate::form::MEDIA_TYPE,
+        _ => "application/json",
+    };
     let [secret, _] = testing::secrets(name);
     let unsigned = Unsigned {
         url: "https://hooks.example.com/in",

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use http::{HeaderName, Method};
 use inbox_core::Timestamp;
-use inbox_core::provider::{Provider, Rejection, Unsigned};
+use inbox_core::provider::{Rejection, Unsigned};
 use proptest::prelude::*;
 
 use super::testing::{self, Delivery, NOW_SECONDS, at, header_value};
