@@ -35,13 +35,11 @@ pub(crate) struct Failed {
 /// Runs one route's handler to its end, or to the end of its time.
 pub(crate) async fn run_handler<'r>(
     route: &'r Route,
-    event: &Arc<Event>,
-    record: &Record,
-    timeout: Duration,
+    event: Arc<Event>,
+    run: Run,
 ) -> (&'r Route, Outcome) {
-    let run =
-        Run { route_id: route.id.clone(), life: record.life, attempt: record.attempts, timeout };
-    let (handler, event) = (Arc::clone(&route.handler), Arc::clone(event));
+    let timeout = run.timeout;
+    let handler = Arc::clone(&route.handler);
     let mut task = tokio::spawn(async move { handler.handle(&event, &run).await });
     let ended = tokio::time::timeout(timeout, &mut task).await;
     let outcome = match ended {

@@ -5,20 +5,30 @@
 //! fixtures that it identifies fully, a signature that it can make itself, and
 //! the properties in `properties.rs` and `bad_input.rs`.
 
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod fixtures;
 mod github;
+#[cfg(test)]
+mod properties;
 mod standard_webhooks;
 mod stripe;
 #[cfg(test)]
 mod testing;
 mod twilio;
+#[cfg(test)]
+mod vectors;
 
 use std::sync::Arc;
 
 use inbox_core::provider::Provider;
 use inbox_core::request::{Request, Verified};
 
+type Entry = (&'static str, fn() -> Arc<dyn Provider>);
+
 /// By name, in order.
-const REGISTRY: &[(&str, fn() -> Arc<dyn Provider>)] = &[
+const REGISTRY: &[Entry] = &[
     (github::NAME, || Arc::new(github::GitHub)),
     (standard_webhooks::NAME, || Arc::new(standard_webhooks::StandardWebhooks)),
     (stripe::NAME, || Arc::new(stripe::Stripe)),
@@ -57,7 +67,7 @@ pub struct UnknownProvider {
 
 /// Whether each name is greater than the one before it, which also says that
 /// none is there twice. Evaluated by the compiler.
-const fn in_order(registry: &[(&str, fn() -> Arc<dyn Provider>)]) -> bool {
+const fn in_order(registry: &[Entry]) -> bool {
     let mut at = 1;
     while at < registry.len() {
         if !is_less(registry[at - 1].0.as_bytes(), registry[at].0.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Standard Webhooks: Svix and its customers, OpenAI, Clerk, Resend, Supabase,
+//! Standard Webhooks: Svix and its customers, `OpenAI`, Clerk, Resend, Supabase,
 //! Replicate, GitLab's signing tokens and others.
 //!
 //! ```text
@@ -23,7 +23,7 @@
 //!   Padding may be missing. Unlike a signature, a key may be spelled loosely:
 //!   what counts is which bytes the sender uses.
 //!
-//! Stricter than some SDKs on purpose: Resend's takes any version, OpenAI's a
+//! Stricter than some SDKs on purpose: Resend's takes any version, `OpenAI`'s a
 //! signature without one, Python's base64 with stray characters in it.
 //!
 //! Sources:
@@ -51,7 +51,7 @@ const HEADER_FAMILIES: [[&str; 3]; 2] = [
     ["webhook-id", "webhook-timestamp", "webhook-signature"],
     ["svix-id", "svix-timestamp", "svix-signature"],
 ];
-const TOLERANCE: Duration = Duration::from_secs(300);
+const TOLERANCE: Duration = Duration::from_mins(5);
 const VERSION: &str = "v1";
 const SIGNATURE_BYTES: usize = 32;
 const KEY_BYTES_MIN: usize = 24;

@@ -32,7 +32,7 @@ use crate::json;
 pub(super) const NAME: &str = "stripe";
 
 const HEADER_SIGNATURE: &str = "stripe-signature";
-const TOLERANCE: Duration = Duration::from_secs(300);
+const TOLERANCE: Duration = Duration::from_mins(5);
 const SCHEME: &str = "v1";
 const SIGNATURE_BYTES: usize = 32;
 

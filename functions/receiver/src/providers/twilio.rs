@@ -21,13 +21,13 @@
 //!   satisfy a `bodySHA256` in its URL, or else a captured JSON request could
 //!   be sent again without its body, as an empty form.
 //! - `X-Twilio-Webhooks-Signature-Settings: key=<id>,algorithm=HMAC_SHA256`
-//!   (beta) names a SharedKey. Nobody signs that header, so it may choose among
+//!   (beta) names a `SharedKey`. Nobody signs that header, so it may choose among
 //!   the configured keys and nothing else: an auth token is used with SHA-1
-//!   only, a SharedKey with SHA-256 only.
+//!   only, a `SharedKey` with SHA-256 only.
 //!
 //! In the secret's JSON, besides `signing_secrets` (auth tokens; only the
 //! primary one signs, so hold both while promoting):
-//! `"webhooks_sharedkey_<id>": "<secret>"` for each SharedKey, and
+//! `"webhooks_sharedkey_<id>": "<secret>"` for each `SharedKey`, and
 //! `"notification_url"` where the address differs from `PUBLIC_BASE_URL`
 //! (credentials in it, for example); its query, if any, is ignored.
 //!
@@ -83,8 +83,7 @@ const OBJECTS: [[&str; 3]; 4] = [
     ["CallSid", "CallStatus", "call"],
 ];
 /// Statuses after which Twilio has nothing left to ask about a call.
-const CALL_ENDED: [&str; 5] =
-    ["call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled"];
+const CALL_ENDED: [&str; 5] = ["completed", "busy", "failed", "no-answer", "canceled"];
 
 /// Twilio's scheme.
 pub(super) struct Twilio;
@@ -125,12 +124,12 @@ impl Provider for Twilio {
     fn identify(&self, request: &Request<Verified>) -> Identity {
         let hash = content_hash(request);
         let delivery_id = header_name_or_id(request, HEADER_IDEMPOTENCY);
-        if let Some(Event { sid, status, event_type }) = Event::read(request) {
+        if let Some(event) = Event::read(request) {
             let hash = &hash[..KEY_HASH_DIGITS];
             return Identity {
-                idempotency_key: Some(format!("{sid}.{status}.{hash}")),
-                event_type: Some(event_type),
-                subject: Some(sid),
+                idempotency_key: Some(format!("{}.{}.{hash}", event.sid, event.status)),
+                event_type: Some(format!("{}.{}", event.object, event.status)),
+                subject: Some(event.sid),
                 delivery_id,
                 ..Identity::default()
             };
@@ -308,9 +307,9 @@ fn content_hash(request: &Request<Verified>) -> String {
 /// What a callback is about.
 #[derive(Debug, PartialEq, Eq)]
 struct Event {
+    object: &'static str,
     sid: String,
     status: String,
-    event_type: String,
 }
 
 impl Event {
@@ -318,19 +317,18 @@ impl Event {
         OBJECTS.iter().find_map(|[sid, status, object]| {
             let sid = parameter(request, sid)?;
             let status = parameter(request, status)?;
-            let event_type = format!("{object}.{status}");
-            Some(Self { sid, status, event_type })
+            Some(Self { object, sid, status })
         })
     }
 
     fn wants_instructions(&self, request: &Request<Verified>) -> bool {
-        match self.event_type.split_once('.') {
-            Some(("message", status)) => status == "received",
+        match self.object {
+            "message" => self.status == "received",
             // Status callbacks of calls say where they come from:
             // <https://www.twilio.com/docs/voice/api/call-resource#statuscallback>
-            Some(("call", _)) => {
+            "call" => {
                 parameter(request, "CallbackSource").is_none()
-                    && !CALL_ENDED.contains(&self.event_type.as_str())
+                    && !CALL_ENDED.contains(&self.status.as_str())
             }
             _ => false,
         }
