@@ -79,21 +79,12 @@ pub(crate) fn path_and_query(parts: &Parts) -> &str {
 /// the service stands in the signature's credential scope
 /// (`Credential=key/date/region/service/aws4_request`).
 fn classify(parts: &Parts) -> (String, String) {
-    let header = |name: &str| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     if let Some((prefix, operation)) = header("x-amz-target").and_then(|v| v.rsplit_once('.')) {
         let service = match prefix {
             "AmazonSQS" => "sqs".to_owned(),
             "AWSEvents" => "events".to_owned(),
-            _ => prefix
-                .split('_')
-                .next()
-                .unwrap_or(prefix)
-                .to_ascii_lowercase(),
+            _ => prefix.split('_').next().unwrap_or(prefix).to_ascii_lowercase(),
         };
         return (service, operation.to_owned());
     }
@@ -133,11 +124,7 @@ impl Fault {
     /// An AWS error with a type.
     #[must_use]
     pub fn status(status: u16, error_type: &str) -> Self {
-        Self::Status {
-            status,
-            error_type: error_type.to_owned(),
-            message: "injected".to_owned(),
-        }
+        Self::Status { status, error_type: error_type.to_owned(), message: "injected".to_owned() }
     }
 
     /// What `DynamoDB` answers when a partition is too busy.
@@ -168,11 +155,7 @@ mod tests {
         for (target, service, operation) in [
             ("DynamoDB_20120810.PutItem", "dynamodb", "PutItem"),
             ("AmazonSQS.SendMessage", "sqs", "SendMessage"),
-            (
-                "secretsmanager.GetSecretValue",
-                "secretsmanager",
-                "GetSecretValue",
-            ),
+            ("secretsmanager.GetSecretValue", "secretsmanager", "GetSecretValue"),
             ("AWSEvents.PutEvents", "events", "PutEvents"),
         ] {
             assert_eq!(

@@ -50,10 +50,7 @@ impl Output {
                 open.send_modify(|count| *count -= 1);
             });
         }
-        Ok(Self {
-            bytes,
-            open: receiver,
-        })
+        Ok(Self { bytes, open: receiver })
     }
 
     pub(crate) fn text(&self) -> String {

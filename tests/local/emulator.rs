@@ -48,9 +48,7 @@ impl Emulator {
         let log_file = directory.join("emulator.log");
         let log = File::create(&log_file)
             .map_err(LocalError::io(format!("create {}", log_file.display())))?;
-        let errors = log
-            .try_clone()
-            .map_err(LocalError::io("share the emulator's log"))?;
+        let errors = log.try_clone().map_err(LocalError::io("share the emulator's log"))?;
 
         let mut child = command(&python, &port_file, &temporary)
             .stdin(Stdio::piped())
@@ -59,12 +57,7 @@ impl Emulator {
             .spawn()
             .map_err(LocalError::io(format!("start {}", python.display())))?;
         let stdin = child.stdin.take();
-        let mut emulator = Self {
-            child,
-            stdin,
-            endpoint_url: String::new(),
-            log_file,
-        };
+        let mut emulator = Self { child, stdin, endpoint_url: String::new(), log_file };
         emulator.wait_until_healthy(&port_file).await?;
         Ok(emulator)
     }
@@ -72,10 +65,8 @@ impl Emulator {
     async fn wait_until_healthy(&mut self, port_file: &Path) -> Result<(), LocalError> {
         let deadline = Instant::now() + HEALTHY_WITHIN;
         while Instant::now() < deadline {
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .map_err(LocalError::io("ask for the emulator's status"))?
+            if let Some(status) =
+                self.child.try_wait().map_err(LocalError::io("ask for the emulator's status"))?
             {
                 return Err(LocalError::EmulatorExited {
                     status: status.to_string(),
@@ -179,10 +170,7 @@ fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
         .env("SFTP_ENABLED", "0")
         // The functions run as processes even where a container engine is there.
         .env("LAMBDA_EXECUTOR", "local")
-        .env(
-            "DOCKER_HOST",
-            format!("unix://{}", temporary.join("no-docker").display()),
-        )
+        .env("DOCKER_HOST", format!("unix://{}", temporary.join("no-docker").display()))
         .env("LOG_LEVEL", "INFO");
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -76,10 +76,7 @@ impl LocalError {
     /// For `map_err` on an AWS call or an HTTP request: says what was tried.
     pub(crate) fn call<E: std::error::Error>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
-        move |error| Self::Call {
-            what,
-            reason: causes(&error),
-        }
+        move |error| Self::Call { what, reason: causes(&error) }
     }
 }
 

@@ -48,9 +48,7 @@ impl ControlPlane {
     /// For the emulator at `endpoint_url`.
     #[must_use]
     pub fn new(endpoint_url: &str) -> Self {
-        Self {
-            endpoint_url: endpoint_url.to_owned(),
-        }
+        Self { endpoint_url: endpoint_url.to_owned() }
     }
 
     /// Makes a function.
@@ -182,10 +180,7 @@ impl ControlPlane {
             "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, \
              SignedHeaders=host, Signature=0"
         );
-        let headers = [
-            ("content-type", "application/json"),
-            ("authorization", scope.as_str()),
-        ];
+        let headers = [("content-type", "application/json"), ("authorization", scope.as_str())];
         let url = format!("{}{path}", self.endpoint_url);
         http_client::post(&url, &headers, body.to_string()).await
     }
@@ -198,30 +193,21 @@ pub fn http_api_path(api: &str) -> String {
 }
 
 fn field(value: &Value, name: &str) -> Result<String, LocalError> {
-    value[name]
-        .as_str()
-        .map(ToOwned::to_owned)
-        .ok_or_else(|| LocalError::Call {
-            what: "set up the HTTP API".to_owned(),
-            reason: format!("the answer has no {name}"),
-        })
+    value[name].as_str().map(ToOwned::to_owned).ok_or_else(|| LocalError::Call {
+        what: "set up the HTTP API".to_owned(),
+        reason: format!("the answer has no {name}"),
+    })
 }
 
 fn bootstrap_zip(binary: &Path, log_file: &Path) -> Result<Vec<u8>, LocalError> {
-    let script = format!(
-        "#!/bin/sh\nexec {} >>{} 2>&1\n",
-        quoted(binary),
-        quoted(log_file)
-    );
+    let script = format!("#!/bin/sh\nexec {} >>{} 2>&1\n", quoted(binary), quoted(log_file));
     let what = "pack a bootstrap";
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .unix_permissions(0o755);
-    zip.start_file("bootstrap", options)
-        .map_err(LocalError::call(what))?;
-    zip.write_all(script.as_bytes())
-        .map_err(LocalError::io(what))?;
+    zip.start_file("bootstrap", options).map_err(LocalError::call(what))?;
+    zip.write_all(script.as_bytes()).map_err(LocalError::io(what))?;
     Ok(zip.finish().map_err(LocalError::call(what))?.into_inner())
 }
 

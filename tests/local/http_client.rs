@@ -26,21 +26,14 @@ impl<E> Drop for Driver<E> {
 pub async fn send(request: Request<Bytes>) -> Result<Response<Bytes>, LocalError> {
     let what = format!("{} {}", request.method(), request.uri());
     let (mut parts, body) = request.into_parts();
-    let authority = parts
-        .uri
-        .authority()
-        .map(ToString::to_string)
-        .ok_or_else(|| LocalError::Call {
-            what: what.clone(),
-            reason: "the URI names no host".to_owned(),
-        })?;
+    let authority = parts.uri.authority().map(ToString::to_string).ok_or_else(|| {
+        LocalError::Call { what: what.clone(), reason: "the URI names no host".to_owned() }
+    })?;
     let stream = TcpStream::connect(&authority)
         .await
         .map_err(LocalError::io(format!("connect to {authority}")))?;
     // Otherwise small requests wait for the peer's delayed acknowledgement.
-    stream
-        .set_nodelay(true)
-        .map_err(LocalError::io("set TCP_NODELAY"))?;
+    stream.set_nodelay(true).map_err(LocalError::io("set TCP_NODELAY"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(LocalError::call(&what))?;
@@ -87,7 +80,5 @@ pub fn build(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    request
-        .body(body)
-        .map_err(LocalError::call(format!("{method} {url}")))
+    request.body(body).map_err(LocalError::call(format!("{method} {url}")))
 }

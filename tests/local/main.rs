@@ -57,10 +57,8 @@ fn say(line: &str) {
 /// The handlers are in place when this returns.
 fn stop_signal() -> Result<impl Future<Output = ()>, LocalError> {
     let listen = |kind| {
-        signal(kind).map_err(|source| LocalError::Io {
-            what: "listen for signals".to_owned(),
-            source,
-        })
+        signal(kind)
+            .map_err(|source| LocalError::Io { what: "listen for signals".to_owned(), source })
     };
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;

@@ -157,9 +157,7 @@ mod tests {
     fn a_secret_has_its_signing_secrets_and_what_the_provider_needs_besides() {
         let mut source = SourceOptions::new("stripe_eu", "stripe", "new");
         source.secrets.push("old".to_owned());
-        source
-            .secret_fields
-            .insert("notification_url".to_owned(), json!("https://a"));
+        source.secret_fields.insert("notification_url".to_owned(), json!("https://a"));
         assert_eq!(
             source.secret_value(),
             json!({ "signing_secrets": ["new", "old"], "notification_url": "https://a" })

@@ -20,11 +20,7 @@ pub fn local_directory() -> PathBuf {
 /// The Python that has `MiniStack` installed; `make setup` makes it.
 pub fn emulator_python() -> Result<PathBuf, LocalError> {
     let path = local_directory().join("venv/bin/python");
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(LocalError::VenvMissing { path })
-    }
+    if path.exists() { Ok(path) } else { Err(LocalError::VenvMissing { path }) }
 }
 
 /// The wrapper that runs `MiniStack`.
@@ -43,11 +39,7 @@ pub fn binary(name: &str) -> Result<PathBuf, LocalError> {
         _ => directory,
     };
     let path = profile.join(name);
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(LocalError::BinaryMissing { path })
-    }
+    if path.exists() { Ok(path) } else { Err(LocalError::BinaryMissing { path }) }
 }
 
 #[cfg(test)]

@@ -96,10 +96,7 @@ impl Proxy {
         prefix: &str,
         recording: bool,
     ) -> Result<Self, LocalError> {
-        let port = listener
-            .local_addr()
-            .map_err(LocalError::io("read the proxy's port"))?
-            .port();
+        let port = listener.local_addr().map_err(LocalError::io("read the proxy's port"))?.port();
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let shared = Arc::new(Shared {
@@ -120,12 +117,7 @@ impl Proxy {
             let shared = Arc::clone(&handler);
             async move { shared.handle(request).await }
         });
-        Ok(Self {
-            url: format!("http://127.0.0.1:{port}"),
-            port,
-            shared,
-            _server: server,
-        })
+        Ok(Self { url: format!("http://127.0.0.1:{port}"), port, shared, _server: server })
     }
 
     /// Where it listens, without a trailing slash.
@@ -149,10 +141,7 @@ impl Proxy {
     /// How often an operation was called.
     #[must_use]
     pub fn count(&self, service: &str, operation: &str) -> usize {
-        lock(&self.shared.calls)
-            .iter()
-            .filter(|call| call.is(service, operation))
-            .count()
+        lock(&self.shared.calls).iter().filter(|call| call.is(service, operation)).count()
     }
 
     /// Returns the calls so far and forgets them.
@@ -193,10 +182,7 @@ impl Shared {
         let body = match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                return Ok(message(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "Request Entity Too Large",
-                ));
+                return Ok(message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"));
             }
             Err(_) => return Err(Hangup),
         };
@@ -207,11 +193,7 @@ impl Shared {
         match fault {
             Fault::Delay(duration) => tokio::time::sleep(duration).await,
             Fault::DropBefore => return Err(Hangup),
-            Fault::Status {
-                status,
-                error_type,
-                message,
-            } => {
+            Fault::Status { status, error_type, message } => {
                 let response = aws_error(status, &error_type, &message);
                 self.settle(record, |call| {
                     call.status = Some(response.status().as_u16());
@@ -260,9 +242,7 @@ impl Shared {
         let had_no_body = body.is_empty() && !parts.headers.contains_key(header::CONTENT_LENGTH);
         remove_connection_headers(&mut parts.headers);
         if !had_no_body {
-            parts
-                .headers
-                .insert(header::CONTENT_LENGTH, body.len().into());
+            parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
         }
         let request = Request::from_parts(parts, Full::new(body));
         let Ok(answer) = self.client.request(request).await else {
@@ -305,10 +285,7 @@ fn json(
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     if let Some(Ok(value)) = error_type.map(str::parse) {
         headers.insert("x-amzn-errortype", value);
     }

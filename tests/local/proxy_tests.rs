@@ -37,9 +37,7 @@ async fn upstream() -> (String, Arc<AtomicUsize>, Server) {
 
 /// Speaks to a raw socket and returns what came before the end of the stream.
 async fn raw_exchange(port: u16, request: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))
-        .await
-        .expect("connect");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connect");
     stream.write_all(request).await.expect("write");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("read");
@@ -59,10 +57,7 @@ async fn raw_upstream() -> (String, tokio::task::JoinHandle<Vec<u8>>) {
             assert_ne!(read, 0, "the request broke off");
             seen.extend_from_slice(&buffer[..read]);
         }
-        stream
-            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-            .await
-            .expect("write");
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("write");
         seen
     });
     (url, task)
@@ -85,17 +80,11 @@ async fn a_request_passes_byte_for_byte() {
     assert!(text.starts_with("HTTP/1.1 100 Continue"), "{text}");
     assert!(text.contains("HTTP/1.1 204 No Content"), "{text}");
     let seen = seen.await.expect("the upstream");
-    let (head, body) = seen.split_at(
-        seen.windows(4)
-            .position(|w| w == b"\r\n\r\n")
-            .expect("a head")
-            + 4,
-    );
+    let (head, body) =
+        seen.split_at(seen.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4);
     assert_eq!(body, b"\x00\xffBODY");
     let has = |line: &[u8]| head.windows(line.len()).any(|window| window == line);
-    assert!(has(
-        b"POST /pre/$default/webhooks/a%2Fb?x=1&x=%20&y HTTP/1.1\r\n"
-    ));
+    assert!(has(b"POST /pre/$default/webhooks/a%2Fb?x=1&x=%20&y HTTP/1.1\r\n"));
     assert!(has(b"\r\nHost: hooks.example.com\r\n"));
     assert!(has(b"\r\nX-Hub-Signature-256: sha256=00\r\n"));
     assert!(has(b"\r\nx-LATIN: caf\xe9 ;  two\r\n"));
@@ -109,9 +98,7 @@ async fn ten_megabytes_pass_and_more_is_too_large() {
     let (url, _, _server) = upstream().await;
     let proxy = Proxy::start(&url).await.expect("a proxy");
     let body = Bytes::from(vec![7; BODY_LIMIT_BYTES]);
-    let answer = http_client::post(proxy.url(), &[], body.clone())
-        .await
-        .expect("an answer");
+    let answer = http_client::post(proxy.url(), &[], body.clone()).await.expect("an answer");
     assert_eq!(answer.status(), 201);
     assert_eq!(answer.body(), &body);
     let too_much = vec![7; BODY_LIMIT_BYTES + 1];
@@ -155,10 +142,7 @@ async fn calls_are_recorded() {
     assert_eq!(calls.len(), 1);
     assert!(calls[0].is("dynamodb", "PutItem"));
     assert_eq!(calls[0].json()["TableName"], "t");
-    assert_eq!(
-        (calls[0].status, calls[0].upstream_status),
-        (Some(201), Some(201))
-    );
+    assert_eq!((calls[0].status, calls[0].upstream_status), (Some(201), Some(201)));
     assert_eq!(proxy.count("dynamodb", "PutItem"), 0);
 }
 
@@ -170,30 +154,18 @@ async fn each_fault_does_what_it_says() {
     proxy.fail_next("dynamodb", "PutItem", 1, Fault::throttle());
     let answer = put_item(&proxy).await.expect("an answer");
     assert_eq!(answer.status(), 400);
-    assert_eq!(
-        answer.headers()["x-amzn-errortype"],
-        "ProvisionedThroughputExceededException"
-    );
+    assert_eq!(answer.headers()["x-amzn-errortype"], "ProvisionedThroughputExceededException");
     assert_eq!(seen.load(Ordering::SeqCst), 0);
 
     proxy.fail_next("dynamodb", "PutItem", 1, Fault::DropBefore);
-    assert!(matches!(
-        put_item(&proxy).await,
-        Err(LocalError::Call { .. })
-    ));
+    assert!(matches!(put_item(&proxy).await, Err(LocalError::Call { .. })));
     assert_eq!(seen.load(Ordering::SeqCst), 0);
-    assert_eq!(
-        put_item(&proxy).await.expect("the second passes").status(),
-        201
-    );
+    assert_eq!(put_item(&proxy).await.expect("the second passes").status(), 201);
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 
     let _ = proxy.take_calls();
     proxy.fail_next("dynamodb", "PutItem", 1, Fault::DropReply);
-    assert!(matches!(
-        put_item(&proxy).await,
-        Err(LocalError::Call { .. })
-    ));
+    assert!(matches!(put_item(&proxy).await, Err(LocalError::Call { .. })));
     assert_eq!(seen.load(Ordering::SeqCst), 2);
     let call = proxy.take_calls().remove(0);
     assert_eq!((call.status, call.upstream_status), (None, Some(201)));
@@ -224,35 +196,21 @@ async fn an_upstream_that_is_gone_is_a_bad_gateway() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let proxy = Proxy::start(&url).await.expect("a proxy");
-    assert_eq!(
-        http_client::get(proxy.url())
-            .await
-            .expect("an answer")
-            .status(),
-        502
-    );
+    assert_eq!(http_client::get(proxy.url()).await.expect("an answer").status(), 502);
 }
 
 #[tokio::test]
 async fn an_outcome_is_not_written_to_another_call() {
     let (url, _, _server) = upstream().await;
     let proxy = Arc::new(Proxy::start(&url).await.expect("a proxy"));
-    proxy.fail_next(
-        "dynamodb",
-        "PutItem",
-        1,
-        Fault::Delay(Duration::from_millis(200)),
-    );
+    proxy.fail_next("dynamodb", "PutItem", 1, Fault::Delay(Duration::from_millis(200)));
     let slow = Arc::clone(&proxy);
     let slow = tokio::spawn(async move { put_item(&slow).await.map(|answer| answer.status()) });
     while proxy.take_calls().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     proxy.set_hook(|_| Fault::DropBefore);
-    assert!(matches!(
-        put_item(&proxy).await,
-        Err(LocalError::Call { .. })
-    ));
+    assert!(matches!(put_item(&proxy).await, Err(LocalError::Call { .. })));
     assert_eq!(slow.await.expect("a client").expect("an answer"), 201);
     let calls = proxy.calls();
     assert_eq!(calls.len(), 1);

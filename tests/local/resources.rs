@@ -156,15 +156,11 @@ pub async fn create_queues(
 ) -> Result<Queues, LocalError> {
     let dlq_name = format!("{name}-dlq");
     let retention = facts.dead_letter_queue.retention_seconds.to_string();
-    let dlq_url = create_queue(
-        sqs,
-        &dlq_name,
-        [(QueueAttributeName::MessageRetentionPeriod, retention)],
-    )
-    .await?;
-    let visibility = overrides
-        .visibility_timeout_seconds
-        .unwrap_or(facts.queue.visibility_timeout_seconds);
+    let dlq_url =
+        create_queue(sqs, &dlq_name, [(QueueAttributeName::MessageRetentionPeriod, retention)])
+            .await?;
+    let visibility =
+        overrides.visibility_timeout_seconds.unwrap_or(facts.queue.visibility_timeout_seconds);
     let redrive = serde_json::json!({
         "deadLetterTargetArn": queue_arn(&dlq_name),
         "maxReceiveCount": overrides.max_receive_count.unwrap_or(facts.queue.max_receive_count),
@@ -173,23 +169,13 @@ pub async fn create_queues(
         sqs,
         name,
         [
-            (
-                QueueAttributeName::VisibilityTimeout,
-                visibility.to_string(),
-            ),
-            (
-                QueueAttributeName::MessageRetentionPeriod,
-                facts.queue.retention_seconds.to_string(),
-            ),
+            (QueueAttributeName::VisibilityTimeout, visibility.to_string()),
+            (QueueAttributeName::MessageRetentionPeriod, facts.queue.retention_seconds.to_string()),
             (QueueAttributeName::RedrivePolicy, redrive.to_string()),
         ],
     )
     .await?;
-    Ok(Queues {
-        queue_url,
-        dlq_url,
-        queue_arn: queue_arn(name),
-    })
+    Ok(Queues { queue_url, dlq_url, queue_arn: queue_arn(name) })
 }
 
 fn queue_arn(name: &str) -> String {
@@ -209,10 +195,9 @@ async fn create_queue(
         .send()
         .await
         .map_err(LocalError::call(&what))?;
-    created.queue_url.ok_or_else(|| LocalError::Call {
-        what,
-        reason: "no URL came back".to_owned(),
-    })
+    created
+        .queue_url
+        .ok_or_else(|| LocalError::Call { what, reason: "no URL came back".to_owned() })
 }
 
 /// Makes a source's secret in the shape that the receiver reads.

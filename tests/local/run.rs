@@ -61,22 +61,12 @@ fn port(arguments: &[String], environment: Option<String>) -> Result<u16, Failur
 }
 
 fn announcement(stack: &StackDescription, facts: &Path) -> Vec<String> {
-    let mut lines = vec![format!(
-        "ready: post to {}/{{source}}, for example",
-        stack.url
-    )];
+    let mut lines = vec![format!("ready: post to {}/{{source}}, for example", stack.url)];
     if let (Some(source), Some(secret)) = (
         stack.secrets.keys().next(),
-        stack
-            .secrets
-            .get("github")
-            .and_then(|secrets| secrets.first()),
+        stack.secrets.get("github").and_then(|secrets| secrets.first()),
     ) {
-        let source = if stack.secrets.contains_key("github") {
-            "github"
-        } else {
-            source
-        };
+        let source = if stack.secrets.contains_key("github") { "github" } else { source };
         lines.extend([
             format!("  body='{{\"zen\":\"Keep it logically awesome.\"}}'; secret='{secret}'"),
             "  signature=$(printf %s \"$body\" | openssl dgst -sha256 -hmac \"$secret\" -r | cut -d' ' -f1)"
@@ -90,10 +80,7 @@ fn announcement(stack: &StackDescription, facts: &Path) -> Vec<String> {
     lines.extend([
         format!("  sources: {}", sources.join(", ")),
         format!("  logs:    {}", stack.logs.display()),
-        format!(
-            "  facts:   {} (addresses, names, signing secrets)",
-            facts.display()
-        ),
+        format!("  facts:   {} (addresses, names, signing secrets)", facts.display()),
         "  Ctrl-C stops it".to_owned(),
     ]);
     lines
@@ -127,9 +114,7 @@ impl SharedFacts {
             .map(|entry| entry.path().join("stack.json"))
             .find(|facts| answers(facts));
         let handed = heir.is_some_and(|facts| {
-            let unfinished = self
-                .file
-                .with_extension(format!("{}.new", std::process::id()));
+            let unfinished = self.file.with_extension(format!("{}.new", std::process::id()));
             std::fs::copy(facts, &unfinished)
                 .and_then(|_| std::fs::rename(&unfinished, &self.file))
                 .is_ok()

@@ -55,9 +55,8 @@ impl FunctionOptions {
         environment: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let binary = binary.into();
-        let name = binary
-            .file_name()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name =
+            binary.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Self {
             name,
             binary,
@@ -147,18 +146,14 @@ impl FunctionHost {
 
     async fn spawn(options: FunctionOptions) -> Result<Self, LocalError> {
         let listener = server::listen(0).await?;
-        let address = listener
-            .local_addr()
-            .map_err(LocalError::io("read the runtime API's port"))?;
+        let address =
+            listener.local_addr().map_err(LocalError::io("read the runtime API's port"))?;
         let (invocations, waiting) = mpsc::channel(1);
         let exchange = Arc::new(Exchange {
             waiting: tokio::sync::Mutex::new(waiting),
             current: Mutex::default(),
             initialised: watch::Sender::new(None),
-            arn: format!(
-                "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}",
-                options.name
-            ),
+            arn: format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}", options.name),
         });
         let handler = Arc::clone(&exchange);
         let server = server::serve(listener, move |request| {
@@ -167,10 +162,7 @@ impl FunctionHost {
         });
         let mut child = command(&options, &address.to_string())
             .spawn()
-            .map_err(LocalError::io(format!(
-                "start {}",
-                options.binary.display()
-            )))?;
+            .map_err(LocalError::io(format!("start {}", options.binary.display())))?;
         let process_id = child.id().unwrap_or_default();
         let output = Output::capture(&mut child, options.log_file.clone()).await?;
         let (kill, killed) = mpsc::unbounded_channel();
@@ -305,10 +297,7 @@ fn command(options: &FunctionOptions, address: &str) -> Command {
         .env("AWS_LAMBDA_FUNCTION_NAME", &options.name)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-        .env(
-            "AWS_LAMBDA_LOG_GROUP_NAME",
-            format!("/aws/lambda/{}", options.name),
-        )
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", options.name))
         .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
         .env("_HANDLER", "bootstrap")
         .envs(&options.environment)

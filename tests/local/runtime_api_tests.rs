@@ -63,12 +63,7 @@ async fn an_end_without_an_answer_is_told_with_status_and_output() {
     let mut host = started(&[]).await;
     let outcome = host.invoke_json(&json!({ "do": "exit" }), LONG).await;
     let status = "exit status: 3".to_owned();
-    assert_eq!(
-        outcome,
-        Err(InvokeError::Exited {
-            status: status.clone()
-        })
-    );
+    assert_eq!(outcome, Err(InvokeError::Exited { status: status.clone() }));
     assert_eq!(host.output(), "about to exit\n");
     let again = host.invoke_json(&json!({}), LONG).await;
     assert_eq!(again, Err(InvokeError::Exited { status }));
@@ -78,9 +73,7 @@ async fn an_end_without_an_answer_is_told_with_status_and_output() {
 async fn a_deadline_kills_the_process() {
     let mut host = started(&[]).await;
     let begin = Instant::now();
-    let outcome = host
-        .invoke_json(&json!({ "do": "hang" }), Duration::from_millis(300))
-        .await;
+    let outcome = host.invoke_json(&json!({ "do": "hang" }), Duration::from_millis(300)).await;
     assert_eq!(outcome, Err(InvokeError::TimedOut));
     assert!(begin.elapsed() < Duration::from_secs(5));
     assert!(!is_alive(host.process_id()));
@@ -117,10 +110,7 @@ async fn a_failed_start_is_told_with_its_output() {
     let (error, _) = outcome.expect("started").expect_err("must not come up");
     assert_eq!(
         error,
-        InvokeError::Init {
-            error_type: "Fake.Init".to_owned(),
-            message: "no settings".to_owned(),
-        }
+        InvokeError::Init { error_type: "Fake.Init".to_owned(), message: "no settings".to_owned() }
     );
     let outcome = FunctionHost::start(options(&[("FAKE_INIT", "exit")])).await;
     let (error, output) = outcome.expect("started").expect_err("must not come up");
@@ -131,16 +121,13 @@ async fn a_failed_start_is_told_with_its_output() {
 
 #[tokio::test]
 async fn much_output_neither_blocks_nor_is_lost() {
-    let log_file = crate::testbed::directory("runtime-api")
-        .expect("a directory")
-        .join("function.log");
+    let log_file =
+        crate::testbed::directory("runtime-api").expect("a directory").join("function.log");
     let _ = std::fs::remove_file(&log_file);
     let mut options = options(&[]);
     options.log_file = Some(log_file.clone());
-    let mut host = FunctionHost::start(options)
-        .await
-        .expect("this machine can start it")
-        .expect("it starts");
+    let mut host =
+        FunctionHost::start(options).await.expect("this machine can start it").expect("it starts");
     let wish = json!({ "do": "print", "count": 300_000 });
     host.invoke_json(&wish, LONG).await.expect("an answer");
     host.kill().await;

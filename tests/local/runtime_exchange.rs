@@ -48,26 +48,17 @@ impl Exchange {
         let Some(path) = parts.uri.path().strip_prefix(API) else {
             return Ok(status(StatusCode::NOT_FOUND));
         };
-        match (
-            &parts.method,
-            path.split('/').collect::<Vec<_>>().as_slice(),
-        ) {
+        match (&parts.method, path.split('/').collect::<Vec<_>>().as_slice()) {
             (&Method::GET, ["invocation", "next"]) => self.next().await,
             (&Method::POST, ["invocation", id, "response"]) => Ok(self.settle(id, Ok(body))),
             (&Method::POST, ["invocation", id, "error"]) => {
                 let (error_type, message) = described(&body);
-                let error = InvokeError::Function {
-                    error_type,
-                    message,
-                };
+                let error = InvokeError::Function { error_type, message };
                 Ok(self.settle(id, Err(error)))
             }
             (&Method::POST, ["init", "error"]) => {
                 let (error_type, message) = described(&body);
-                let error = InvokeError::Init {
-                    error_type,
-                    message,
-                };
+                let error = InvokeError::Init { error_type, message };
                 self.initialised.send_replace(Some(Err(error)));
                 Ok(status(StatusCode::ACCEPTED))
             }
@@ -85,10 +76,7 @@ impl Exchange {
         Response::builder()
             .header("Content-Type", "application/json")
             .header("Lambda-Runtime-Aws-Request-Id", &invocation.id)
-            .header(
-                "Lambda-Runtime-Deadline-Ms",
-                invocation.deadline_ms.to_string(),
-            )
+            .header("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms.to_string())
             .header("Lambda-Runtime-Invoked-Function-Arn", &self.arn)
             .header(
                 "Lambda-Runtime-Trace-Id",

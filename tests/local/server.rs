@@ -32,15 +32,10 @@ impl Drop for Server {
 
 /// Listens on loopback; port 0 takes a free one.
 pub(crate) async fn listen(port: u16) -> Result<TcpListener, LocalError> {
-    TcpListener::bind(("127.0.0.1", port))
-        .await
-        .map_err(|source| match source.kind() {
-            std::io::ErrorKind::AddrInUse => LocalError::PortTaken { port },
-            _ => LocalError::Io {
-                what: format!("listen on port {port}"),
-                source,
-            },
-        })
+    TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => LocalError::PortTaken { port },
+        _ => LocalError::Io { what: format!("listen on port {port}"), source },
+    })
 }
 
 /// Answers every request with `handle`; `Err(Hangup)` closes the connection.

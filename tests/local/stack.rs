@@ -76,10 +76,8 @@ impl LocalStack {
             None => Binaries::locate()?,
         };
         let listener = server::listen(options.port).await?;
-        let port = listener
-            .local_addr()
-            .map_err(LocalError::io("read the front door's port"))?
-            .port();
+        let port =
+            listener.local_addr().map_err(LocalError::io("read the front door's port"))?.port();
         let public_base_url = format!("http://127.0.0.1:{port}");
         let logs = options.directory.join("logs");
         empty_directory(&logs)?;
@@ -87,11 +85,8 @@ impl LocalStack {
         progress("starting the emulator");
         let emulator = Emulator::start(&options.directory).await?;
         let endpoint_url = emulator.endpoint_url().to_owned();
-        let function_proxy = if options.watch_functions {
-            Some(Proxy::start(&endpoint_url).await?)
-        } else {
-            None
-        };
+        let function_proxy =
+            if options.watch_functions { Some(Proxy::start(&endpoint_url).await?) } else { None };
 
         progress("creating tables, queues and secrets");
         let facts = StackFacts::load();
@@ -188,10 +183,7 @@ impl LocalStack {
             if let Some(emulator) = &mut self.emulator
                 && let Some(status) = emulator.ended()
             {
-                return LocalError::EmulatorGone {
-                    status,
-                    log_tail: emulator.log_tail(),
-                };
+                return LocalError::EmulatorGone { status, log_tail: emulator.log_tail() };
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -316,26 +308,16 @@ impl Functions<'_> {
     }
 
     fn processor(&self) -> Function {
-        let delays: Vec<String> = self
-            .options
-            .retry_delays_seconds
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let delays: Vec<String> =
+            self.options.retry_delays_seconds.iter().map(ToString::to_string).collect();
         let mut environment = self.common_environment();
         environment.extend(variables([
             ("DLQ_URL", self.queues.dlq_url.clone()),
             ("MIRROR_TABLE_NAME", MIRROR_TABLE.to_owned()),
             ("ROUTES", self.options.routes.to_string()),
             ("RETRY_DELAYS_SECONDS", delays.join(",")),
-            (
-                "PARK_ABOVE_SECONDS",
-                self.options.park_above_seconds.to_string(),
-            ),
-            (
-                "HANDLER_TIMEOUT_SECONDS",
-                self.options.handler_timeout_seconds.to_string(),
-            ),
+            ("PARK_ABOVE_SECONDS", self.options.park_above_seconds.to_string()),
+            ("HANDLER_TIMEOUT_SECONDS", self.options.handler_timeout_seconds.to_string()),
         ]));
         environment.extend(self.options.processor_environment.clone());
         Function {
@@ -364,10 +346,7 @@ impl Functions<'_> {
         variables([
             ("TABLE_NAME", TABLE.to_owned()),
             ("QUEUE_URL", self.queues.queue_url.clone()),
-            (
-                "SWEEP_GRACE_SECONDS",
-                self.options.sweep_grace_seconds.to_string(),
-            ),
+            ("SWEEP_GRACE_SECONDS", self.options.sweep_grace_seconds.to_string()),
             ("AWS_ENDPOINT_URL", self.endpoint_url.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ])

@@ -62,12 +62,8 @@ async fn log_with(stack: &LocalStack, function: &str, text: &str) -> String {
 #[tokio::test]
 async fn a_request_reaches_its_source_as_it_was_sent() {
     let mut options = options("as-sent");
-    options
-        .sources
-        .push(SourceOptions::new("stripe_eu", "stripe", "whsec_other"));
-    options.sources[0]
-        .environment
-        .insert("EXTRA".to_owned(), "yes".to_owned());
+    options.sources.push(SourceOptions::new("stripe_eu", "stripe", "whsec_other"));
+    options.sources[0].environment.insert("EXTRA".to_owned(), "yes".to_owned());
     let stack = started(options).await;
 
     let path = "/webhooks/stripe?a=1&a=%20&b";
@@ -128,10 +124,7 @@ async fn odd_requests_reach_the_function_or_get_the_gateways_answer() {
     let binary = vec![0xff; 6 * 1024 * 1024];
     let got = seen(&request(&stack, "POST", path, &[], binary).await);
     assert_eq!(got["event"]["isBase64Encoded"], true);
-    assert_eq!(
-        got["event"]["body"].as_str().map(str::len),
-        Some(8 * 1024 * 1024)
-    );
+    assert_eq!(got["event"]["body"].as_str().map(str::len), Some(8 * 1024 * 1024));
 
     for path in ["/webhooks/nobody", "/webhooks", "/", "/webhooks/github/x"] {
         let answer = request(&stack, "POST", path, &[], "{}").await;
@@ -145,27 +138,15 @@ async fn odd_requests_reach_the_function_or_get_the_gateways_answer() {
 async fn messages_reach_the_processor_and_failed_ones_come_back_when_told() {
     let stack = started(options("messages")).await;
     let begin = Instant::now();
-    request(
-        &stack,
-        "POST",
-        "/webhooks/stripe",
-        &[("content-type", "text/plain")],
-        "queue:plain",
-    )
-    .await;
+    request(&stack, "POST", "/webhooks/stripe", &[("content-type", "text/plain")], "queue:plain")
+        .await;
     let log = log_with(&stack, "processor", "got plain receives=1").await;
     assert!(log.contains("group=stripe"), "{log}");
     assert!(begin.elapsed() < Duration::from_secs(10));
 
     // The queue hides a message for six minutes; the function asked for one second.
-    request(
-        &stack,
-        "POST",
-        "/webhooks/stripe",
-        &[("content-type", "text/plain")],
-        "queue:later 1",
-    )
-    .await;
+    request(&stack, "POST", "/webhooks/stripe", &[("content-type", "text/plain")], "queue:later 1")
+        .await;
     log_with(&stack, "processor", "got later 1 receives=1").await;
     let first = Instant::now();
     log_with(&stack, "processor", "got later 1 receives=2").await;
@@ -190,19 +171,12 @@ async fn a_message_that_never_reaches_the_ledger_ends_in_the_dead_letter_queue()
     log_with(&stack, "processor", "got never receives=2").await;
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let dead = sqs
-            .receive_message()
-            .queue_url(&description.dlq_url)
-            .send()
-            .await
-            .expect("an answer");
+        let dead =
+            sqs.receive_message().queue_url(&description.dlq_url).send().await.expect("an answer");
         if dead.messages().iter().any(|m| m.body() == Some("never")) {
             break;
         }
-        assert!(
-            Instant::now() < deadline,
-            "it is not in the dead-letter queue"
-        );
+        assert!(Instant::now() < deadline, "it is not in the dead-letter queue");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     stack.stop().await;
@@ -218,14 +192,7 @@ async fn the_functions_calls_are_seen_and_the_sweeper_runs() {
     stack.sweep().await.expect("a sweep");
 
     let proxy = stack.function_proxy().expect("a proxy");
-    request(
-        &stack,
-        "POST",
-        "/webhooks/stripe",
-        &[("content-type", "text/plain")],
-        "queue:x",
-    )
-    .await;
+    request(&stack, "POST", "/webhooks/stripe", &[("content-type", "text/plain")], "queue:x").await;
     assert_eq!(proxy.count("sqs", "SendMessage"), 1);
     stack.stop().await;
 }
@@ -241,10 +208,7 @@ async fn the_facts_file_says_how_to_drive_the_stack_and_goes_with_it() {
     assert_eq!(facts["url"], format!("{base}/webhooks"));
     assert_eq!(facts["region"], "us-east-1");
     assert_eq!(facts["table"], "webhook-inbox");
-    assert_eq!(
-        facts["secrets"]["stripe"],
-        json!(["whsec_local_stripe_signing_secret"])
-    );
+    assert_eq!(facts["secrets"]["stripe"], json!(["whsec_local_stripe_signing_secret"]));
     let dynamodb = aws_sdk_dynamodb::Client::new(&stack.sdk_config());
     let table = dynamodb
         .describe_table()
@@ -293,11 +257,7 @@ async fn nothing_outlives_a_stack() {
     assert_ne!(processes_of(&directory), Vec::<String>::new());
     let begin = Instant::now();
     drop(stack);
-    assert!(
-        begin.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     assert_eq!(processes_of(&directory), Vec::<String>::new());
     assert!(!directory.join("tmp").exists());
     assert!(http_client::get(&port).await.is_err());

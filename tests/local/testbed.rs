@@ -34,9 +34,7 @@ fn remove_old(directory: &Path) {
     let is_old = |path: &PathBuf| {
         let modified = std::fs::metadata(path).and_then(|data| data.modified());
         modified.is_ok_and(|time| {
-            SystemTime::now()
-                .duration_since(time)
-                .is_ok_and(|age| age > KEPT_FOR)
+            SystemTime::now().duration_since(time).is_ok_and(|age| age > KEPT_FOR)
         })
     };
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -48,10 +46,8 @@ fn remove_old(directory: &Path) {
 
 /// A directory for one test's files, under `.local/tests/{process}/{name}`.
 pub fn directory(name: &str) -> Result<PathBuf, LocalError> {
-    let path = paths::local_directory()
-        .join("tests")
-        .join(std::process::id().to_string())
-        .join(name);
+    let path =
+        paths::local_directory().join("tests").join(std::process::id().to_string()).join(name);
     std::fs::create_dir_all(&path).map_err(LocalError::io(format!("create {}", path.display())))?;
     Ok(path)
 }

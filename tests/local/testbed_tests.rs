@@ -68,12 +68,7 @@ async fn a_refused_update_of_a_nested_path_returns_the_item() {
 async fn the_open_index_is_sparse_and_sorts_numbers() {
     let bed = TestBed::new().await.expect("a bed");
     let dynamodb = bed.dynamodb();
-    for (id, due_at) in [
-        ("a", "1000.125"),
-        ("b", "999.9"),
-        ("c", "1000.126"),
-        ("d", "1000"),
-    ] {
+    for (id, due_at) in [("a", "1000.125"), ("b", "999.9"), ("c", "1000.126"), ("d", "1000")] {
         dynamodb
             .put_item()
             .table_name(&bed.table)

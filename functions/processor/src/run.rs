@@ -33,11 +33,7 @@ pub(crate) struct Failed {
 }
 
 /// Runs one route's handler to its end, or to the end of its time.
-pub(crate) async fn run_handler<'r>(
-    route: &'r Route,
-    event: Arc<Event>,
-    run: Run,
-) -> (&'r Route, Outcome) {
+pub(crate) async fn run_handler(route: &Route, event: Arc<Event>, run: Run) -> (&Route, Outcome) {
     let timeout = run.timeout;
     let handler = Arc::clone(&route.handler);
     let mut task = tokio::spawn(async move { handler.handle(&event, &run).await });

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     );
     // All three connections at once, here where Lambda gives a whole CPU. None
     // may fail the start: the first event may have better luck.
-    let (_, _, fetched) = tokio::join!(
+    let ((), (), fetched) = tokio::join!(
         ledger.connect_for_claims(),
         queue.connect(),
         secrets.current(Timestamp::now())
