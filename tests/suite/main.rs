@@ -1,1 +1,6 @@
-//! placeholder
+//! The tests that need more than one package, or AWS's emulator.
+//!
+//! One binary, because linking the AWS SDK takes longer than running most tests.
+
+mod conformance;
+mod crash;
