@@ -5,6 +5,7 @@ use std::sync::Arc;
 use inbox_core::handler::Handler;
 use serde_json::Value;
 
+mod drill;
 pub mod mirror;
 
 /// What handlers may use. Made once at start.
@@ -21,7 +22,7 @@ pub struct Resources {
 pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, String>;
 
 /// Every handler by the name that routes use.
-pub const HANDLERS: &[(&str, Build)] = &[("mirror", mirror::build)];
+pub const HANDLERS: &[(&str, Build)] = &[("drill", drill::build), ("mirror", mirror::build)];
 
 /// Makes the handler of that name with a route's options.
 ///
@@ -79,6 +80,15 @@ mod tests {
             problem("miror", None, &Value::Null).as_deref(),
             Some(format!("no handler is named \"miror\"; there are {}", known.join(", ")).as_str())
         );
+    }
+
+    #[test]
+    fn wrong_options_are_refused_under_the_handlers_name() {
+        assert_eq!(
+            problem("drill", None, &json!({})).as_deref(),
+            Some("handler drill: missing field `outcome`")
+        );
+        assert_eq!(problem("drill", None, &json!({"outcome": "hang"})), None);
     }
 
     #[test]
