@@ -1,0 +1,145 @@
+//! A process that dies at a chosen step: before it, or after its effect and
+//! before its answer is seen.
+//!
+//! Every write to ledger or queue and every effect of a handler is a step. The
+//! step that is chosen never returns; whoever runs the process sees the fuse
+//! blow and drops it, as `kill -9` would.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use inbox_core::Timestamp;
+use inbox_core::event::{Event, EventKey};
+use inbox_core::ledger::{
+    Begin, Begun, Burial, Claimed, Completed, Due, Failure, Ledger, LedgerError, NewEvent, Record,
+    Reopening, Settled,
+};
+use inbox_core::queue::{DeadLetter, Queue, QueueError};
+use tokio::sync::Notify;
+
+/// On which side of a step the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// Blows once, at one step.
+pub(crate) struct Fuse {
+    at: Option<(usize, Side)>,
+    steps: AtomicUsize,
+    blown: Notify,
+    place: std::sync::Mutex<Option<(&'static str, Side)>>,
+}
+
+impl Fuse {
+    pub(crate) fn new(at: Option<(usize, Side)>) -> Arc<Self> {
+        let (steps, blown, place) = Default::default();
+        Arc::new(Self { at, steps, blown, place })
+    }
+
+    /// Which step it was, once it has blown.
+    pub(crate) fn place(&self) -> Option<(&'static str, Side)> {
+        *self.place.lock().unwrap()
+    }
+
+    /// Runs a process to its end (`Some`), or to its death (`None`).
+    pub(crate) async fn run<T>(&self, process: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.blown.notified() => None,
+            ended = process => Some(ended),
+        }
+    }
+
+    pub(crate) async fn step<T>(&self, name: &'static str, effect: impl Future<Output = T>) -> T {
+        let number = self.steps.fetch_add(1, Ordering::SeqCst);
+        self.blow_if(number, name, Side::Before).await;
+        let answer = effect.await;
+        self.blow_if(number, name, Side::After).await;
+        answer
+    }
+
+    async fn blow_if(&self, number: usize, name: &'static str, side: Side) {
+        if self.at == Some((number, side)) {
+            *self.place.lock().unwrap() = Some((name, side));
+            self.blown.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A ledger or queue whose writes are steps.
+pub(crate) struct Fused<T> {
+    pub(crate) inner: Arc<T>,
+    pub(crate) fuse: Arc<Fuse>,
+}
+
+impl<L: Ledger> Ledger for Fused<L> {
+    async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
+        self.fuse.step("claim", self.inner.claim(new)).await
+    }
+
+    async fn begin(
+        &self,
+        key: &EventKey,
+        begin: &Begin,
+        now: Timestamp,
+    ) -> Result<Begun, LedgerError> {
+        self.fuse.step("begin", self.inner.begin(key, begin, now)).await
+    }
+
+    async fn complete(
+        &self,
+        record: &Record,
+        route: Option<&str>,
+        others: &[&str],
+        now: Timestamp,
+    ) -> Result<Completed, LedgerError> {
+        self.fuse.step("complete", self.inner.complete(record, route, others, now)).await
+    }
+
+    async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
+        self.fuse.step("fail", self.inner.fail(failure, now)).await
+    }
+
+    async fn bury(&self, burial: &Burial<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
+        self.fuse.step("bury", self.inner.bury(burial, now)).await
+    }
+
+    async fn reopen(
+        &self,
+        reopening: &Reopening<'_>,
+        now: Timestamp,
+    ) -> Result<Settled, LedgerError> {
+        self.fuse.step("reopen", self.inner.reopen(reopening, now)).await
+    }
+
+    async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
+        self.fuse.step("sweep", self.inner.sweep(due, due_at)).await
+    }
+
+    // Reading changes nothing, so dying around it is dying around its neighbours.
+
+    async fn due(&self, shard: u32, limit: u32, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
+        self.inner.due(shard, limit, now).await
+    }
+
+    async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
+        self.inner.get(key).await
+    }
+}
+
+impl<Q: Queue> Queue for Fused<Q> {
+    async fn send(&self, event: &Event, life: u32) -> Result<(), QueueError> {
+        self.fuse.step("send", self.inner.send(event, life)).await
+    }
+
+    async fn send_dead(&self, letter: &DeadLetter) -> Result<(), QueueError> {
+        self.fuse.step("send_dead", self.inner.send_dead(letter)).await
+    }
+
+    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
+        self.fuse.step("hide", self.inner.hide(receipt_handle, seconds)).await
+    }
+}
