@@ -5,8 +5,8 @@
 //! step that is chosen never returns; whoever runs the process sees the fuse
 //! blow and drops it, as `kill -9` would.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
@@ -24,23 +24,31 @@ pub(crate) enum Side {
     After,
 }
 
-/// Blows once, at one step.
+/// Where a process dies: the step's name, and the side.
+pub(crate) type Place = (&'static str, Side);
+
+/// Blows at given steps, counted over all processes of a world.
 pub(crate) struct Fuse {
-    at: Option<(usize, Side)>,
+    at: Vec<(usize, Side)>,
     steps: AtomicUsize,
     blown: Notify,
-    place: std::sync::Mutex<Option<(&'static str, Side)>>,
+    places: Mutex<Vec<Place>>,
 }
 
 impl Fuse {
-    pub(crate) fn new(at: Option<(usize, Side)>) -> Arc<Self> {
-        let (steps, blown, place) = Default::default();
-        Arc::new(Self { at, steps, blown, place })
+    pub(crate) fn new(at: &[(usize, Side)]) -> Arc<Self> {
+        let (steps, blown, places) = Default::default();
+        Arc::new(Self { at: at.to_vec(), steps, blown, places })
     }
 
-    /// Which step it was, once it has blown.
-    pub(crate) fn place(&self) -> Option<(&'static str, Side)> {
-        *self.place.lock().unwrap()
+    /// Where it has blown so far.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.places.lock().unwrap().clone()
+    }
+
+    /// How many steps were taken.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.load(Ordering::SeqCst)
     }
 
     /// Runs a process to its end (`Some`), or to its death (`None`).
@@ -61,8 +69,8 @@ impl Fuse {
     }
 
     async fn blow_if(&self, number: usize, name: &'static str, side: Side) {
-        if self.at == Some((number, side)) {
-            *self.place.lock().unwrap() = Some((name, side));
+        if self.at.contains(&(number, side)) {
+            self.places.lock().unwrap().push((name, side));
             self.blown.notify_one();
             std::future::pending::<()>().await;
         }
