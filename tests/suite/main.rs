@@ -6,3 +6,5 @@ mod conformance;
 mod crash;
 mod mirror;
 mod processor;
+mod receiver;
+mod sweeper;
