@@ -5,6 +5,9 @@ use std::sync::Arc;
 use inbox_core::handler::Handler;
 use serde_json::Value;
 
+mod drill;
+pub mod mirror;
+
 /// What handlers may use. Made once at start.
 #[derive(Clone)]
 pub struct Resources {
@@ -19,16 +22,89 @@ pub struct Resources {
 pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, String>;
 
 /// Every handler by the name that routes use.
-pub const HANDLERS: &[(&str, Build)] = &[];
+pub const HANDLERS: &[(&str, Build)] = &[("drill", drill::build), ("mirror", mirror::build)];
 
-/// Makes the handler of this name.
+/// Makes the handler of that name with a route's options.
 ///
 /// # Errors
 ///
-/// What is wrong with the name or the options.
+/// What is wrong with the name, the options or the resources, in words for
+/// whoever wrote the route.
 pub fn build(name: &str, resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, String> {
-    match HANDLERS.iter().find(|(known, _)| *known == name) {
-        Some((_, build)) => build(resources, with),
-        None => Err(format!("unknown handler {name:?}")),
+    let Some((_, build)) = HANDLERS.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<&str> = HANDLERS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no handler is named {name:?}; there are {}", known.join(", ")));
+    };
+    build(resources, with).map_err(|problem| format!("handler {name}: {problem}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
+    use serde_json::json;
+
+    use super::*;
+
+    fn resources(mirror_table: Option<&str>) -> Resources {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        Resources {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(config),
+            mirror_table: mirror_table.map(str::to_owned),
+        }
+    }
+
+    fn problem(name: &str, mirror_table: Option<&str>, with: &Value) -> Option<String> {
+        build(name, &resources(mirror_table), with).err()
+    }
+
+    #[test]
+    fn no_name_is_taken_twice() {
+        let mut names: Vec<&str> = HANDLERS.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        let before = names.len();
+        names.dedup();
+        assert_eq!(names.len(), before, "{names:?}");
+    }
+
+    #[test]
+    fn names_are_lower_snake_case() {
+        for (name, _) in HANDLERS {
+            assert!(inbox_core::config::is_source_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let known: Vec<&str> = HANDLERS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            problem("miror", None, &Value::Null).as_deref(),
+            Some(format!("no handler is named \"miror\"; there are {}", known.join(", ")).as_str())
+        );
+    }
+
+    #[test]
+    fn wrong_options_are_refused_under_the_handlers_name() {
+        assert_eq!(
+            problem("drill", None, &json!({})).as_deref(),
+            Some("handler drill: missing field `outcome`")
+        );
+        assert_eq!(problem("drill", None, &json!({"outcome": "hang"})), None);
+    }
+
+    #[test]
+    fn mirror_needs_its_table_and_takes_no_options() {
+        assert_eq!(
+            problem("mirror", None, &Value::Null).as_deref(),
+            Some("handler mirror: needs the name of the mirror's table")
+        );
+        for with in [json!({"table": "x"}), json!([]), json!("x")] {
+            assert_eq!(
+                problem("mirror", Some("mirror"), &with).as_deref(),
+                Some("handler mirror: takes no options"),
+                "{with}"
+            );
+        }
+        assert_eq!(problem("mirror", Some("mirror"), &Value::Null), None);
+        assert_eq!(problem("mirror", Some("mirror"), &json!({})), None);
     }
 }
