@@ -72,27 +72,41 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Connects a queue to a function, with partial batch failures reported.
+    /// Connects a queue to a function, with partial batch failures reported, and
+    /// returns the mapping's id.
     pub async fn create_event_source_mapping(
         &self,
         queue_arn: &str,
         function: &str,
         facts: &EventSourceMappingFacts,
         concurrency: u32,
+    ) -> Result<String, LocalError> {
+        let mapping = self
+            .post(
+                "lambda",
+                "/2015-03-31/event-source-mappings/",
+                &json!({
+                    "EventSourceArn": queue_arn,
+                    "FunctionName": function,
+                    "BatchSize": facts.batch_size,
+                    "MaximumBatchingWindowInSeconds": facts.batching_window_seconds,
+                    "ScalingConfig": { "MaximumConcurrency": concurrency },
+                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                }),
+            )
+            .await?;
+        field(&mapping, "UUID")
+    }
+
+    /// Has a mapping read its queue, or not. Batches under way are not recalled.
+    pub async fn enable_event_source_mapping(
+        &self,
+        mapping: &str,
+        enabled: bool,
     ) -> Result<(), LocalError> {
-        self.post(
-            "lambda",
-            "/2015-03-31/event-source-mappings/",
-            &json!({
-                "EventSourceArn": queue_arn,
-                "FunctionName": function,
-                "BatchSize": facts.batch_size,
-                "MaximumBatchingWindowInSeconds": facts.batching_window_seconds,
-                "ScalingConfig": { "MaximumConcurrency": concurrency },
-                "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            }),
-        )
-        .await?;
+        let path = format!("/2015-03-31/event-source-mappings/{mapping}");
+        let response = self.send("PUT", "lambda", &path, &json!({ "Enabled": enabled })).await?;
+        accepted(format!("PUT {path}"), response)?;
         Ok(())
     }
 
@@ -100,7 +114,7 @@ impl ControlPlane {
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Bytes, LocalError> {
         let what = format!("invoke {function}");
         let path = format!("/2015-03-31/functions/{function}/invocations");
-        let response = self.send("lambda", &path, event).await?;
+        let response = self.send("POST", "lambda", &path, event).await?;
         if response.status().is_success()
             && !response.headers().contains_key("x-amz-function-error")
         {
@@ -159,19 +173,15 @@ impl ControlPlane {
     }
 
     async fn post(&self, service: &str, path: &str, body: &Value) -> Result<Value, LocalError> {
-        let response = self.send(service, path, body).await?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(LocalError::Call {
-                what: format!("POST {path}"),
-                reason: format!("{status}: {}", String::from_utf8_lossy(response.body())),
-            });
-        }
-        serde_json::from_slice(response.body()).map_err(LocalError::call(format!("POST {path}")))
+        let what = format!("POST {path}");
+        let response = self.send("POST", service, path, body).await?;
+        let answer = accepted(what.clone(), response)?;
+        serde_json::from_slice(&answer).map_err(LocalError::call(what))
     }
 
     async fn send(
         &self,
+        method: &str,
         service: &str,
         path: &str,
         body: &Value,
@@ -182,8 +192,18 @@ impl ControlPlane {
         );
         let headers = [("content-type", "application/json"), ("authorization", scope.as_str())];
         let url = format!("{}{path}", self.endpoint_url);
-        http_client::post(&url, &headers, body.to_string()).await
+        http_client::send(http_client::build(method, &url, &headers, body.to_string().into())?)
+            .await
     }
+}
+
+fn accepted(what: String, response: http::Response<Bytes>) -> Result<Bytes, LocalError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response.into_body());
+    }
+    let reason = format!("{status}: {}", String::from_utf8_lossy(response.body()));
+    Err(LocalError::Call { what, reason })
 }
 
 /// The path prefix under which the emulator serves an API's `$default` stage.

@@ -16,10 +16,12 @@
 //! - [`runtime_api`] runs one function without the emulator, to count its calls,
 //!   kill it at a chosen point and measure its speed.
 //! - [`stack`] is the whole: emulator, resources, functions, front door.
+//! - [`delivery`] makes the requests that providers send.
 //! - [`testbed`] gives a test its own tables and queues in a shared emulator.
 
 pub mod calls;
 mod child_output;
+pub mod delivery;
 pub mod emulator;
 pub mod error;
 pub mod facts;
@@ -35,6 +37,7 @@ mod server;
 pub mod stack;
 pub mod testbed;
 
+pub use delivery::Delivery;
 pub use error::LocalError;
 pub use options::{SourceOptions, StackOptions};
 pub use stack::LocalStack;

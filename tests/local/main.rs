@@ -4,16 +4,22 @@
 //! `stack.json` there. `.local/stack.json` is that of the copy started last; when
 //! that one ends, another copy that still runs takes its place.
 
+mod demo;
+mod demo_claims;
+mod demo_report;
+mod demo_scenario;
 mod run;
 
 use std::future::Future;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use inbox_local::LocalError;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: local run [--port PORT]    (PORT in the environment, else 9000)";
+const USAGE: &str = "usage: local run [--port PORT]    (PORT in the environment, else 9000)
+       local demo";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -22,6 +28,7 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
         "run" => run::run(&arguments).await,
+        "demo" => demo::demo(&arguments).await,
         _ => Err(Failure::Usage(USAGE.to_owned())),
     };
     match outcome {
@@ -30,7 +37,7 @@ async fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{failure}");
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
-                Failure::Local(_) => 1,
+                Failure::Local(_) | Failure::Claims { .. } | Failure::Stopped => 1,
             })
         }
     }
@@ -45,6 +52,15 @@ enum Failure {
     /// The stack could not be brought up.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// The demo showed something else than it claims.
+    #[error("the functions' logs are in {}", logs.display())]
+    Claims {
+        /// Where they lie.
+        logs: PathBuf,
+    },
+    /// Somebody stopped it.
+    #[error("stopped before the end")]
+    Stopped,
 }
 
 /// One line for a person. Whoever reads may have gone: that is no reason to stop.

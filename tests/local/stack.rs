@@ -29,6 +29,8 @@ const MIRROR_TABLE: &str = "webhook-inbox-mirror";
 const QUEUE: &str = "webhook-inbox-events";
 const PROCESSOR: &str = "processor";
 const SWEEPER: &str = "sweeper";
+/// Several times as long as the emulator's poller pauses between two looks.
+const POLLER_PAUSE: Duration = Duration::from_millis(250);
 
 /// What another program needs to drive a local stack: the facts file's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,6 +64,7 @@ pub struct LocalStack {
     description: StackDescription,
     facts_file: Option<PathBuf>,
     control: ControlPlane,
+    mapping: String,
     sweeper_clock: Option<JoinHandle<()>>,
     _front_door: Proxy,
     function_proxy: Option<Proxy>,
@@ -103,7 +106,7 @@ impl LocalStack {
             endpoint_url: function_proxy.as_ref().map_or(&endpoint_url, |p| p.url()),
         };
         let control = ControlPlane::new(&endpoint_url);
-        let api = functions.create(&control).await?;
+        let (api, mapping) = functions.create(&control).await?;
         let front_door = Proxy::front_door(listener, &endpoint_url, &http_api_path(&api))?;
 
         let description = StackDescription {
@@ -132,6 +135,7 @@ impl LocalStack {
             description,
             facts_file: options.facts_file,
             control,
+            mapping,
             sweeper_clock,
             _front_door: front_door,
             function_proxy,
@@ -167,6 +171,15 @@ impl LocalStack {
     /// Runs the sweeper once and waits for it.
     pub async fn sweep(&self) -> Result<(), LocalError> {
         self.control.invoke(SWEEPER, &serde_json::json!({})).await?;
+        Ok(())
+    }
+
+    /// Has the processor get messages, or not. Those that it has got already it
+    /// keeps; when this returns, it gets no further ones.
+    pub async fn feed_processor(&self, feed: bool) -> Result<(), LocalError> {
+        self.control.enable_event_source_mapping(&self.mapping, feed).await?;
+        // The emulator's poller may have looked just before it was told.
+        tokio::time::sleep(POLLER_PAUSE).await;
         Ok(())
     }
 
@@ -272,8 +285,9 @@ struct Functions<'a> {
 }
 
 impl Functions<'_> {
-    /// Makes all of them and the API in front, and returns the API's id.
-    async fn create(&self, control: &ControlPlane) -> Result<String, LocalError> {
+    /// Makes all of them and the API in front, and returns the ids of the API and
+    /// of the processor's event source mapping.
+    async fn create(&self, control: &ControlPlane) -> Result<(String, String), LocalError> {
         let mut routes = Vec::new();
         for source in &self.options.sources {
             control.create_function(&self.receiver(source)).await?;
@@ -283,10 +297,10 @@ impl Functions<'_> {
         control.create_function(&self.sweeper()).await?;
         let mapping = &self.facts.event_source_mapping;
         let concurrency = self.options.processor_concurrency;
-        control
+        let mapping = control
             .create_event_source_mapping(&self.queues.queue_arn, PROCESSOR, mapping, concurrency)
             .await?;
-        control.create_http_api(&routes).await
+        Ok((control.create_http_api(&routes).await?, mapping))
     }
 
     fn receiver(&self, source: &SourceOptions) -> Function {
