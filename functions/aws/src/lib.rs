@@ -7,6 +7,7 @@
 mod clients;
 mod error;
 mod item;
+pub mod lambda;
 mod ledger;
 mod queue;
 mod secrets;

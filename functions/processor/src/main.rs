@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, sdk_config};
+use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, lambda, sdk_config};
 use inbox_core::config::ConfigError;
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
@@ -30,23 +30,14 @@ async fn main() -> ExitCode {
     let served = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
         let processor = Arc::clone(&processor);
         async move {
-            let deadline = i64::try_from(event.context.deadline)
-                .ok()
-                .and_then(Timestamp::from_unix_ms)
-                .unwrap_or_else(|| Timestamp::now().plus(Duration::from_secs(30)));
+            let deadline = lambda::deadline(&event.context);
             let messages = event.payload.records.into_iter().filter_map(message).collect();
             let kept = processor.run_batch(messages, deadline).await;
             Ok::<_, std::convert::Infallible>(answer(kept))
         }
     }))
     .await;
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            tracing::error!(%fault, "the Lambda runtime ended");
-            ExitCode::FAILURE
-        }
-    }
+    lambda::ended(served)
 }
 
 async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use inbox_aws::{DynamoDbLedger, Limits, SecretsManagerSecrets, SqsQueue, sdk_config};
+use inbox_aws::{DynamoDbLedger, Limits, SecretsManagerSecrets, SqsQueue, lambda, sdk_config};
 use inbox_core::secrets::SecretCache;
 use inbox_core::{Timestamp, telemetry};
 use inbox_receiver::config::Config;
@@ -53,11 +53,5 @@ async fn main() -> ExitCode {
         }
     }))
     .await;
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            tracing::error!(%fault, "the Lambda runtime ended");
-            ExitCode::FAILURE
-        }
-    }
+    lambda::ended(served)
 }

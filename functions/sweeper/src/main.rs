@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, sdk_config};
+use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, lambda, sdk_config};
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
 use inbox_sweeper::Sweeper;
@@ -35,19 +35,10 @@ async fn main() -> ExitCode {
     let served = lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {
         let sweeper = Arc::clone(&sweeper);
         async move {
-            let deadline = i64::try_from(event.context.deadline)
-                .ok()
-                .and_then(Timestamp::from_unix_ms)
-                .unwrap_or_else(|| Timestamp::now().plus(Duration::from_secs(30)));
+            let deadline = lambda::deadline(&event.context);
             Ok::<_, std::convert::Infallible>(sweeper.sweep(deadline).await)
         }
     }))
     .await;
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            tracing::error!(%fault, "the Lambda runtime ended");
-            ExitCode::FAILURE
-        }
-    }
+    lambda::ended(served)
 }
