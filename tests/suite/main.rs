@@ -3,6 +3,7 @@
 //! One binary, because linking the AWS SDK takes longer than running most tests.
 
 mod conformance;
+mod contract;
 mod crash;
 mod mirror;
 mod processor;

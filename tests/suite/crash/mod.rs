@@ -6,7 +6,7 @@
 //! would have come. So no step is forgotten when the code changes.
 
 pub(crate) mod fuse;
-mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +33,18 @@ const FAILS_FOR_GOOD_IN_THE_FIRST_LIFE: Script =
 
 fn story(script: Script) -> Story {
     Story { routes: vec![("work", script)], deliveries: 3, redrives: 0, lost_messages: 0 }
+}
+
+/// Stories that between them take every step there is, with their ends.
+pub(crate) fn stories() -> Vec<(Story, State)> {
+    let siblings = vec![("mail", SUCCEEDS), ("work", FAILS_TWICE)];
+    vec![
+        (story(SUCCEEDS), State::Done),
+        (Story { lost_messages: 1, ..story(SUCCEEDS) }, State::Done),
+        (Story { routes: siblings, ..story(SUCCEEDS) }, State::Done),
+        (Story { redrives: 1, ..story(FAILS_IN_THE_FIRST_LIFE) }, State::Done),
+        (story(FAILS), State::Dead),
+    ]
 }
 
 /// Plays `story` with a crash at every step and checks every ending; returns the
@@ -183,17 +195,7 @@ async fn two_crashes_in_any_two_places_change_nothing_either() {
 /// and the SDK repeats the call: nothing changes, and nothing runs twice.
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_and_that_the_sdk_repeats_changes_nothing() {
-    let stories = [
-        (story(SUCCEEDS), State::Done),
-        (Story { lost_messages: 1, ..story(SUCCEEDS) }, State::Done),
-        (
-            Story { routes: vec![("mail", SUCCEEDS), ("work", FAILS_TWICE)], ..story(SUCCEEDS) },
-            State::Done,
-        ),
-        (Story { redrives: 1, ..story(FAILS_IN_THE_FIRST_LIFE) }, State::Done),
-        (story(FAILS), State::Dead),
-    ];
-    for (story, expected) in stories {
+    for (story, expected) in stories() {
         let mut undisturbed = None;
         // Call number 0 is nobody's: the first round shows what it should be.
         for lost in 0.. {

@@ -1,0 +1,144 @@
+//! What the emulator lets pass and AWS does not: every call that the stories of
+//! [`crate::crash`] make is held to the services' own rules.
+//!
+//! - Expressions: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html>:
+//!   a placeholder that is used is defined, one that is defined is used, and no
+//!   attribute is set and removed at once.
+//! - Reserved words: no attribute is named but by a placeholder.
+//! - Index keys are never empty, numbers have at most 38 digits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use inbox_aws::DynamoDbLedger;
+use inbox_local::calls::Call;
+use inbox_local::proxy::Proxy;
+use inbox_local::testbed::TestBed;
+use serde_json::Value;
+
+use crate::crash::fuse::Fuse;
+use crate::crash::stories;
+use crate::crash::world::World;
+
+/// Every write and query that the stories make.
+async fn calls() -> Vec<Call> {
+    let mut calls = Vec::new();
+    for (story, _) in stories() {
+        let bed = TestBed::new().await.expect("test bed");
+        let proxy = Proxy::start(&bed.endpoint_url).await.expect("proxy");
+        let aws = inbox_local::resources::sdk_config(proxy.url());
+        let ledger = Arc::new(DynamoDbLedger::new(&aws, bed.table.clone()));
+        World::new(ledger, story, Fuse::new(&[])).play().await;
+        calls.extend(proxy.take_calls());
+    }
+    calls
+}
+
+fn body(call: &Call) -> Value {
+    serde_json::from_slice(&call.body).expect("DynamoDB speaks JSON")
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Placeholders in an expression: `#name` and `:value`.
+fn placeholders(expression: &str) -> BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    expression
+        .match_indices(['#', ':'])
+        .map(|(at, sign)| {
+            let word: String = expression[at + 1..].chars().take_while(|c| is_word(*c)).collect();
+            format!("{sign}{word}")
+        })
+        .collect()
+}
+
+/// Words that are neither placeholders nor of the language.
+fn bare_words(expression: &str) -> Vec<String> {
+    const LANGUAGE: [&str; 9] = [
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "SET",
+        "REMOVE",
+        "attribute_exists",
+        "attribute_not_exists",
+        "if_not_exists",
+    ];
+    expression
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '#' | ':')))
+        .filter(|word| !word.is_empty() && !word.starts_with(['#', ':']))
+        .filter(|word| !LANGUAGE.contains(word))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn each_number(value: &Value, check: &mut impl FnMut(&str)) {
+    match value {
+        Value::Object(map) => {
+            for (name, inner) in map {
+                match (name.as_str(), inner) {
+                    ("N", Value::String(number)) => check(number),
+                    _ => each_number(inner, check),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| each_number(item, check)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_call_to_dynamodb_is_one_that_the_real_service_takes() {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for call in calls().await {
+        *seen.entry(call.operation.clone()).or_default() += 1;
+        let body = body(&call);
+        let expressions: String =
+            ["ConditionExpression", "UpdateExpression", "KeyConditionExpression"]
+                .iter()
+                .filter_map(|name| body[*name].as_str())
+                .collect::<Vec<_>>()
+                .join(" ; ");
+
+        let used = placeholders(&expressions);
+        let mut defined = keys(&body["ExpressionAttributeNames"]);
+        defined.extend(keys(&body["ExpressionAttributeValues"]));
+        assert_eq!(used, defined, "{expressions}");
+        assert_eq!(bare_words(&expressions), Vec::<String>::new(), "{expressions}");
+
+        if let Some(update) = body["UpdateExpression"].as_str() {
+            let (sets, removes) = update.split_once(" REMOVE ").unwrap_or((update, ""));
+            let sets = sets.strip_prefix("SET ").expect("every update sets something");
+            let set: Vec<&str> =
+                sets.split(", #").map(|one| one.split(' ').next().unwrap_or_default()).collect();
+            let set: BTreeSet<String> =
+                set.iter().map(|name| name.trim_start_matches('#').to_owned()).collect();
+            let removed: BTreeSet<String> = removes
+                .split(", ")
+                .filter(|name| !name.is_empty())
+                .map(|name| name.trim_start_matches('#').to_owned())
+                .collect();
+            assert_eq!(set.intersection(&removed).next(), None, "{update}");
+            // No path lies within another that is set too.
+            for path in &set {
+                let parent = path.split_once('.').map(|(parent, _)| parent.to_owned());
+                assert!(parent.is_none_or(|parent| !set.contains(&parent)), "{update}");
+            }
+        }
+        each_number(&body, &mut |number| {
+            let digits = number.bytes().filter(u8::is_ascii_digit).count();
+            assert!(digits <= 38 && number.parse::<f64>().is_ok(), "{number}");
+        });
+        for key in ["pk", "timeline_shard", "timeline_at", "open_shard"] {
+            assert_ne!(body["Item"][key]["S"], "", "{key}");
+        }
+        if call.operation != "GetItem" && call.operation != "Query" {
+            assert_eq!(body["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
+        }
+    }
+    // The stories reach everything that the ledger can say.
+    assert!(seen["PutItem"] >= 5 && seen["UpdateItem"] > 30 && seen["Query"] > 15, "{seen:?}");
+}
