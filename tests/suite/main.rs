@@ -2,6 +2,9 @@
 //!
 //! One binary, because linking the AWS SDK takes longer than running most tests.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says what is wrong by failing")]
+#![expect(clippy::large_futures, reason = "a whole world on the stack of a test harms nobody")]
+
 mod conformance;
 mod contract;
 mod crash;

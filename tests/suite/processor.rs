@@ -178,7 +178,7 @@ async fn only_what_failed_is_kept_and_by_its_own_id() {
     assert_eq!(bench.queue.take_hidden(), [("handle-b".to_owned(), 60)]);
     let failing = bench.held("b").await;
     assert_eq!((failing.state, failing.next_at), (State::Failing, Some(at(60))));
-    assert_eq!(failing.open.map(|open| open.due_at()), Some(at(60 + 900)));
+    assert_eq!(failing.open.map(inbox_core::ledger::Open::due_at), Some(at(60 + 900)));
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_long_wait_is_parked_and_its_message_acknowledged() {
     assert_eq!(bench.queue.take_hidden(), []);
     let parked = bench.held("a").await;
     assert_eq!(parked.next_at, Some(at(60 + 3600)));
-    assert_eq!(parked.open.map(|open| open.due_at()), Some(at(60 + 3600)));
+    assert_eq!(parked.open.map(inbox_core::ledger::Open::due_at), Some(at(60 + 3600)));
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const BODY: &[u8] =
     br#"{"id":"evt_1","type":"invoice.paid","created":1764000000,"data":{"object":{"id":"in_1"}}}"#;
 
+/// One byte more than the receiver here takes.
+static LARGE: [u8; 1001] = [b'x'; 1001];
+
 /// A queue that fails as often as told.
 struct Failing {
     inner: Arc<MemoryQueue>,
@@ -193,7 +196,6 @@ async fn limits_are_checked_before_anything_else() {
     let reply = bench.receiver.receive(PATH, empty(Method::GET), at(0)).await;
     assert_eq!((reply.status.as_u16(), &*reply.body), (405, r#"{"error":"method_not_allowed"}"#));
     assert_eq!(reply.headers["allow"], "POST");
-    static LARGE: [u8; 1001] = [b'x'; 1001];
     let reply = bench.post(&LARGE, 0).await;
     assert_eq!((reply.status.as_u16(), &*reply.body), (413, r#"{"error":"body_too_large"}"#));
     assert_eq!(reply.headers["content-type"], "application/json");

@@ -81,5 +81,5 @@ async fn an_event_whose_message_could_not_be_sent_comes_back_later() {
     assert!(bench.queue.fuse.clone().run(bench.sweep(deadline(900))).await.is_none());
     assert_eq!(bench.queue.inner.take().len(), 0);
     let record = bench.ledger.inner.all().remove(0);
-    assert_eq!(record.open.map(|open| open.due_at()), Some(at(1800)));
+    assert_eq!(record.open.map(inbox_core::ledger::Open::due_at), Some(at(1800)));
 }

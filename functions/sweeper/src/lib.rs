@@ -92,7 +92,7 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
                     }
                 };
                 let is_last = page.len() < PAGE as usize;
-                let before = swept.sent + swept.moved_on;
+                let before = swept.sent;
                 let paced = page.into_iter().map(|due| {
                     begun += 1;
                     let at = Duration::from_secs_f64(f64::from(begun) / f64::from(self.per_second));
@@ -108,9 +108,9 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
                     }
                 }
                 drop(ones);
-                // A page on which nothing moved would be read again for ever:
-                // the index lags, or the table refuses.
-                if is_last || swept.cut_short || swept.sent + swept.moved_on == before {
+                // A page of which nothing was sent would be read again and again:
+                // the index lags behind the table, or the table refuses.
+                if is_last || swept.cut_short || swept.sent == before {
                     break;
                 }
             }

@@ -139,7 +139,7 @@ async fn a_parked_event_is_due_at_its_next_attempt<L: Ledger>(ledger: &L) {
     let record = run(ledger, "a", 1, 1).await;
     assert_eq!(fail(ledger, &record, 2).await, Settled::Written);
     let [found] = &due(ledger, 962).await[..] else { panic!("one event is due") };
-    assert_eq!(found.due_at, at(2).plus(Duration::from_secs(960)));
+    assert_eq!(found.due_at, at(2).plus(Duration::from_mins(16)));
     // An outcome starts the doubling afresh.
     assert_eq!(found.sweeps, 0);
 }

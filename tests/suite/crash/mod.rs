@@ -208,7 +208,7 @@ async fn a_write_whose_answer_was_lost_and_that_the_sdk_repeats_changes_nothing(
                 let number = if is_write { counted.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
                 if is_write && number == lost { Fault::DropReply } else { Fault::None }
             });
-            let aws = inbox_local::resources::sdk_config(&proxy.url());
+            let aws = inbox_local::resources::sdk_config(proxy.url());
             let ledger = Arc::new(DynamoDbLedger::new(&aws, bed.table.clone()));
             let ending = World::new(ledger, story.clone(), Fuse::new(&[])).play().await;
             check(&story, &ending, expected, &[]);
