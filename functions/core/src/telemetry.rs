@@ -18,6 +18,9 @@ pub const NAMESPACE: &str = "WebhookInbox";
 /// Starts logging; `RUST_LOG` sets the level, `info` by default. Lambda takes
 /// one line as one record, so lines are JSON and hold no colours. The SDK's own
 /// spans stay quiet: its debug output contains requests.
+///
+/// A panic is logged by its place alone: its words may quote whatever the code was
+/// looking at, and the standard hook would write them out, not as JSON.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt()
@@ -28,6 +31,10 @@ pub fn init() {
         .with_target(false)
         .with_env_filter(filter)
         .try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panicked");
+    }));
 }
 
 /// A metric's unit in CloudWatch.
