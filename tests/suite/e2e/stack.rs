@@ -1,0 +1,162 @@
+//! The stack that the tests of this process share, and how they look at it.
+//!
+//! Every test sends events with ids of its own. What breaks the stack on purpose is
+//! done on a rig instead.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Response;
+use inbox_aws::DynamoDbLedger;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{Ledger as _, Record};
+use inbox_local::stack::StackDescription;
+use inbox_local::{
+    Delivery, LocalStack, SourceOptions, StackOptions, http_client, options, testbed,
+};
+use inbox_processor::handlers::mirror::{DynamoDbMirror, Mirror as _, Row, pk};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+pub(super) const STRIPE_EU_SECRET: &str = "whsec_of_another_account";
+const WITHIN: Duration = Duration::from_secs(60);
+
+static SHARED: OnceLock<Shared> = OnceLock::new();
+
+struct Shared {
+    stack: LocalStack,
+    /// The stack's front door and proxy live on it, longer than any test.
+    _runtime: Runtime,
+}
+
+/// One test's view of the shared stack.
+pub(super) struct Stack {
+    shared: &'static Shared,
+    ledger: DynamoDbLedger,
+    mirror: DynamoDbMirror,
+}
+
+fn start() -> Shared {
+    let runtime = Runtime::new().expect("a runtime");
+    let mut sources = options::default_sources();
+    sources.push(SourceOptions::new("stripe_eu", "stripe", STRIPE_EU_SECRET));
+    let options = StackOptions {
+        directory: testbed::directory("stack").expect("a directory"),
+        sources,
+        routes: json!([
+            { "id": "mirror", "match": "*:*", "handler": "mirror" },
+            { "id": "twice", "match": "stripe:invoice.payment_failed", "handler": "drill",
+              "with": { "outcome": "retry", "attempts": 2 } },
+            { "id": "always", "match": "stripe:charge.dispute.created", "handler": "drill",
+              "with": { "outcome": "retry" } },
+        ]),
+        retry_delays_seconds: vec![1, 1],
+        sweep_grace_seconds: 30,
+        watch_functions: true,
+        ..StackOptions::default()
+    };
+    let stack = runtime.block_on(LocalStack::start(options, |_| ())).expect("a stack");
+    Shared { stack, _runtime: runtime }
+}
+
+impl Stack {
+    pub(super) async fn shared() -> Self {
+        let shared = tokio::task::spawn_blocking(|| SHARED.get_or_init(start));
+        let shared = shared.await.expect("a stack");
+        let aws = shared.stack.sdk_config();
+        let description = shared.stack.description();
+        let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
+        Self {
+            ledger: DynamoDbLedger::new(&aws, description.table.clone()),
+            mirror: DynamoDbMirror::new(dynamodb, description.mirror_table.clone()),
+            shared,
+        }
+    }
+
+    pub(super) fn description(&self) -> &StackDescription {
+        self.shared.stack.description()
+    }
+
+    pub(super) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.shared.stack.sdk_config())
+    }
+
+    /// A fixture to the source of its provider's name.
+    pub(super) fn fixture(&self, provider: &str, file: &str) -> Delivery {
+        let secret = &self.description().secrets[provider][0];
+        Delivery::fixture(provider, file, secret).expect("a fixture")
+    }
+
+    pub(super) async fn send(&self, delivery: &Delivery) -> Response<Bytes> {
+        delivery.send(&self.description().public_base_url).await.expect("an answer")
+    }
+
+    /// A request made by hand.
+    pub(super) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Response<Bytes> {
+        let url = format!("{}{path}", self.description().public_base_url);
+        let request = http_client::build(method, &url, headers, body.into()).expect("a request");
+        http_client::send(request).await.expect("an answer")
+    }
+
+    pub(super) async fn record(&self, key: &EventKey) -> Option<Record> {
+        self.ledger.get(key).await.expect("the ledger")
+    }
+
+    /// The event when it is done or dead.
+    pub(super) async fn ended(&self, key: &EventKey) -> Record {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let record = self.record(key).await;
+            match record {
+                Some(record) if !record.state.is_unfinished() => return record,
+                record => assert!(Instant::now() < deadline, "{key}: {record:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(super) async fn mirrored(&self, source: &str, kind: &str, id: &str) -> Option<Row> {
+        self.mirror.get(&pk(source, kind, id)).await.expect("the mirror")
+    }
+
+    /// The functions' calls of an operation whose body holds this text.
+    pub(super) fn calls_about(&self, operation: &str, text: &str) -> usize {
+        let calls = self.shared.stack.function_proxy().expect("a proxy").calls();
+        let about = calls.iter().filter(|call| {
+            call.operation == operation
+                && call.upstream_status == Some(200)
+                && String::from_utf8_lossy(&call.body).contains(text)
+        });
+        about.count()
+    }
+}
+
+/// Looks through everything that the functions have written so far.
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            super::logs::check(&self.description().logs, &[]);
+        }
+    }
+}
+
+/// An id that no other test uses.
+pub(super) fn unique(prefix: &str) -> String {
+    format!("{prefix}{}", uuid::Uuid::new_v4().simple())
+}
+
+pub(super) fn key(source: &str, id: &str) -> EventKey {
+    EventKey { source: source.to_owned(), id: id.to_owned() }
+}
+
+/// An answer's header.
+pub(super) fn header<'a>(answer: &'a Response<Bytes>, name: &str) -> Option<&'a str> {
+    answer.headers().get(name).map(|value| value.to_str().expect("text"))
+}
