@@ -3,8 +3,9 @@
 //! GitHub signs no time, and its commits' times are their committers' and may run
 //! backwards. What a push has is `repository.pushed_at`: the second of the latest
 //! push to the *repository*, as the payload was made, in this event as a Unix time
-//! (elsewhere as RFC 3339). It never falls from one push to the next, but pushes in
-//! quick succession may share it. Among those:
+//! (<https://github.com/isaacs/github/issues/1534>; RFC 3339 in all others). It is
+//! taken never to fall from one push to the next, but pushes in quick succession may
+//! share it. Among those:
 //!
 //! 1. the creation of a ref comes first and its deletion last;
 //! 2. then by the time at which the event was received. That is no fact of the

@@ -91,11 +91,10 @@ impl<M: Mirror> Handler for KeepLatest<M> {
         _run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let source = event.key.source.as_str();
+            let (source, event_type) = (event.key.source.as_str(), event.event_type.as_str());
             let row = match read(event) {
                 Ok(row) => row,
                 Err(nothing) => {
-                    let event_type = event.event_type.as_str();
                     debug!(source, event_type, reason = %nothing, "nothing to mirror");
                     return Ok(());
                 }
@@ -106,7 +105,7 @@ impl<M: Mirror> Handler for KeepLatest<M> {
             // before. So none of them buries the event at once.
             let kept =
                 self.mirror.keep(&row).await.map_err(|e| HandlerError::retry(e.to_string()))?;
-            debug!(source, kind = row.kind, ?kept, "mirrored");
+            debug!(source, event_type, ?kept, "mirrored");
             Ok(())
         }
         .boxed()

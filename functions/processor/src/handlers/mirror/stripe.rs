@@ -294,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn a_creation_comes_before_all_else_of_its_second() {
+        // Transfers have no status that would tell.
+        let transfer =
+            |id, action: &str| at(id, &format!("transfer.{action}"), 100, "transfer", "tr_1", "");
+        later(&transfer("evt_9", "created"), &[&transfer("evt_1", "reversed")]);
+        // Active from the start, and its first payment bounced.
+        later(
+            &subscription("evt_9", "created", 100, "active"),
+            &[&subscription("evt_1", "updated", 100, "incomplete")],
+        );
+    }
+
+    #[test]
     fn two_plain_updates_of_one_second_stand_by_their_ids() {
         later(
             &subscription("evt_a", "updated", 100, "active"),
