@@ -5,3 +5,7 @@
 mod conformance;
 mod crash;
 mod e2e;
+mod mirror;
+mod processor;
+mod receiver;
+mod sweeper;

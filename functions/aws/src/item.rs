@@ -297,3 +297,153 @@ impl Fields<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use inbox_core::ledger::{
+        ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
+        HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
+    };
+
+    use super::*;
+
+    /// `DynamoDB`'s limit for one item, names and values together.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
+    const ITEM_BYTES: usize = 400 * 1024;
+
+    /// A character of four bytes: limits count characters, items count bytes.
+    const WIDE: &str = "\u{1F600}";
+
+    /// Bytes that no compression makes smaller.
+    fn noise(length: usize) -> Bytes {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut byte = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        };
+        (0..length).map(|_| byte()).collect()
+    }
+
+    fn record(body: Bytes) -> Record {
+        let received_at = Timestamp::from_unix_ms(1_764_000_000_123).unwrap();
+        Record::claimed(&NewEvent {
+            event: Event {
+                key: EventKey { source: "s".repeat(48), id: "i".repeat(256) },
+                provider: "standard_webhooks".into(),
+                event_type: WIDE.repeat(128),
+                delivery_id: Some("d".repeat(256)),
+                subject: Some(WIDE.repeat(256)),
+                occurred_at: Some(received_at),
+                received_at,
+                traceparent: Some("0".repeat(55)),
+                payload: Payload { content_type: WIDE.repeat(256), bytes: body },
+                headers: (0..10).map(|n| (format!("x-header-{n}"), WIDE.repeat(256))).collect(),
+            },
+            due_at: received_at.plus(Duration::from_mins(15)),
+            expires_at: received_at.plus(Duration::from_hours(720)).ceil_to_seconds(),
+        })
+    }
+
+    /// By the rules of
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>,
+    /// rounded up.
+    fn bytes_of(value: &AttributeValue) -> usize {
+        match value {
+            AttributeValue::S(text) => text.len(),
+            AttributeValue::N(_) => 21,
+            AttributeValue::B(blob) => blob.as_ref().len(),
+            AttributeValue::M(map) => {
+                3 + map.iter().map(|(name, value)| 1 + name.len() + bytes_of(value)).sum::<usize>()
+            }
+            AttributeValue::L(list) => {
+                3 + list.iter().map(|value| 1 + bytes_of(value)).sum::<usize>()
+            }
+            other => panic!("the ledger holds no {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_largest_body_fits_an_item_whatever_its_content_and_however_long_its_history() {
+        let mut record = record(noise(stack().defaults.max_body_bytes));
+        record.life = u32::MAX;
+        record.history = vec![
+            Transition {
+                at: record.event.received_at,
+                kind: TransitionKind::Redriven,
+                life: u32::MAX,
+                attempt: u32::MAX,
+                actor: WIDE.repeat(ACTOR_CHARACTERS),
+                detail: WIDE.repeat(HISTORY_DETAIL_CHARACTERS),
+                request_id: Some("r".repeat(REQUEST_ID_CHARACTERS)),
+            };
+            HISTORY_ENTRIES
+        ];
+        let routes = (0..32).map(|n| format!("{n:-<64}"));
+        record.errors =
+            routes.clone().map(|id| (id, WIDE.repeat(ROUTE_ERROR_CHARACTERS))).collect();
+        let mut item = from_record(&record);
+        let done = routes.map(|id| (id, number(1))).collect();
+        item.insert(HANDLERS.into(), AttributeValue::M(done));
+        item.insert(LAST_ERROR.into(), text(WIDE.repeat(ERROR_CHARACTERS)));
+        item.insert(LEASE_TOKEN.into(), text("t".repeat(36)));
+        for name in [LEASED_UNTIL, NEXT_AT, DONE_AT, SWEEPS] {
+            item.insert(name.into(), number(1));
+        }
+        let total: usize = item.iter().map(|(name, value)| name.len() + bytes_of(value)).sum();
+        assert!(total < ITEM_BYTES, "{total} bytes");
+    }
+
+    #[test]
+    fn an_item_holds_the_record_and_the_body_byte_for_byte() {
+        for body in [noise(5000), Bytes::new(), Bytes::from("{\"a\": 1.0e2}".repeat(1000))] {
+            let mut record = record(body);
+            record.history =
+                vec![record.transition(TransitionKind::Failed, "no answer", record.expires_at)];
+            assert_eq!(record.history[0].actor, ACTOR_PROCESSOR);
+            assert_eq!(to_record(&from_record(&record)).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn what_compresses_is_compressed_and_what_does_not_is_left_alone() {
+        let stored = |body: Bytes| match &from_record(&record(body))["payload"] {
+            AttributeValue::B(blob) => blob.as_ref().len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(stored(noise(5000)), 5000);
+        assert!(stored(Bytes::from("{\"a\": 1.0e2}".repeat(1000))) < 200);
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_read_says_which_attribute_and_nothing_of_its_content() {
+        let whole = from_record(&record(Bytes::from_static(b"card 4242")));
+        for name in ["schema", "state", "payload", "life", "history", "expires_at"] {
+            let mut item = whole.clone();
+            item.insert(name.into(), AttributeValue::Bool(true));
+            let fault = to_record(&item).unwrap_err().to_string();
+            assert!(fault.contains(name) && !fault.contains("4242"), "{name}: {fault}");
+        }
+        let mut newer = whole;
+        newer.insert("schema".into(), number(SCHEMA + 1));
+        assert_eq!(
+            to_record(&newer).unwrap_err().to_string(),
+            "ledger item unreadable: its schema is 2, this version reads 1"
+        );
+    }
+
+    #[test]
+    fn an_item_has_the_keys_of_both_indexes() {
+        let item = from_record(&record(Bytes::new()));
+        let text = |name: &str| item[name].as_s().unwrap().clone();
+        let source = "s".repeat(48);
+        assert!(text("timeline_shard").starts_with(&format!("{source}#2025-11-24T16#")));
+        assert_eq!(text("timeline_at"), format!("2025-11-24T16:00:00.123Z#{}", "i".repeat(256)));
+        assert!(text("open_shard").starts_with("pending#"));
+        assert_eq!(item["due_at"], AttributeValue::N("1764000900.123".into()));
+        assert_eq!(item["expires_at"], AttributeValue::N("1766592001".into()));
+    }
+}

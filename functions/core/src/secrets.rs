@@ -177,6 +177,12 @@ pub trait Secrets: Send + Sync {
     fn fetch(&self) -> impl Future<Output = Result<SecretBundle, SecretsError>> + Send;
 }
 
+impl<S: Secrets> Secrets for Arc<S> {
+    async fn fetch(&self) -> Result<SecretBundle, SecretsError> {
+        self.as_ref().fetch().await
+    }
+}
+
 /// A cache before [`Secrets`], by the times given at the top of this file.
 pub struct SecretCache<S> {
     store: S,

@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
 use tracing_subscriber::EnvFilter;
@@ -15,12 +16,11 @@ use crate::Timestamp;
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "WebhookInbox";
 
-/// Starts logging; `RUST_LOG` sets the level, `info` by default. Lambda takes
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts logging and metrics; `RUST_LOG` sets the level, `info` by default. Lambda takes
 /// one line as one record, so lines are JSON and hold no colours. The SDK's own
 /// spans stay quiet: its debug output contains requests.
-///
-/// A panic is logged by its place alone: its words may quote whatever the code was
-/// looking at, and the standard hook would write them out, not as JSON.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt()
@@ -31,10 +31,12 @@ pub fn init() {
         .with_target(false)
         .with_env_filter(filter)
         .try_init();
+    // The default hook prints the panic's text, which may quote a payload.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panicked");
     }));
+    STARTED.store(true, Ordering::Relaxed);
 }
 
 /// A metric's unit in CloudWatch.
@@ -101,8 +103,11 @@ impl Metrics {
         self
     }
 
-    /// Writes the line to standard output.
+    /// Writes the line to standard output; before [`init`], as in tests, nowhere.
     pub fn emit(self, now: Timestamp) {
+        if !STARTED.load(Ordering::Relaxed) {
+            return;
+        }
         let mut line = self.to_json(now).to_string();
         line.push('\n');
         // A closed pipe must not fail an event that was handled.

@@ -19,6 +19,10 @@ use serde_json::Value;
 
 use crate::handlers::{self, Resources};
 
+/// More routes would not fit an event's item beside the largest body, each with
+/// its error and its completion.
+const MOST_ROUTES: usize = 32;
+
 /// Everything goes to the mirror, until a team says otherwise.
 const DEFAULT_ROUTES: &str = r#"[{"id":"mirror","match":"*:*","handler":"mirror"}]"#;
 
@@ -56,6 +60,9 @@ impl Routes {
         let given: Vec<Given> = serde_json::from_str(json.unwrap_or(DEFAULT_ROUTES))
             .map_err(|fault| vec![format!("not a list of routes: {fault}")])?;
         let mut problems = Vec::new();
+        if given.len() > MOST_ROUTES {
+            problems.push(format!("{} routes, and at most {MOST_ROUTES} are allowed", given.len()));
+        }
         let mut routes = Vec::new();
         let mut ids = BTreeSet::new();
         for (index, given) in given.into_iter().enumerate() {
@@ -145,7 +152,41 @@ fn glob(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
+
     use super::*;
+
+    fn problems(json: &str) -> Vec<String> {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        let resources = Resources {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(config),
+            mirror_table: Some("mirror".into()),
+        };
+        Routes::parse(Some(json), &resources).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn every_problem_is_named_with_its_route() {
+        assert_eq!(
+            problems(
+                r#"[{"id":"a","match":"stripe:*","handler":"mirror"},
+                    {"id":"a","match":"stripe","handler":"miror"},
+                    {"id":"b c","match":":x","handler":"drill","with":{"outcome":"retry"}}]"#
+            ),
+            [
+                "route 2 (\"a\"): id is used twice",
+                "route 2 (\"a\"): match must be source:type, such as stripe:invoice.*, not \"stripe\"",
+                "route 2 (\"a\"): no handler is named \"miror\"; there are drill, mirror",
+                "route 3 (\"b c\"): id must be 1 to 64 letters, digits, - or _",
+                "route 3 (\"b c\"): match must be source:type, such as stripe:invoice.*, not \":x\"",
+            ]
+        );
+        assert_eq!(
+            problems("{}"),
+            ["not a list of routes: invalid type: map, expected a sequence at line 1 column 0"]
+        );
+        assert_eq!(problems("[]"), Vec::<String>::new());
+    }
 
     #[test]
     fn a_star_stands_for_any_text() {

@@ -154,7 +154,7 @@ mod tests {
             config.public_url().as_deref(),
             Some("https://hooks.example.com/webhooks/twilio_eu")
         );
-        assert_eq!(config.max_body_bytes, 358_400);
+        assert_eq!(config.max_body_bytes, 327_680);
         assert_eq!(config.retention, Duration::from_hours(24 * 30));
         assert_eq!(config.dedup, Dedup::Id);
     }
@@ -178,7 +178,7 @@ mod tests {
                 "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query",
                 "TABLE_NAME is not set",
                 "QUEUE_URL is not set",
-                "MAX_BODY_BYTES must be a whole number from 1 to 358400, not \"9999999\"",
+                "MAX_BODY_BYTES must be a whole number from 1 to 327680, not \"9999999\"",
                 "RETENTION_DAYS must be a whole number from 15 to 3650, not \"14\"",
                 "DEDUP must be id or content, not \"never\"",
             ]

@@ -48,7 +48,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
 const ID_BYTES: usize = 256;
 const TYPE_CHARACTERS: usize = 128;
 const SUBJECT_CHARACTERS: usize = 256;
-const HEADER_CHARACTERS: usize = 1024;
+const HEADER_CHARACTERS: usize = 256;
 
 /// One source's endpoint.
 pub struct Receiver<L, Q, S> {

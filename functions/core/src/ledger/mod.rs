@@ -34,8 +34,9 @@ use crate::Timestamp;
 use crate::event::{Event, EventKey};
 
 pub use record::{
-    ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_ENTRIES, Lease, Open, Record, SCHEMA, State,
-    Transition, TransitionKind,
+    ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
+    HISTORY_ENTRIES, Lease, Open, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, Record, SCHEMA,
+    State, Transition, TransitionKind,
 };
 pub use rules::{
     Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_reopen, apply_sweep,

@@ -10,14 +10,21 @@ use crate::ledger::NewEvent;
 
 /// Version of the item's layout.
 pub const SCHEMA: u32 = 1;
-/// Most entries of an event's history; the oldest are dropped.
+/// Most entries of an event's history; the oldest are dropped. This and the
+/// limits below keep an item with the largest body within DynamoDB's 400 KB.
 pub const HISTORY_ENTRIES: usize = 50;
 /// Most characters of an error that are kept.
 pub const ERROR_CHARACTERS: usize = 500;
 /// Who writes the history when no person does.
 pub const ACTOR_PROCESSOR: &str = "processor";
-/// Most characters of an error in the history, of which there may be many.
-const HISTORY_ERROR_CHARACTERS: usize = 160;
+/// Most characters of one route's error; there may be many routes.
+pub const ROUTE_ERROR_CHARACTERS: usize = 160;
+/// Most characters of an error or a reason in the history, which is long.
+pub const HISTORY_DETAIL_CHARACTERS: usize = 100;
+/// Most characters of a name in the history.
+pub const ACTOR_CHARACTERS: usize = 40;
+/// Most characters of the id by which a repeated reopening is recognised.
+pub const REQUEST_ID_CHARACTERS: usize = 64;
 
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +242,7 @@ impl Record {
             life: self.life,
             attempt: self.attempts,
             actor: ACTOR_PROCESSOR.to_owned(),
-            detail: clean_text(detail, HISTORY_ERROR_CHARACTERS),
+            detail: clean_text(detail, HISTORY_DETAIL_CHARACTERS),
             request_id: None,
         }
     }

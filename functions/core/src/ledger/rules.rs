@@ -6,13 +6,15 @@
 //! the item that a refused condition returns (`ALL_OLD`), to learn the reason
 //! without a second read. The model checker calls them on every interleaving.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
-    Open, Record, Reopen, Reopening, State, Suspects, Transition, TransitionKind,
+    ACTOR_CHARACTERS, Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due,
+    ERROR_CHARACTERS, Failure, HISTORY_DETAIL_CHARACTERS, Open, REQUEST_ID_CHARACTERS,
+    ROUTE_ERROR_CHARACTERS, Record, Reopen, Reopening, State, Suspects, Transition, TransitionKind,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
@@ -110,7 +112,7 @@ pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Tim
     record.state = State::Failing;
     record.history = mine.history_with(mine.transition(TransitionKind::Failed, &error, now));
     record.last_error = Some(error);
-    record.errors = failure.errors.iter().cloned().collect();
+    record.errors = route_errors(failure.errors);
     record.next_at = Some(failure.next_at);
     record.leased_until = None;
     record.open = Some(Open::Pending { due_at: failure.due_at });
@@ -134,7 +136,7 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
     record.history = mine.history_with(mine.transition(TransitionKind::Buried, &error, now));
     record.last_error = Some(error);
     if !burial.errors.is_empty() {
-        record.errors = burial.errors.iter().cloned().collect();
+        record.errors = route_errors(burial.errors);
     }
     record.next_at = None;
     record.leased_until = None;
@@ -163,7 +165,7 @@ pub fn apply_reopen(
 ) -> Reopened {
     let Some(record) = existing else { return Reopened::Refused };
     let last_request = record.history.last().and_then(|entry| entry.request_id.as_deref());
-    if last_request == Some(reopening.request_id) {
+    if last_request == Some(&*reopening.request_id()) {
         return Reopened::Repeated;
     }
     let is_as_seen = match reopening.cause {
@@ -204,10 +206,14 @@ impl Reopening<'_> {
             },
             life,
             attempt: 0,
-            actor: clean_text(self.actor, 100),
-            detail: clean_text(self.reason, 160),
-            request_id: Some(self.request_id.to_owned()),
+            actor: clean_text(self.actor, ACTOR_CHARACTERS),
+            detail: clean_text(self.reason, HISTORY_DETAIL_CHARACTERS),
+            request_id: Some(self.request_id()),
         }
+    }
+
+    fn request_id(&self) -> String {
+        clean_text(self.request_id, REQUEST_ID_CHARACTERS)
     }
 }
 
@@ -242,6 +248,13 @@ pub fn shard_of(key: &EventKey, shards: u32) -> u32 {
     let digest = Sha256::digest(key.to_string());
     let head = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
     head % shards.max(1)
+}
+
+fn route_errors(errors: &[(String, String)]) -> BTreeMap<String, String> {
+    let capped = |(route, error): &(String, String)| {
+        (route.clone(), clean_text(error, ROUTE_ERROR_CHARACTERS))
+    };
+    errors.iter().map(capped).collect()
 }
 
 /// `route: error; route: error`, capped.

@@ -48,9 +48,10 @@
 //! `request_validator.py`.
 
 use base64::Engine as _;
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use inbox_core::Timestamp;
-use inbox_core::provider::{Identity, Provider, Rejection, Reply, Unsigned};
+use inbox_core::provider::{Identity, Payload, Provider, Rejection, Reply, Unsigned};
 use inbox_core::request::{Request, Verified};
 use inbox_core::secrets::{Secret, SecretBundle};
 use inbox_core::signature::{self, Hash, Proof};
@@ -111,7 +112,8 @@ impl Provider for Twilio {
         let mismatch = Rejection::SignatureMismatch { fresh: true };
         let url = called_url(request, secrets).ok_or(mismatch)?;
         let signatures = [signature];
-        [other_port(&url), Some(url)]
+        let other_port = other_port(&url);
+        [Some(url), other_port]
             .into_iter()
             .flatten()
             .find_map(|url| {
@@ -123,24 +125,30 @@ impl Provider for Twilio {
 
     fn identify(&self, request: &Request<Verified>) -> Identity {
         let hash = content_hash(request);
-        let delivery_id = header_name_or_id(request, HEADER_IDEMPOTENCY);
-        if let Some(event) = Event::read(request) {
-            let hash = &hash[..KEY_HASH_DIGITS];
-            return Identity {
-                idempotency_key: Some(format!("{}.{}.{hash}", event.sid, event.status)),
-                event_type: Some(format!("{}.{}", event.object, event.status)),
-                subject: Some(event.sid),
-                delivery_id,
-                ..Identity::default()
-            };
-        }
+        let event = Event::read(request);
         let is_batch = !is_form(request) && request.body().trim_ascii_start().starts_with(b"[");
+        // A GET has all it says in its query, which is stored as the form that
+        // a POST would have brought.
+        let payload = (request.method() == Method::GET).then(|| Payload {
+            content_type: form::MEDIA_TYPE.into(),
+            bytes: Bytes::copy_from_slice(request.raw_query().as_bytes()),
+        });
         Identity {
-            // Never the body's hash alone: a GET has all it says in its query.
-            idempotency_key: Some(hash),
-            event_type: is_batch.then(|| "event_streams.batch".to_owned()),
-            delivery_id,
-            ..Identity::default()
+            // Never the body's hash alone, for the same reason.
+            idempotency_key: Some(match &event {
+                Some(Event { sid, status, .. }) => {
+                    format!("{sid}.{status}.{}", &hash[..KEY_HASH_DIGITS])
+                }
+                None => hash,
+            }),
+            event_type: match &event {
+                Some(Event { object, status, .. }) => Some(format!("{object}.{status}")),
+                None => is_batch.then(|| "event_streams.batch".to_owned()),
+            },
+            occurred_at: None,
+            subject: event.map(|event| event.sid),
+            delivery_id: header_name_or_id(request, HEADER_IDEMPOTENCY),
+            payload,
         }
     }
 
@@ -337,10 +345,10 @@ impl Event {
 
 /// A parameter as text, from the form or, for GET, from the query.
 fn parameter(request: &Request<Verified>, name: &str) -> Option<String> {
-    let form = if is_form(request) {
-        request.body().as_ref()
-    } else if request.method() == Method::GET {
+    let form = if request.method() == Method::GET {
         request.raw_query().as_bytes()
+    } else if is_form(request) {
+        request.body().as_ref()
     } else {
         return None;
     };
@@ -632,17 +640,21 @@ mod tests {
     }
 
     #[test]
-    fn a_get_is_known_by_its_query() {
-        let get = |query: &str| {
+    fn a_get_is_known_by_its_query_and_stored_with_it() {
+        let get = |query: &str, content_type: &str| {
             let url = format!("{URL}?{query}");
-            let unsigned = Delivery::signed_to(&Twilio, TOKEN, JSON, b"", &url);
+            let unsigned = Delivery::signed_to(&Twilio, TOKEN, content_type, b"", &url);
             Delivery { method: Method::GET, ..unsigned }.identity(&Twilio, TOKEN)
         };
-        assert_eq!(
-            get("CallSid=CA1&CallStatus=ringing").event_type.as_deref(),
-            Some("call.ringing")
-        );
-        assert_ne!(get("x=1").idempotency_key, get("x=2").idempotency_key);
+        let query = "CallSid=CA1&CallStatus=ringing&From=%2B1";
+        for content_type in ["", JSON, FORM] {
+            let call = get(query, content_type);
+            assert_eq!(call.event_type.as_deref(), Some("call.ringing"));
+            assert_eq!(call.subject.as_deref(), Some("CA1"));
+            let stored = Payload { content_type: FORM.into(), bytes: query.into() };
+            assert_eq!(call.payload, Some(stored));
+        }
+        assert_ne!(get("x=1", JSON).idempotency_key, get("x=2", JSON).idempotency_key);
     }
 
     #[test]

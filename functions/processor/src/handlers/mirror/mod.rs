@@ -26,7 +26,6 @@
 //! holds what providers say of people; whoever may read it is a matter of its
 //! policy, and nothing of it is logged.
 
-pub mod conformance;
 mod github;
 mod row;
 mod standard_webhooks;

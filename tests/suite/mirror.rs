@@ -1,15 +1,26 @@
 //! What every [`Mirror`] must do, for the one in memory and the one in
-//! `DynamoDB` alike. Test support: it panics where the mirror fails.
+//! `DynamoDB` alike.
 
 use futures_util::future::join_all;
 use inbox_core::Timestamp;
 
-use super::row::Row;
-use super::store::{Kept, Mirror};
+use inbox_local::testbed::TestBed;
+use inbox_processor::handlers::mirror::{DynamoDbMirror, Kept, MemoryMirror, Mirror, Row};
+
+#[tokio::test]
+async fn the_memory_mirror_keeps_what_a_mirror_promises() {
+    conformance(&MemoryMirror::default()).await;
+}
+
+#[tokio::test]
+async fn the_dynamodb_mirror_keeps_what_a_mirror_promises() {
+    let bed = TestBed::new().await.expect("test bed");
+    conformance(&DynamoDbMirror::new(bed.dynamodb(), &bed.mirror_table)).await;
+}
 
 /// Holds a mirror to its promises. Uses keys of its own that begin with
 /// `conformance#`, which must not be there yet.
-pub async fn conformance(mirror: &impl Mirror) {
+async fn conformance(mirror: &impl Mirror) {
     the_latest_stays_and_repeats_change_nothing(mirror).await;
     versions_compare_by_their_bytes(mirror).await;
     rows_come_back_whole(mirror).await;
@@ -18,8 +29,7 @@ pub async fn conformance(mirror: &impl Mirror) {
 }
 
 /// A row with nothing optional in it.
-#[must_use]
-pub fn row(object_id: &str, version: &str) -> Row {
+fn row(object_id: &str, version: &str) -> Row {
     Row {
         pk: format!("conformance#thing#{object_id}"),
         source: "conformance".into(),

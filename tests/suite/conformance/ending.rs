@@ -1,0 +1,177 @@
+//! Burying and reopening.
+
+use inbox_core::ledger::{
+    HISTORY_ENTRIES, Ledger, Open, Reopen, Settled, State, Transition, TransitionKind,
+};
+
+use super::{at, begun, bury, claim, fail, held, on_every_ledger, reopen, run};
+
+on_every_ledger!(
+    a_buried_event_is_dead_and_listed,
+    a_repeated_burial_finds_its_own_work,
+    a_burial_by_neither_the_leaseholder_nor_of_an_exhausted_event_is_refused,
+    a_finished_event_is_not_buried,
+    a_redriven_event_starts_a_new_life_and_keeps_what_is_done,
+    a_redrive_of_what_is_not_dead_is_refused,
+    a_replay_opens_any_state_unless_it_is_running,
+    a_replay_of_all_handlers_forgets_what_is_done,
+    a_repeated_reopening_opens_one_life,
+    the_history_keeps_the_last_fifty_entries,
+);
+
+async fn a_buried_event_is_dead_and_listed<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    assert_eq!(bury(ledger, &record, 2).await, Settled::Written);
+    let mut expected = record.clone();
+    expected.state = State::Dead;
+    expected.last_error = Some("billing: card declined".into());
+    expected.errors.insert("billing".into(), "card declined".into());
+    expected.leased_until = None;
+    expected.open = Some(Open::Dead { due_at: at(2) });
+    expected.history =
+        vec![record.transition(TransitionKind::Buried, "billing: card declined", at(2))];
+    assert_eq!(held(ledger).await, expected);
+}
+
+async fn a_repeated_burial_finds_its_own_work<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    bury(ledger, &record, 2).await;
+    let once = held(ledger).await;
+    // Refused or recognised: in either case nothing changes.
+    bury(ledger, &record, 2).await;
+    assert_eq!(held(ledger).await, once);
+}
+
+async fn a_burial_by_neither_the_leaseholder_nor_of_an_exhausted_event_is_refused<L: Ledger>(
+    ledger: &L,
+) {
+    claim(ledger, 0).await;
+    let first = run(ledger, "a", 1, 0).await;
+    run(ledger, "b", 1, 100).await;
+    let third = run(ledger, "c", 1, 200).await;
+    // All attempts are used, but the third still runs.
+    assert_eq!(bury(ledger, &first, 201).await, Settled::Refused);
+    assert_eq!(held(ledger).await, third);
+    // Its lease over, anybody may.
+    assert_eq!(bury(ledger, &first, 271).await, Settled::Written);
+}
+
+async fn a_finished_event_is_not_buried<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    ledger.complete(&record, Some("billing"), &[], at(2)).await.expect("complete");
+    let done = held(ledger).await;
+    assert_eq!(bury(ledger, &record, 3).await, Settled::Refused);
+    assert_eq!(held(ledger).await, done);
+}
+
+async fn a_redriven_event_starts_a_new_life_and_keeps_what_is_done<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    ledger.complete(&record, Some("mail"), &["billing"], at(2)).await.expect("complete");
+    bury(ledger, &record, 3).await;
+    let dead = held(ledger).await;
+    let cause = Reopen::Redrive { life: 2 };
+    assert_eq!(reopen(ledger, &dead, cause, "request-1", 4).await, Settled::Written);
+
+    let mut expected = dead.clone();
+    expected.state = State::Received;
+    expected.life = 2;
+    expected.attempts = 0;
+    expected.lease_token = None;
+    expected.last_error = None;
+    expected.errors.clear();
+    expected.open = Some(Open::Pending { due_at: at(4) });
+    expected.expires_at = at(4 + 30 * 24 * 3600).ceil_to_seconds();
+    expected.history.push(Transition {
+        at: at(4),
+        kind: TransitionKind::Redriven,
+        life: 2,
+        attempt: 0,
+        actor: "ada".into(),
+        detail: "fixed the handler".into(),
+        request_id: Some("request-1".into()),
+    });
+    assert_eq!(held(ledger).await, expected);
+    assert!(expected.is_done("mail"));
+
+    // The second copy of the same dead letter comes too late.
+    assert_eq!(reopen(ledger, &dead, cause, "request-2", 5).await, Settled::Refused);
+    assert_eq!(held(ledger).await, expected);
+}
+
+async fn a_redrive_of_what_is_not_dead_is_refused<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let received = held(ledger).await;
+    let cause = Reopen::Redrive { life: 2 };
+    assert_eq!(reopen(ledger, &received, cause, "request-1", 1).await, Settled::Refused);
+    let record = run(ledger, "a", 1, 2).await;
+    bury(ledger, &record, 3).await;
+    let dead = held(ledger).await;
+    // Completed late, after the dead letter was read.
+    ledger.complete(&record, Some("billing"), &[], at(4)).await.expect("complete");
+    let done = held(ledger).await;
+    assert_eq!(reopen(ledger, &dead, cause, "request-2", 5).await, Settled::Refused);
+    assert_eq!(held(ledger).await, done);
+}
+
+async fn a_replay_opens_any_state_unless_it_is_running<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let cause = |seen| Reopen::Replay { seen, all_handlers: false };
+    let received = held(ledger).await;
+    assert_eq!(reopen(ledger, &received, cause(1), "request-1", 1).await, Settled::Written);
+    let record = run(ledger, "a", 2, 2).await;
+    assert_eq!(reopen(ledger, &record, cause(2), "request-2", 3).await, Settled::Refused);
+    fail(ledger, &record, 4).await;
+    let failing = held(ledger).await;
+    assert_eq!(reopen(ledger, &failing, cause(2), "request-3", 5).await, Settled::Written);
+    let record = run(ledger, "b", 3, 6).await;
+    ledger.complete(&record, Some("billing"), &[], at(7)).await.expect("complete");
+    let done = held(ledger).await;
+    assert_eq!(reopen(ledger, &done, cause(3), "request-4", 8).await, Settled::Written);
+    let replayed = held(ledger).await;
+    assert_eq!((replayed.state, replayed.life, replayed.done_at), (State::Received, 4, None));
+    assert!(replayed.is_done("billing"));
+    // Seen in a life that is over by now.
+    assert_eq!(reopen(ledger, &done, cause(3), "request-5", 9).await, Settled::Refused);
+}
+
+async fn a_replay_of_all_handlers_forgets_what_is_done<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    ledger.complete(&record, Some("billing"), &[], at(2)).await.expect("complete");
+    let done = held(ledger).await;
+    let cause = Reopen::Replay { seen: 1, all_handlers: true };
+    assert_eq!(reopen(ledger, &done, cause, "request-1", 3).await, Settled::Written);
+    assert!(held(ledger).await.handlers.is_empty());
+    assert_eq!(begun(ledger, "b", 2, 4).await, "run");
+}
+
+async fn a_repeated_reopening_opens_one_life<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    bury(ledger, &record, 2).await;
+    let dead = held(ledger).await;
+    let cause = Reopen::Redrive { life: 2 };
+    assert_eq!(reopen(ledger, &dead, cause, "request-1", 3).await, Settled::Written);
+    let once = held(ledger).await;
+    assert_eq!(reopen(ledger, &dead, cause, "request-1", 3).await, Settled::Written);
+    assert_eq!(held(ledger).await, once);
+}
+
+async fn the_history_keeps_the_last_fifty_entries<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    for life in 1..=60 {
+        let seen = held(ledger).await;
+        let cause = Reopen::Replay { seen: life, all_handlers: false };
+        let request_id = format!("request-{life}");
+        let written = reopen(ledger, &seen, cause, &request_id, u64::from(life)).await;
+        assert_eq!(written, Settled::Written);
+    }
+    let history = held(ledger).await.history;
+    assert_eq!(history.len(), HISTORY_ENTRIES);
+    assert_eq!(history[0].request_id.as_deref(), Some("request-11"));
+    assert_eq!(history[HISTORY_ENTRIES - 1].request_id.as_deref(), Some("request-60"));
+}

@@ -1,0 +1,153 @@
+//! A process that dies at a chosen step: before it, or after its effect and
+//! before its answer is seen.
+//!
+//! Every write to ledger or queue and every effect of a handler is a step. The
+//! step that is chosen never returns; whoever runs the process sees the fuse
+//! blow and drops it, as `kill -9` would.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use inbox_core::Timestamp;
+use inbox_core::event::{Event, EventKey};
+use inbox_core::ledger::{
+    Begin, Begun, Burial, Claimed, Completed, Due, Failure, Ledger, LedgerError, NewEvent, Record,
+    Reopening, Settled,
+};
+use inbox_core::queue::{DeadLetter, Queue, QueueError};
+use tokio::sync::Notify;
+
+/// On which side of a step the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// Where a process dies: the step's name, and the side.
+pub(crate) type Place = (&'static str, Side);
+
+/// Blows at given steps, counted over all processes of a world.
+pub(crate) struct Fuse {
+    at: Vec<(usize, Side)>,
+    steps: AtomicUsize,
+    blown: Notify,
+    places: Mutex<Vec<Place>>,
+}
+
+impl Fuse {
+    pub(crate) fn new(at: &[(usize, Side)]) -> Arc<Self> {
+        let (steps, blown, places) = Default::default();
+        Arc::new(Self { at: at.to_vec(), steps, blown, places })
+    }
+
+    /// Where it has blown so far.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.places.lock().unwrap().clone()
+    }
+
+    /// How many steps were taken.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.load(Ordering::SeqCst)
+    }
+
+    /// Runs a process to its end (`Some`), or to its death (`None`).
+    pub(crate) async fn run<T>(&self, process: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.blown.notified() => None,
+            ended = process => Some(ended),
+        }
+    }
+
+    pub(crate) async fn step<T>(&self, name: &'static str, effect: impl Future<Output = T>) -> T {
+        let number = self.steps.fetch_add(1, Ordering::SeqCst);
+        self.blow_if(number, name, Side::Before).await;
+        let answer = effect.await;
+        self.blow_if(number, name, Side::After).await;
+        answer
+    }
+
+    async fn blow_if(&self, number: usize, name: &'static str, side: Side) {
+        if self.at.contains(&(number, side)) {
+            self.places.lock().unwrap().push((name, side));
+            self.blown.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A ledger or queue whose writes are steps.
+pub(crate) struct Fused<T> {
+    pub(crate) inner: Arc<T>,
+    pub(crate) fuse: Arc<Fuse>,
+}
+
+impl<L: Ledger> Ledger for Fused<L> {
+    async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
+        self.fuse.step("claim", self.inner.claim(new)).await
+    }
+
+    async fn begin(
+        &self,
+        key: &EventKey,
+        begin: &Begin,
+        now: Timestamp,
+    ) -> Result<Begun, LedgerError> {
+        self.fuse.step("begin", self.inner.begin(key, begin, now)).await
+    }
+
+    async fn complete(
+        &self,
+        record: &Record,
+        route: Option<&str>,
+        others: &[&str],
+        now: Timestamp,
+    ) -> Result<Completed, LedgerError> {
+        self.fuse.step("complete", self.inner.complete(record, route, others, now)).await
+    }
+
+    async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
+        self.fuse.step("fail", self.inner.fail(failure, now)).await
+    }
+
+    async fn bury(&self, burial: &Burial<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
+        self.fuse.step("bury", self.inner.bury(burial, now)).await
+    }
+
+    async fn reopen(
+        &self,
+        reopening: &Reopening<'_>,
+        now: Timestamp,
+    ) -> Result<Settled, LedgerError> {
+        self.fuse.step("reopen", self.inner.reopen(reopening, now)).await
+    }
+
+    async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
+        self.fuse.step("sweep", self.inner.sweep(due, due_at)).await
+    }
+
+    // Reading changes nothing, so dying around it is dying around its neighbours.
+
+    async fn due(&self, shard: u32, limit: u32, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
+        self.inner.due(shard, limit, now).await
+    }
+
+    async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
+        self.inner.get(key).await
+    }
+}
+
+impl<Q: Queue> Queue for Fused<Q> {
+    async fn send(&self, event: &Event, life: u32) -> Result<(), QueueError> {
+        self.fuse.step("send", self.inner.send(event, life)).await
+    }
+
+    async fn send_dead(&self, letter: &DeadLetter) -> Result<(), QueueError> {
+        self.fuse.step("send_dead", self.inner.send_dead(letter)).await
+    }
+
+    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
+        self.fuse.step("hide", self.inner.hide(receipt_handle, seconds)).await
+    }
+}
