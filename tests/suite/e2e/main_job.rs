@@ -1,9 +1,13 @@
 //! The main job, through the front door: verified, claimed, queued, handled.
 
+use std::sync::Arc;
+
 use inbox_core::ledger::State;
 use inbox_local::Delivery;
 
-use super::stack::{STRIPE_EU_SECRET, Stack, header, key, unique};
+use super::stack::{
+    STRIPE_EU_SECRET, Stack, assert_accepted, header, key, unique, was_unavailable,
+};
 
 /// A payment with ids of its own.
 fn payment(stack: &Stack) -> (Delivery, String, String) {
@@ -21,7 +25,7 @@ async fn a_stripe_event_is_accepted_handled_once_and_mirrored() {
     let (delivery, event, object) = payment(&stack);
     let answer = stack.send(&delivery).await;
     assert_eq!(answer.status(), 200);
-    assert_eq!(header(&answer, "x-inbox-status"), Some("accepted"));
+    assert_accepted(&answer);
     assert_eq!(header(&answer, "x-inbox-id"), Some(event.as_str()));
     assert_eq!(answer.body().as_ref(), b"");
 
@@ -68,7 +72,7 @@ async fn twilio_gets_the_answers_that_it_wants_and_a_status_never_goes_backwards
         let answer = stack.send(&of(file, one)).await;
         assert_eq!(answer.status(), 204);
         assert_eq!(answer.body().as_ref(), b"");
-        assert_eq!(header(&answer, "x-inbox-status"), Some("accepted"));
+        assert_accepted(&answer);
         let id = header(&answer, "x-inbox-id").expect("an id");
         assert_eq!(stack.ended(&key("twilio", id)).await.state, State::Done);
     }
@@ -127,25 +131,28 @@ async fn two_sources_of_one_provider_have_secrets_and_events_of_their_own() {
 
 #[tokio::test]
 async fn fifty_deliveries_of_one_event_at_the_same_moment_are_handled_once() {
-    let stack = Stack::shared().await;
+    let stack = Arc::new(Stack::alone().await);
     let (delivery, event, object) = payment(&stack);
-    let base_url = stack.description().public_base_url.clone();
     let sending: Vec<_> = (0..50)
         .map(|_| {
-            let (delivery, base_url) = (delivery.clone(), base_url.clone());
-            tokio::spawn(async move { delivery.send(&base_url).await.expect("an answer") })
+            let (stack, delivery) = (Arc::clone(&stack), delivery.clone());
+            tokio::spawn(async move { stack.send(&delivery).await })
         })
         .collect();
-    let mut statuses = Vec::new();
+    let mut accepted = 0;
+    let mut some_were_slow = false;
     for sent in sending {
         let answer = sent.await.expect("a task");
         assert_eq!(answer.status(), 200);
         assert_eq!(header(&answer, "x-inbox-id"), Some(event.as_str()));
-        statuses.push(header(&answer, "x-inbox-status").expect("a status").to_owned());
+        some_were_slow |= was_unavailable(&answer);
+        match header(&answer, "x-inbox-status") {
+            Some("accepted") => accepted += 1,
+            status => assert_eq!(status, Some("duplicate")),
+        }
     }
-    statuses.sort();
-    assert_eq!(statuses[0], "accepted");
-    assert_eq!(statuses[1..], vec!["duplicate"; 49]);
+    // The one that claimed the event may have been too slow to say so.
+    assert!(accepted == 1 || some_were_slow && accepted == 0, "{accepted}");
 
     let record = stack.ended(&key("stripe", &event)).await;
     assert_eq!((record.state, record.attempts), (State::Done, 1));

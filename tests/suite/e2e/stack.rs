@@ -18,11 +18,14 @@ use inbox_local::{
 use inbox_processor::handlers::mirror::{DynamoDbMirror, Mirror as _, Row, pk};
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) const STRIPE_EU_SECRET: &str = "whsec_of_another_account";
 const WITHIN: Duration = Duration::from_secs(60);
 
 static SHARED: OnceLock<Shared> = OnceLock::new();
+/// Held for writing by a test that needs the machine for itself.
+static QUIET: RwLock<()> = RwLock::const_new(());
 
 struct Shared {
     stack: LocalStack,
@@ -30,11 +33,23 @@ struct Shared {
     _runtime: Runtime,
 }
 
+/// Whether an answer came only after others that said 503.
+#[derive(Clone, Copy)]
+struct WasUnavailable(bool);
+
 /// One test's view of the shared stack.
 pub(super) struct Stack {
     shared: &'static Shared,
     ledger: DynamoDbLedger,
     mirror: DynamoDbMirror,
+    _turn: Turn,
+}
+
+/// The right to use the stack, with others or alone.
+#[expect(dead_code, reason = "held, not read")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
 }
 
 fn start() -> Shared {
@@ -62,6 +77,15 @@ fn start() -> Shared {
 
 impl Stack {
     pub(super) async fn shared() -> Self {
+        Self::of(Turn::Shared(QUIET.read().await)).await
+    }
+
+    /// While no other test uses the stack.
+    pub(super) async fn alone() -> Self {
+        Self::of(Turn::Alone(QUIET.write().await)).await
+    }
+
+    async fn of(turn: Turn) -> Self {
         let shared = tokio::task::spawn_blocking(|| SHARED.get_or_init(start));
         let shared = shared.await.expect("a stack");
         let aws = shared.stack.sdk_config();
@@ -71,6 +95,7 @@ impl Stack {
             ledger: DynamoDbLedger::new(&aws, description.table.clone()),
             mirror: DynamoDbMirror::new(dynamodb, description.mirror_table.clone()),
             shared,
+            _turn: turn,
         }
     }
 
@@ -88,11 +113,16 @@ impl Stack {
         Delivery::fixture(provider, file, secret).expect("a fixture")
     }
 
+    /// As its provider would: see [`Stack::request`].
     pub(super) async fn send(&self, delivery: &Delivery) -> Response<Bytes> {
-        delivery.send(&self.description().public_base_url).await.expect("an answer")
+        let headers = delivery.headers(&self.description().public_base_url);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.request("POST", &delivery.path(), &headers, delivery.body.clone()).await
     }
 
-    /// A request made by hand.
+    /// A request made by hand, and again while the answer is 503: where much runs
+    /// at once, a receiver may start more slowly than it lets a provider wait.
     pub(super) async fn request(
         &self,
         method: &str,
@@ -100,9 +130,20 @@ impl Stack {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Response<Bytes> {
-        let url = format!("{}{path}", self.description().public_base_url);
-        let request = http_client::build(method, &url, headers, body.into()).expect("a request");
-        http_client::send(request).await.expect("an answer")
+        let (url, body) = (format!("{}{path}", self.description().public_base_url), body.into());
+        let deadline = Instant::now() + WITHIN;
+        let mut was_unavailable = false;
+        loop {
+            let request = http_client::build(method, &url, headers, body.clone());
+            let sent = http_client::send(request.expect("a request")).await;
+            let mut answer = sent.expect("an answer");
+            if answer.status() != 503 || Instant::now() > deadline {
+                answer.extensions_mut().insert(WasUnavailable(was_unavailable));
+                return answer;
+            }
+            was_unavailable = true;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     pub(super) async fn record(&self, key: &EventKey) -> Option<Record> {
@@ -154,6 +195,19 @@ pub(super) fn unique(prefix: &str) -> String {
 
 pub(super) fn key(source: &str, id: &str) -> EventKey {
     EventKey { source: source.to_owned(), id: id.to_owned() }
+}
+
+/// Asserts that an answer says that the event is new. Where the receiver was too
+/// slow at first, it may have claimed the event all the same.
+pub(super) fn assert_accepted(answer: &Response<Bytes>) {
+    let status = header(answer, "x-inbox-status");
+    if !was_unavailable(answer) || status != Some("duplicate") {
+        assert_eq!(status, Some("accepted"));
+    }
+}
+
+pub(super) fn was_unavailable(answer: &Response<Bytes>) -> bool {
+    answer.extensions().get::<WasUnavailable>().is_some_and(|it| it.0)
 }
 
 /// An answer's header.
