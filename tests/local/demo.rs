@@ -30,6 +30,10 @@ use crate::{Failure, say, stop_signal};
 const ENDS_WITHIN: Duration = Duration::from_mins(1);
 const STOPPED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// On a machine that is busy, a receiver may start more slowly than it lets a
+/// provider wait.
+const SENT_AGAIN: u32 = 5;
+const SENT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(3);
 /// Stands for a cell without content.
 const NOTHING: &str = "-";
@@ -157,7 +161,16 @@ impl Demo {
     }
 
     async fn send(&mut self, act: Act) -> Result<(), LocalError> {
-        let answer = act.delivery.send(&self.stack.description().public_base_url).await?;
+        let base_url = &self.stack.description().public_base_url;
+        let mut answer = act.delivery.send(base_url).await?;
+        for _ in 0..SENT_AGAIN {
+            if answer.status() != 503 {
+                break;
+            }
+            say("… the receiver was not ready in time: sending again, as the provider would");
+            tokio::time::sleep(SENT_AGAIN_AFTER).await;
+            answer = act.delivery.send(base_url).await?;
+        }
         self.sent.push(Sent { act, answer });
         Ok(())
     }

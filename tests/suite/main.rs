@@ -8,6 +8,7 @@
 mod conformance;
 mod contract;
 mod crash;
+mod e2e;
 mod mirror;
 mod processor;
 mod receiver;
