@@ -328,7 +328,7 @@ impl Rig {
         if let Err(error) = changed {
             let refused = error
                 .as_service_error()
-                .is_some_and(|error| error.is_conditional_check_failed_exception());
+                .is_some_and(aws_sdk_dynamodb::operation::update_item::UpdateItemError::is_conditional_check_failed_exception);
             assert!(refused, "{error:?}");
         }
     }
