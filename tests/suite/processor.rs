@@ -1,7 +1,7 @@
 //! A batch of messages, on the ledger in memory: what is run, what is kept, and
 //! what is written down.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::{Handler, HandlerError, Run};
-use inbox_core::ledger::{Claimed, Ledger, Record, Reopen, Reopening, State};
+use inbox_core::ledger::{Claimed, Ledger, Record, Reopen, Reopening, Settled, State};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
 use inbox_processor::batch::{Message, Processor};
@@ -46,6 +46,7 @@ const FAILS: Attempt = |_, _| async { Err(HandlerError::retry("not now")) }.boxe
 struct Moody {
     inner: Arc<MemoryQueue>,
     refuses_dead_letters: AtomicBool,
+    refuses_to_hide: AtomicBool,
 }
 
 impl Queue for Moody {
@@ -61,6 +62,9 @@ impl Queue for Moody {
     }
 
     async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
+        if self.refuses_to_hide.load(Ordering::SeqCst) {
+            return Err(QueueError("ChangeMessageVisibility: ReceiptHandleIsInvalid".into()));
+        }
         self.inner.hide(receipt_handle, seconds).await
     }
 }
@@ -86,8 +90,11 @@ impl Bench {
             Route::new(id, "*", "*", Arc::new(told))
         });
         let time = Arc::clone(&clock);
-        let moody =
-            Moody { inner: Arc::clone(&queue), refuses_dead_letters: AtomicBool::new(false) };
+        let moody = Moody {
+            inner: Arc::clone(&queue),
+            refuses_dead_letters: AtomicBool::new(false),
+            refuses_to_hide: AtomicBool::new(false),
+        };
         let processor = Processor {
             ledger: Fused { inner: Arc::clone(&ledger), fuse: Arc::clone(&fuse) },
             queue: Fused { inner: Arc::new(moody), fuse: Arc::clone(&fuse) },
@@ -196,16 +203,106 @@ async fn a_long_wait_is_parked_and_its_message_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_handler_may_ask_for_its_own_wait() {
+async fn a_handler_may_ask_for_a_longer_wait() {
     const ASKS: Attempt = |_, _| {
-        let after = Some(Duration::from_millis(6500));
+        let after = Some(Duration::from_millis(90_500));
         async move { Err(HandlerError::Retry { after, reason: "busy".into() }) }.boxed()
     };
     let bench = Bench::new(&[("work", ASKS)]);
     let message = bench.received("a").await;
     assert_eq!(bench.run(vec![message]).await, ["message-a"]);
     // Whole seconds, rounded up, so that it does not come back early.
-    assert_eq!(bench.queue.take_hidden(), [("handle-a".to_owned(), 7)]);
+    assert_eq!(bench.queue.take_hidden(), [("handle-a".to_owned(), 91)]);
+}
+
+#[tokio::test]
+async fn one_that_asks_for_a_second_does_not_use_up_its_siblings_attempts() {
+    const ASKS: Attempt = |_, _| {
+        let after = Some(Duration::from_secs(1));
+        async move { Err(HandlerError::Retry { after, reason: "busy".into() }) }.boxed()
+    };
+    let bench = Bench::new(&[("asks", ASKS), ("work", FAILS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message]).await;
+    assert_eq!(bench.held("a").await.next_at, Some(at(60)));
+}
+
+#[tokio::test]
+async fn of_two_that_ask_the_longer_wait_counts() {
+    const ASKS: Attempt = |_, run| {
+        let seconds = if run.route_id == "long" { 200 } else { 100 };
+        let after = Some(Duration::from_secs(seconds));
+        async move { Err(HandlerError::Retry { after, reason: "busy".into() }) }.boxed()
+    };
+    let bench = Bench::new(&[("short", ASKS), ("long", ASKS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message]).await;
+    assert_eq!(bench.held("a").await.next_at, Some(at(200)));
+}
+
+#[tokio::test]
+async fn a_run_whose_life_is_over_ends_its_siblings() {
+    /// Effects of the slow sibling.
+    static EFFECTS: AtomicUsize = AtomicUsize::new(0);
+    const QUICK: Attempt = |_, _| {
+        async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(())
+        }
+        .boxed()
+    };
+    const SLOW: Attempt = |_, _| {
+        async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            EFFECTS.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+        .boxed()
+    };
+    let bench = Bench::new(&[("quick", QUICK), ("slow", SLOW)]);
+    let message = bench.received("a").await;
+    let replay = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Its lease is over, by the operator's clock.
+        let seen = bench.held("a").await;
+        let reopening = Reopening {
+            record: &seen,
+            cause: Reopen::Replay { seen: 1, all_handlers: false },
+            actor: "ada",
+            reason: "to be sure",
+            request_id: "request-1",
+            due_at: at(100),
+            expires_at: seen.expires_at,
+        };
+        assert_eq!(bench.ledger.reopen(&reopening, at(100)).await.unwrap(), Settled::Written);
+    };
+    let (kept, ()) = tokio::join!(bench.run(vec![message]), replay);
+    assert_eq!(kept, Vec::<String>::new());
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(EFFECTS.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn while_the_ledger_fails_the_message_stays_at_every_step() {
+    const WRONG: Attempt = |_, _| async { Err(HandlerError::permanent("wrong")) }.boxed();
+    for (attempt, step) in [(SUCCEEDS, "begin"), (SUCCEEDS, "complete"), (FAILS, "fail"), (WRONG, "bury")] {
+        let bench = Bench::new(&[("work", attempt)]);
+        bench.fuse.fail_at(step);
+        let message = bench.received("a").await;
+        assert_eq!(bench.run(vec![message]).await, ["message-a"], "{step}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_could_not_be_hidden_stays_and_is_dropped_when_it_comes_back_early() {
+    let bench = Bench::new(&[("work", FAILS)]);
+    bench.processor.queue.inner.refuses_to_hide.store(true, Ordering::SeqCst);
+    let message = bench.received("a").await;
+    assert_eq!(bench.run(vec![message.clone()]).await, ["message-a"]);
+    assert_eq!(bench.held("a").await.state, State::Failing);
+    bench.set_clock(30);
+    assert_eq!(bench.run(vec![message]).await, Vec::<String>::new());
+    assert_eq!(bench.ran(), ["a"]);
 }
 
 #[tokio::test]
@@ -288,7 +385,7 @@ async fn a_message_that_cannot_be_read_goes_to_the_dead_letters_with_the_reason(
         Message { id: "m".into(), receipt_handle: "h".into(), body: "{\"hello\":1}".into() };
     assert_eq!(bench.run(vec![message.clone()]).await, Vec::<String>::new());
     let letters = bench.queue.take_dead();
-    let reason = "not a message of this inbox: missing field `id` at line 1 column 11";
+    let reason = "not a message of this inbox: Data at line 1 column 11";
     assert_eq!(
         letters,
         [DeadLetter {
@@ -416,12 +513,16 @@ async fn a_handler_that_panics_fails_alone_and_its_text_stays_out() {
 }
 
 #[tokio::test]
-async fn too_close_to_the_deadline_nothing_is_begun() {
+async fn what_could_not_have_its_whole_time_is_not_begun() {
     let bench = Bench::new(&[("work", SUCCEEDS)]);
     let message = bench.received("a").await;
-    let deadline = at(0).plus(Duration::from_secs(5));
-    assert_eq!(bench.processor.run_batch(vec![message], deadline).await, ["message-a"]);
+    // An attempt that could not have its whole time would be counted all the same.
+    let whole = bench.processor.handler_timeout + inbox_processor::batch::RESERVE;
+    let late = at(0).plus(whole - Duration::from_millis(1));
+    assert_eq!(bench.processor.run_batch(vec![message.clone()], late).await, ["message-a"]);
     assert_eq!(bench.held("a").await.attempts, 0);
+    let in_time = at(0).plus(whole);
+    assert_eq!(bench.processor.run_batch(vec![message], in_time).await, Vec::<String>::new());
 }
 
 #[tokio::test]

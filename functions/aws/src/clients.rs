@@ -22,21 +22,38 @@ pub struct Limits {
     pub attempt: Duration,
     /// Attempts in all, the first included.
     pub attempts: u32,
+    /// The whole call, attempts and waits between them included.
+    pub call: Duration,
 }
+
+/// Connections that idled longer are not used again: the services close theirs
+/// at some time, and a function that was frozen does not see it.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Limits {
     /// While a provider waits: Slack gives up after 3 s, Shopify after 5 s.
-    pub const FOREGROUND: Self = Self { attempt: Duration::from_millis(700), attempts: 3 };
-    /// While nobody waits: patient enough for a large item on a bad day.
-    pub const BACKGROUND: Self = Self { attempt: Duration::from_secs(3), attempts: 4 };
+    pub const FOREGROUND: Self = Self {
+        attempt: Duration::from_millis(700),
+        attempts: 3,
+        call: Duration::from_millis(2300),
+    };
+    /// While nobody waits: patient enough for a large item on a bad day, and
+    /// within the ten seconds that Lambda gives init. The functions keep time in
+    /// reserve for two calls of this length.
+    pub const BACKGROUND: Self =
+        Self { attempt: Duration::from_millis(1500), attempts: 3, call: Duration::from_secs(4) };
 }
 
 /// Reads region, credentials and `AWS_ENDPOINT_URL` as every AWS tool does.
 pub async fn sdk_config(limits: Limits) -> SdkConfig {
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http = Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(limits.attempt)
         .operation_attempt_timeout(limits.attempt)
+        .operation_timeout(limits.call)
         .build();
     let retries = RetryConfig::standard()
         .with_max_attempts(limits.attempts)

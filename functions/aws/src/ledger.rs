@@ -25,9 +25,9 @@ use aws_sdk_dynamodb::types::{
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{
-    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, Failure, Ledger, LedgerError,
-    NewEvent, Record, Reopen, Reopened, Reopening, Settled, State, Suspects, apply_begin,
-    apply_bury, apply_complete, apply_fail, apply_reopen, apply_sweep, judge_claim,
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, Failure, HISTORY_ENTRIES,
+    Ledger, LedgerError, NewEvent, Record, Reopen, Reopened, Reopening, Settled, State, Suspects,
+    apply_begin, apply_bury, apply_complete, apply_fail, apply_reopen, is_swept, judge_claim,
 };
 use inbox_core::stack::stack;
 
@@ -207,10 +207,20 @@ impl Ledger for DynamoDbLedger {
         }
     }
 
+    async fn finish(&self, mine: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
+        let write = Update::new(&mine.event.key, "#life = :life")
+            .value(":life", number(mine.life))
+            .done(now);
+        match self.update(write, ReturnValue::None).await? {
+            Written::Yes(_) => Ok(Completed::Done),
+            Written::Refused(_) => Ok(Completed::Superseded),
+        }
+    }
+
     async fn complete(
         &self,
         mine: &Record,
-        route: Option<&str>,
+        route: &str,
         others: &[&str],
         now: Timestamp,
     ) -> Result<Completed, LedgerError> {
@@ -314,13 +324,22 @@ impl Ledger for DynamoDbLedger {
             .set("#state", ":received", text(State::Received.as_str()))
             .set("#life", ":life", number(after.life))
             .set("#attempts", ":zero", number(0))
-            .set("#history", ":history", item::history(&after.history))
             .set("#errors", ":errors", item::texts(&after.errors))
             .set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
             .open(item::pending_shard(key), reopening.due_at);
-        if after.handlers.is_empty() {
+        // Completions and failures may have been recorded since the record was
+        // read: what is not meant to be forgotten is added to, not written over.
+        if matches!(reopening.cause, Reopen::Replay { all_handlers: true, .. }) {
             write = write.set("#handlers", ":none", AttributeValue::M(HashMap::new()));
         }
+        let entry = reopening.transition(after.life, now);
+        write = if reopening.record.history.len() < HISTORY_ENTRIES {
+            write
+                .set_to("#history", "list_append(#history, :entry)")
+                .value(":entry", item::history(&[entry]))
+        } else {
+            write.set("#history", ":history", item::history(&after.history))
+        };
         write = write.remove(&["#next_at", "#lease_token", "#leased_until"]);
         write = write.remove(&["#last_error", "#done_at", "#sweeps"]);
         match self.update(write, ReturnValue::None).await? {
@@ -333,7 +352,13 @@ impl Ledger for DynamoDbLedger {
         }
     }
 
-    async fn due(&self, shard: u32, limit: u32, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
+    async fn due(
+        &self,
+        shard: u32,
+        after: Option<&Due>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Due>, LedgerError> {
         let index = &stack().table.open_index;
         let answer = self
             .client
@@ -346,6 +371,7 @@ impl Ledger for DynamoDbLedger {
             .expression_attribute_values(":shard", text(format!("pending#{shard}")))
             .expression_attribute_values(":now", seconds(now))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(after.map(|due| index_key(shard, due)))
             .send()
             .await
             .map_err(|error| LedgerError::Unavailable(describe("Query", &error)))?;
@@ -357,7 +383,13 @@ impl Ledger for DynamoDbLedger {
             let sweeps = fields.optional_number(SWEEPS)?.unwrap_or(0);
             Ok(Due { key, due_at: fields.time(&index.sort_key)?, sweeps })
         };
-        answer.items().iter().map(due).collect()
+        // One row that cannot be read must not hide those behind it.
+        let readable = |item: &Item| {
+            due(item)
+                .inspect_err(|fault: &LedgerError| tracing::error!(shard, %fault, "row left out"))
+                .ok()
+        };
+        Ok(answer.items().iter().filter_map(readable).collect())
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
@@ -369,11 +401,7 @@ impl Ledger for DynamoDbLedger {
             Written::Yes(item) => record(item.as_ref()),
             Written::Refused(item) => {
                 let held = record(item.as_ref())?;
-                // `due_at` itself tells a repeat from somebody else's sweep.
-                let is_repeat = held.as_ref().is_some_and(|record| {
-                    apply_sweep(Some(&mut record.clone()), due, due_at)
-                        && record.sweeps == due.sweeps + 1
-                });
+                let is_repeat = held.as_ref().is_some_and(|record| is_swept(record, due, due_at));
                 Ok(held.filter(|_| is_repeat))
             }
         }
@@ -393,9 +421,18 @@ impl Ledger for DynamoDbLedger {
     }
 }
 
+/// The key of a row of the index `open`, to go on behind it.
+fn index_key(shard: u32, due: &Due) -> Item {
+    let index = &stack().table.open_index;
+    let mut key = item::key(&due.key);
+    key.insert(index.partition_key.clone(), text(format!("pending#{shard}")));
+    key.insert(index.sort_key.clone(), seconds(due.due_at));
+    key
+}
+
 fn complete_form(
     mine: &Record,
-    route: Option<&str>,
+    route: &str,
     others: &[&str],
     is_last: bool,
     now: Timestamp,
@@ -408,19 +445,12 @@ fn complete_form(
         (true, false) => format!("#life = :life AND {others_done}"),
         (false, _) => format!("#life = :life AND NOT ({others_done})"),
     };
-    let mut write = Update::new(&mine.event.key, condition).value(":life", number(mine.life));
+    let mut write = Update::new(&mine.event.key, condition)
+        .value(":life", number(mine.life))
+        .route("#route", route)
+        .set("#handlers.#route", ":now", seconds(now));
     for (n, other) in others.iter().enumerate() {
         write = write.route(&format!("#other{n}"), other);
     }
-    if let Some(route) = route {
-        write = write.route("#route", route).set("#handlers.#route", ":now", seconds(now));
-    }
-    if is_last {
-        write = write
-            .set("#state", ":done", text(State::Done.as_str()))
-            .set_to("#done_at", "if_not_exists(#done_at, :now)")
-            .value(":now", seconds(now))
-            .remove(&["#leased_until", "#next_at", "#open_shard", "#due_at", "#sweeps"]);
-    }
-    write
+    if is_last { write.done(now) } else { write }
 }

@@ -89,6 +89,14 @@ impl Update {
             .set("#history", ":history", item::history(&after.history))
     }
 
+    /// The event is done and leaves the index `open`.
+    pub(crate) fn done(self, now: Timestamp) -> Self {
+        self.set("#state", ":done", text(State::Done.as_str()))
+            .set_to("#done_at", "if_not_exists(#done_at, :now)")
+            .value(":now", seconds(now))
+            .remove(&["#leased_until", "#next_at", "#open_shard", "#due_at", "#sweeps"])
+    }
+
     /// The event's place in the index `open`.
     pub(crate) fn open(self, shard: AttributeValue, due_at: Timestamp) -> Self {
         self.set("#open_shard", ":shard", shard).set("#due_at", ":due_at", seconds(due_at))

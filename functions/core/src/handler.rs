@@ -14,7 +14,8 @@ use crate::event::Event;
 /// Something to do with an event.
 pub trait Handler: Send + Sync {
     /// Does it. Dropped when the run's time is over, so hold nothing that must
-    /// be given back by hand.
+    /// be given back by hand, and never block the thread: what does not await
+    /// cannot be ended (`tokio::task::spawn_blocking` is for that).
     fn handle<'a>(
         &'a self,
         event: &'a Event,
@@ -50,7 +51,8 @@ pub enum HandlerError {
     /// Try again, by the retry table or after the given time.
     #[error("{reason}")]
     Retry {
-        /// Overrides the table, for example from `Retry-After`.
+        /// Not before this much time, for example from `Retry-After`, where it
+        /// is longer than the table's wait.
         after: Option<Duration>,
         /// For the operator. Never payload or secrets.
         reason: String,

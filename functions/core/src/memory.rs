@@ -9,7 +9,7 @@ use crate::event::{Event, EventKey};
 use crate::ledger::{
     Begin, Begun, Burial, Claimed, Completed, Due, Failure, Ledger, LedgerError, NewEvent, Open,
     Record, Reopened, Reopening, Settled, apply_begin, apply_bury, apply_complete, apply_fail,
-    apply_reopen, apply_sweep, judge_claim, shard_of,
+    apply_finish, apply_reopen, apply_sweep, judge_claim, shard_of,
 };
 use crate::queue::{DeadLetter, Pointer, Queue, QueueError};
 use crate::secrets::{SecretBundle, Secrets, SecretsError};
@@ -57,10 +57,15 @@ impl Ledger for MemoryLedger {
         Ok(begun)
     }
 
+    async fn finish(&self, record: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
+        let mut records = self.records();
+        Ok(apply_finish(records.get_mut(&record.event.key), record.life, now))
+    }
+
     async fn complete(
         &self,
         record: &Record,
-        route: Option<&str>,
+        route: &str,
         others: &[&str],
         now: Timestamp,
     ) -> Result<Completed, LedgerError> {
@@ -91,7 +96,13 @@ impl Ledger for MemoryLedger {
         Ok(settled(apply_reopen(held, reopening, now) != Reopened::Refused))
     }
 
-    async fn due(&self, shard: u32, limit: u32, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
+    async fn due(
+        &self,
+        shard: u32,
+        after: Option<&Due>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Due>, LedgerError> {
         let shards = stack().table.open_index.shards;
         let mut due: Vec<Due> = self
             .records()
@@ -104,7 +115,9 @@ impl Ledger for MemoryLedger {
                 _ => None,
             })
             .collect();
-        due.sort_by_key(|due| due.due_at);
+        let place = |due: &Due| (due.due_at, due.key.clone());
+        due.sort_by_key(place);
+        due.retain(|due| after.is_none_or(|after| place(due) > place(after)));
         due.truncate(limit as usize);
         Ok(due)
     }

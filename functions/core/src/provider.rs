@@ -5,6 +5,8 @@
 //! that implements [`Provider`], one line in the registry there, and one folder
 //! of fixtures. Nothing here touches the network or the clock.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -84,7 +86,7 @@ pub trait Provider: Send + Sync {
 }
 
 /// A request that is to be signed as a provider would.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Unsigned<'a> {
     /// The whole address, with query, as the provider was told to call it.
     pub url: &'a str,
@@ -163,12 +165,22 @@ pub struct Identity {
 }
 
 /// Bytes with their media type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
     /// What the bytes are, for example `application/json`.
     pub content_type: String,
     /// The bytes.
     pub bytes: Bytes,
+}
+
+/// The size only: payloads stay out of logs.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload")
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
 }
 
 /// An HTTP answer.

@@ -9,9 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Attributes, Event, EventKey, clean_text};
-
-/// Most characters of an error that travel with a dead letter.
-const ERROR_CHARACTERS: usize = 500;
+use crate::ledger::ERROR_CHARACTERS;
 
 /// What a message says: look at this event, in this life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +55,11 @@ impl Pointer {
     /// What is wrong with it, fit for the dead letter.
     pub fn parse(body: &str) -> Result<Self, String> {
         let received: Received = serde_json::from_str(body)
-            .map_err(|fault| format!("not a message of this inbox: {fault}"))?;
+            // serde's own message may quote the text.
+            .map_err(|fault| {
+                let (kind, line, column) = (fault.classify(), fault.line(), fault.column());
+                format!("not a message of this inbox: {kind:?} at line {line} column {column}")
+            })?;
         let source = received
             .source
             .strip_prefix("/webhooks/")
@@ -153,7 +155,8 @@ mod tests {
     #[test]
     fn what_is_not_a_pointer_is_refused_with_a_reason() {
         for (body, reason) in [
-            ("", "not a message of this inbox: EOF while parsing a value at line 1 column 0"),
+            ("", "not a message of this inbox: Eof at line 1 column 0"),
+            ("{\"id\":4242}", "not a message of this inbox: Data at line 1 column 10"),
             (
                 r#"{"id":"1","source":"elsewhere","life":1}"#,
                 "not a message of this inbox: source is not /webhooks/…",

@@ -25,6 +25,8 @@ use crate::provider::Provider;
 pub const CACHE_FOR: Duration = Duration::from_mins(5);
 /// How long a bundle may serve while it cannot be fetched again.
 pub const SERVE_STALE_FOR: Duration = Duration::from_hours(1);
+/// The least time between two fetches while none has succeeded yet.
+pub const RETRY_EMPTY_EVERY: Duration = Duration::from_secs(5);
 /// The least time between two fetches that a caller asks for.
 pub const REFETCH_EVERY: Duration = Duration::from_secs(30);
 
@@ -197,6 +199,16 @@ struct Held {
     fetched_at: Option<Timestamp>,
     /// When a fetch was last begun, whatever came of it.
     tried_at: Option<Timestamp>,
+    /// How the last fetch failed, if it did.
+    fault: Option<SecretsError>,
+}
+
+impl Held {
+    /// The last fault, while it is too early to try again.
+    fn recent_fault(&self, now: Timestamp) -> Option<SecretsError> {
+        let waiting = now.since(self.tried_at?) < RETRY_EMPTY_EVERY;
+        self.fault.clone().filter(|_| waiting)
+    }
 }
 
 impl<S: Secrets> SecretCache<S> {
@@ -219,7 +231,11 @@ impl<S: Secrets> SecretCache<S> {
             Some((bundle, age, tried))
         });
         let Some((bundle, age, tried)) = held else {
-            return self.fetch(now).await;
+            // Anybody can send requests; they must not become as many calls.
+            return match self.held(|held| held.recent_fault(now)) {
+                Some(fault) => Err(fault),
+                None => self.fetch(now).await,
+            };
         };
         // While the store is down, one request in 30 seconds pays for the
         // attempt; the others are served from what is held.
@@ -250,12 +266,21 @@ impl<S: Secrets> SecretCache<S> {
 
     async fn fetch(&self, now: Timestamp) -> Result<Arc<SecretBundle>, SecretsError> {
         self.held(|held| held.tried_at = Some(now));
-        let bundle = Arc::new(self.store.fetch().await?.checked(self.provider.as_ref())?);
-        self.held(|held| {
-            held.bundle = Some(Arc::clone(&bundle));
-            held.fetched_at = Some(now);
-        });
-        Ok(bundle)
+        let fetched = self.store.fetch().await;
+        let checked = fetched.and_then(|bundle| Ok(bundle.checked(self.provider.as_ref())?));
+        self.held(|held| match checked {
+            Ok(bundle) => {
+                let bundle = Arc::new(bundle);
+                held.bundle = Some(Arc::clone(&bundle));
+                held.fetched_at = Some(now);
+                held.fault = None;
+                Ok(bundle)
+            }
+            Err(fault) => {
+                held.fault = Some(fault.clone());
+                Err(fault)
+            }
+        })
     }
 
     fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
@@ -347,6 +372,16 @@ mod tests {
         assert_eq!(served(&cache, 329).await, "one");
         assert_eq!(served(&cache, 3599).await, "one");
         assert!(matches!(cache.current(at(3600)).await, Err(SecretsError::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn without_any_secret_the_store_is_asked_every_five_seconds_at_most() {
+        let cache = cache(&[Err(()), Ok("one")]);
+        for seconds in [0, 1, 4] {
+            let answer = cache.current(at(seconds)).await;
+            assert!(matches!(answer, Err(SecretsError::Unavailable(_))), "{seconds}");
+        }
+        assert_eq!(served(&cache, 5).await, "one");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
 
 use crate::Timestamp;
 
@@ -19,14 +20,21 @@ pub const NAMESPACE: &str = "WebhookInbox";
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// Starts logging and metrics; `RUST_LOG` sets the level, `info` by default. Lambda takes
-/// one line as one record, so lines are JSON and hold no colours. The SDK's own
-/// spans stay quiet: its debug output contains requests.
+/// one line as one record, so lines are JSON and hold no colours. The current span
+/// is the runtime's, with the request id.
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Whatever RUST_LOG says: these print whole requests when asked to be chatty.
+    for chatty in ["lambda_runtime", "lambda_http", "hyper", "rustls", "aws_config"] {
+        filter = filter.add_directive(directive(chatty));
+    }
+    for sdk in ["aws_smithy_runtime", "aws_smithy_runtime_api", "aws_runtime", "aws_sigv4"] {
+        filter = filter.add_directive(directive(sdk));
+    }
     let _ = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_current_span(false)
+        .with_current_span(true)
         .with_span_list(false)
         .with_target(false)
         .with_env_filter(filter)
@@ -37,6 +45,10 @@ pub fn init() {
         tracing::error!(place, "panicked");
     }));
     STARTED.store(true, Ordering::Relaxed);
+}
+
+fn directive(target: &str) -> Directive {
+    format!("{target}=info").parse().expect("a target and a level make a directive")
 }
 
 /// A metric's unit in CloudWatch.

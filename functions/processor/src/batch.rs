@@ -40,8 +40,9 @@ use crate::retry::RetryPolicy;
 use crate::routes::{Route, Routes};
 use crate::run::{Failed, Outcome, run_handler};
 
-/// Kept free at the end of an invocation to write down what became of it.
-const RESERVE: Duration = Duration::from_secs(5);
+/// Kept free at the end of an invocation to write down what became of it: two
+/// calls at their longest (`Limits::BACKGROUND`), and some.
+pub const RESERVE: Duration = Duration::from_secs(10);
 
 /// A message as SQS delivered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,12 +124,13 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             Ok(pointer) => pointer,
             Err(reason) => return self.turn_away(message, &reason).await,
         };
-        // Too late to run anything and write down what came of it.
-        if deadline.since(self.now()) <= RESERVE {
+        // An attempt that cannot have its whole time is not begun: it would be
+        // counted all the same.
+        if deadline.since(self.now()) < self.handler_timeout + RESERVE {
             return Disposition::Leave;
         }
         match self.begin(message, &pointer, suspects, deadline).await {
-            Ok(Begun::Run(record)) => self.run(message, *record, deadline).await,
+            Ok(Begun::Run(record)) => self.run(message, *record).await,
             Ok(Begun::Suspect) => Disposition::Suspect,
             Ok(Begun::Exhausted(record)) => {
                 let error = format!(
@@ -189,15 +191,14 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         self.ledger.begin(&pointer.key, &begin, self.now()).await
     }
 
-    async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
+    async fn run(&self, message: &Message, mut record: Record) -> Disposition {
         let event = Arc::new(record.event.clone());
         let routes: Vec<&Route> = self.routes.matching(&event).collect();
         let ids: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
         if routes.is_empty() {
             Metrics::of_source(&event.key.source).count("Unrouted", 1).emit(self.now());
         }
-        let left = deadline.since(self.now()).saturating_sub(RESERVE);
-        let timeout = self.handler_timeout.min(left);
+        let timeout = self.handler_timeout;
         let mut running: FuturesUnordered<_> = routes
             .iter()
             .filter(|route| !record.is_done(&route.id))
@@ -208,8 +209,8 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             })
             .collect();
         if running.is_empty() {
-            let completed = self.ledger.complete(&record, None, &[], self.now()).await;
-            return self.completed(&record, completed);
+            let finished = self.ledger.finish(&record, self.now()).await;
+            return self.completed(&record, finished);
         }
 
         let mut failed = Vec::new();
@@ -220,9 +221,10 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
                     let others: Vec<&str> =
                         ids.iter().copied().filter(|id| *id != route.id).collect();
                     let now = self.now();
-                    let completed =
-                        self.ledger.complete(&record, Some(&route.id), &others, now).await;
+                    let completed = self.ledger.complete(&record, &route.id, &others, now).await;
                     if matches!(completed, Ok(Completed::Superseded)) {
+                        // Dropping the others' runs ends them: they are of a
+                        // life that is over.
                         return Disposition::Acknowledge;
                     }
                     if completed.is_ok() {
@@ -266,7 +268,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
     ) -> Disposition {
         let can_retry = failed.iter().any(|(_, fault)| !fault.permanent);
         // The longest that any of them asks for: too early helps nobody.
-        let asked = failed.iter().filter_map(|(_, fault)| fault.after).max();
+        let asked = failed.iter().filter_map(|(_, fault)| fault.after).max().unwrap_or_default();
         let wait = self.retry.wait(record.attempts, asked, (self.chance)()).filter(|_| can_retry);
         let errors: Vec<(String, String)> =
             failed.into_iter().map(|(route, fault)| (route, fault.reason)).collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use inbox_core::config::{ConfigError, Reader};
 use inbox_core::stack::stack;
 
+use crate::batch::RESERVE;
 use crate::retry::RetryPolicy;
 
 /// Read once at start.
@@ -64,12 +65,28 @@ impl Config {
             handler_timeout: seconds(reader.number(
                 "HANDLER_TIMEOUT_SECONDS",
                 defaults.handler_timeout_seconds,
-                1..=stack().processor.timeout_seconds,
+                1..=longest_handler_seconds(),
             )),
         };
+        // Each kept wait is a receive; SQS itself moves a message away after its
+        // maximum, behind the ledger's back.
+        let kept = config.retry.delays.iter().filter(|wait| !config.retry.parks(**wait)).count();
+        let most = stack().queue.max_receive_count as usize / 5;
+        if kept > most {
+            reader.problem(format_args!(
+                "RETRY_DELAYS_SECONDS has {kept} waits of at most PARK_ABOVE_SECONDS, and at most \
+                 {most} may stay in the queue: make them longer, or PARK_ABOVE_SECONDS shorter"
+            ));
+        }
         reader.finish()?;
         Ok(config)
     }
+}
+
+/// A handler's time and the reserve must fit the function's.
+fn longest_handler_seconds() -> u32 {
+    let reserve = u32::try_from(RESERVE.as_secs()).unwrap_or(u32::MAX);
+    stack().processor.timeout_seconds.saturating_sub(reserve)
 }
 
 fn seconds(seconds: u32) -> Duration {
@@ -93,6 +110,23 @@ mod tests {
         assert_eq!(config.retry.max_attempts(), 7);
         assert_eq!(config.retry.park_above, Duration::from_mins(15));
         assert_eq!(config.handler_timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_handlers_time_must_fit_and_kept_waits_must_leave_the_queue_its_backstop() {
+        let set = [("TABLE_NAME", "t"), ("QUEUE_URL", "q"), ("DLQ_URL", "d")];
+        let with = |name, value| read(&[&set[..], &[(name, value)]].concat()).unwrap_err();
+        assert_eq!(
+            with("HANDLER_TIMEOUT_SECONDS", "51"),
+            ["HANDLER_TIMEOUT_SECONDS must be a whole number from 1 to 50, not \"51\""]
+        );
+        assert_eq!(
+            with("RETRY_DELAYS_SECONDS", "1,1,1,1,1,1,1"),
+            [
+                "RETRY_DELAYS_SECONDS has 7 waits of at most PARK_ABOVE_SECONDS, and at most 6 may stay \
+              in the queue: make them longer, or PARK_ABOVE_SECONDS shorter"
+            ]
+        );
     }
 
     #[test]

@@ -54,7 +54,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
     let ledger = DynamoDbLedger::new(&aws, config.table_name);
     let queue =
         SqsQueue::new(&aws, config.queue_url).with_dead_letters(config.dead_letter_queue_url);
-    ledger.connect_for_updates().await;
+    tokio::join!(ledger.connect_for_updates(), queue.connect());
     let defaults = &stack().defaults;
     Ok(Processor {
         ledger,

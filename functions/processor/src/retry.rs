@@ -36,17 +36,15 @@ impl RetryPolicy {
     }
 
     /// How long to wait after the failed attempt number `attempt` (from 1), or
-    /// `None` when it was the last. `asked` overrides the table, `chance` is
-    /// from 0 to 1.
+    /// `None` when it was the last. A handler may ask for a longer wait than the
+    /// table's, not for a shorter one: an endpoint that answers `Retry-After: 1`
+    /// all through an outage would use up every attempt, its siblings' too, in
+    /// seconds. `chance` is from 0 to 1.
     #[must_use]
-    pub fn wait(&self, attempt: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
+    pub fn wait(&self, attempt: u32, asked: Duration, chance: f64) -> Option<Duration> {
         let from_table = *self.delays.get(attempt.checked_sub(1)? as usize)?;
-        // A server that says when to come back means it; no jitter on that.
-        if let Some(asked) = asked {
-            return Some(asked.min(LONGEST_WAIT));
-        }
         let jitter = f64::from(self.jitter_percent) / 100.0 * chance.clamp(0.0, 1.0);
-        Some(from_table.mul_f64(1.0 + jitter))
+        Some(from_table.mul_f64(1.0 + jitter).max(asked.min(LONGEST_WAIT)))
     }
 
     /// Whether a wait is parked in the ledger.
@@ -70,27 +68,30 @@ mod tests {
 
     #[test]
     fn waits_follow_the_table_and_end_after_it() {
-        let seconds = |attempt| policy().wait(attempt, None, 0.0).map(|wait| wait.as_secs());
+        let wait = |attempt| policy().wait(attempt, Duration::ZERO, 0.0);
+        let seconds = |attempt| wait(attempt).map(|wait| wait.as_secs());
         let waits: Vec<_> = (1..=7).map(seconds).collect();
         let table = [Some(60), Some(300), Some(900), Some(3600), Some(14400), Some(43200), None];
         assert_eq!(waits, table);
         assert_eq!(policy().max_attempts(), 7);
-        assert_eq!(policy().wait(0, None, 0.0), None);
+        assert_eq!(wait(0), None);
     }
 
     #[test]
     fn jitter_adds_at_most_ten_percent() {
-        assert_eq!(policy().wait(1, None, 1.0), Some(Duration::from_secs(66)));
-        assert_eq!(policy().wait(1, None, 0.5), Some(Duration::from_secs(63)));
-        assert_eq!(policy().wait(1, None, 7.0), Some(Duration::from_secs(66)));
+        let wait = |chance| policy().wait(1, Duration::ZERO, chance);
+        assert_eq!(wait(1.0), Some(Duration::from_secs(66)));
+        assert_eq!(wait(0.5), Some(Duration::from_secs(63)));
+        assert_eq!(wait(7.0), Some(Duration::from_secs(66)));
     }
 
     #[test]
-    fn a_handler_may_ask_for_its_own_wait_within_a_day_and_only_while_attempts_last() {
-        let asked = Some(Duration::from_secs(7));
-        assert_eq!(policy().wait(1, asked, 1.0), asked);
-        assert_eq!(policy().wait(1, Some(Duration::MAX), 0.0), Some(Duration::from_hours(24)));
-        assert_eq!(policy().wait(7, asked, 0.0), None);
+    fn a_handler_may_ask_for_a_longer_wait_within_a_day_and_only_while_attempts_last() {
+        let wait = |attempt, asked| policy().wait(attempt, asked, 0.0);
+        assert_eq!(wait(1, Duration::from_secs(90)), Some(Duration::from_secs(90)));
+        assert_eq!(wait(1, Duration::from_secs(7)), Some(Duration::from_mins(1)));
+        assert_eq!(wait(1, Duration::MAX), Some(Duration::from_hours(24)));
+        assert_eq!(wait(7, Duration::from_secs(90)), None);
     }
 
     #[test]

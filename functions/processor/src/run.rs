@@ -1,7 +1,9 @@
 //! One handler's run: its time limit, and its panics.
 //!
 //! The handler runs as a task of its own, so that a panic ends the task and not
-//! the process, and one that blocks its thread leaves the others their threads.
+//! the process, and one that blocks its thread leaves the others theirs. A run
+//! that is dropped, because its time or its life is over, ends the task: a
+//! handler must not go on in a later invocation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +11,12 @@ use std::time::Duration;
 use inbox_core::event::{Event, clean_text};
 use inbox_core::handler::{HandlerError, Run};
 use inbox_core::ledger::ERROR_CHARACTERS;
+use tokio::task::JoinHandle;
 
 use crate::routes::Route;
+
+/// How long an ended handler may take to be gone.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +42,38 @@ pub(crate) struct Failed {
 pub(crate) async fn run_handler(route: &Route, event: Arc<Event>, run: Run) -> (&Route, Outcome) {
     let timeout = run.timeout;
     let handler = Arc::clone(&route.handler);
-    let mut task = tokio::spawn(async move { handler.handle(&event, &run).await });
-    let ended = tokio::time::timeout(timeout, &mut task).await;
+    let mut task = Running(tokio::spawn(async move { handler.handle(&event, &run).await }));
+    let ended = tokio::time::timeout(timeout, &mut task.0).await;
     let outcome = match ended {
         Ok(Ok(Ok(()))) => Outcome::Done,
         Ok(Ok(Err(error))) => Outcome::Failed(Failed::from(error)),
         // The panic's text may quote the payload; its place was logged.
         Ok(Err(_panic)) => Outcome::Failed(Failed::retry("the handler panicked".to_owned())),
         Err(_elapsed) => {
-            task.abort();
+            task.end().await;
             let reason = format!("the handler took longer than {} s", timeout.as_secs_f32());
             Outcome::Failed(Failed::retry(reason))
         }
     };
     (route, outcome)
+}
+
+/// A handler's task, ended when nobody waits for it any more.
+struct Running(JoinHandle<Result<(), HandlerError>>);
+
+impl Running {
+    /// Ends it and waits until it is gone, so that nothing of it runs once its
+    /// failure is written down; one that blocks its thread is not waited for.
+    async fn end(&mut self) {
+        self.0.abort();
+        let _ = tokio::time::timeout(GRACE, &mut self.0).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Failed {

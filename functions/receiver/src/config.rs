@@ -14,9 +14,9 @@ use crate::providers;
 pub enum Dedup {
     /// The id that the provider documents for it.
     Id,
-    /// A hash of type and payload, for providers whose id is an unsigned header:
-    /// a captured request cannot be replayed under another id, and two events
-    /// that are truly identical become one.
+    /// A hash of the body, for providers whose id is an unsigned header: a
+    /// captured request cannot be replayed under another id or type, and two
+    /// deliveries with the same body become one event.
     Content,
 }
 

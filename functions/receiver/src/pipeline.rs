@@ -170,12 +170,12 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
             .map(|text| clean_text(&text, TYPE_CHARACTERS))
             .filter(|text| !text.is_empty())
             .unwrap_or_else(|| TYPE_UNKNOWN.to_owned());
-        // Not the signed bytes: where a timestamp is signed it is new on every
-        // retry, and a repeat would never be recognised.
+        // The body as sent, and nothing besides: headers are not signed, so
+        // whoever captured a request could choose type and media type; and where
+        // a timestamp is signed it is new on every retry.
         let id = match (self.config.dedup, identity.idempotency_key) {
             (Dedup::Content, _) | (Dedup::Id, None) => {
-                let pieces = [event_type.as_bytes(), b"\0", &payload.bytes];
-                format!("content-{}", sha256_hex(&pieces))
+                format!("content-{}", sha256_hex(&[request.body()]))
             }
             (Dedup::Id, Some(id)) if is_usable(&id) => id,
             (Dedup::Id, Some(id)) => format!("id-{}", sha256_hex(&[id.as_bytes()])),

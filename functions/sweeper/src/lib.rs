@@ -24,9 +24,10 @@ use inbox_core::telemetry::Metrics;
 /// Events read from a shard at a time.
 const PAGE: u32 = 100;
 /// Events swept at the same time.
-const CONCURRENCY: usize = 16;
-/// Kept free at the end of an invocation.
-const RESERVE: Duration = Duration::from_secs(3);
+const CONCURRENCY: usize = 8;
+/// Kept free at the end of an invocation: two calls at their longest
+/// (`Limits::BACKGROUND`), and some.
+const RESERVE: Duration = Duration::from_secs(10);
 
 /// Everything that sweeping needs.
 pub struct Sweeper<L, Q> {
@@ -42,6 +43,8 @@ pub struct Sweeper<L, Q> {
     pub grace_max: Duration,
     /// Most messages in a second.
     pub per_second: u32,
+    /// How often it runs.
+    pub interval_seconds: u32,
     /// The time.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -75,15 +78,17 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
         let started_at = tokio::time::Instant::now();
         let mut begun: u32 = 0;
         // From another shard each time, so that none starves when time is short.
-        let first = u32::try_from((self.clock)().unix_seconds() % i64::from(self.shards.max(1)));
-        let first = first.unwrap_or_default();
+        let run = (self.clock)().unix_seconds() / i64::from(self.interval_seconds.max(1));
+        let first = u32::try_from(run % i64::from(self.shards.max(1))).unwrap_or_default();
         for shard in (0..self.shards).map(|n| (first + n) % self.shards) {
+            let mut after = None;
             loop {
                 if self.is_late(deadline) {
                     swept.cut_short = true;
                     break;
                 }
-                let page = match self.ledger.due(shard, PAGE, (self.clock)()).await {
+                let page = match self.ledger.due(shard, after.as_ref(), PAGE, (self.clock)()).await
+                {
                     Ok(page) => page,
                     Err(fault) => {
                         tracing::error!(shard, %fault, "shard not read");
@@ -91,8 +96,9 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
                         break;
                     }
                 };
-                let is_last = page.len() < PAGE as usize;
-                let before = swept.sent;
+                // Behind this page, not from the top again: the index lags behind
+                // the table and would show the same events once more.
+                after = page.last().cloned();
                 let paced = page.into_iter().map(|due| {
                     begun += 1;
                     let at = Duration::from_secs_f64(f64::from(begun) / f64::from(self.per_second));
@@ -108,9 +114,7 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
                     }
                 }
                 drop(ones);
-                // A page of which nothing was sent would be read again and again:
-                // the index lags behind the table, or the table refuses.
-                if is_last || swept.cut_short || swept.sent == before {
+                if after.is_none() || swept.cut_short {
                     break;
                 }
             }

@@ -30,8 +30,10 @@ async fn main() -> ExitCode {
         grace: config.sweep_grace,
         grace_max: Duration::from_secs(defaults.sweep_grace_max_seconds.into()),
         per_second: defaults.sweep_per_second,
+        interval_seconds: stack().sweeper.interval_seconds,
         clock: Arc::new(Timestamp::now),
     });
+    tokio::join!(sweeper.ledger.connect_for_updates(), sweeper.queue.connect());
     let served = lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {
         let sweeper = Arc::clone(&sweeper);
         async move {

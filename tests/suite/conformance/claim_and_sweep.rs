@@ -22,7 +22,7 @@ on_every_ledger!(
 
 async fn due<L: Ledger>(ledger: &L, seconds: u64) -> Vec<Due> {
     let shard = shard_of(&key(), stack().table.open_index.shards);
-    ledger.due(shard, 10, at(seconds)).await.expect("due")
+    ledger.due(shard, None, 10, at(seconds)).await.expect("due")
 }
 
 async fn a_first_claim_is_fresh_and_keeps_everything<L: Ledger>(ledger: &L) {
@@ -49,14 +49,14 @@ async fn a_claim_of_an_event_in_work_or_done_is_a_duplicate<L: Ledger>(ledger: &
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
     assert_eq!(claim(ledger, 2).await, Claimed::Duplicate);
-    ledger.complete(&record, Some("billing"), &[], at(3)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(3)).await.expect("complete");
     assert_eq!(claim(ledger, 4).await, Claimed::Duplicate);
 }
 
 async fn an_event_past_its_retention_can_be_claimed_anew_though_ttl_is_late<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, Some("billing"), &[], at(2)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(2)).await.expect("complete");
     let retention = 30 * 24 * 3600;
     // 0.123 s rounds up to the next whole second.
     assert_eq!(claim(ledger, retention).await, Claimed::Duplicate);
@@ -81,16 +81,18 @@ async fn only_pending_events_whose_time_has_come_are_due_the_longest_first<L: Le
         expected.push(Due { key: new.event.key, due_at: at(due_after), sweeps: 0 });
     }
     expected.sort_by_key(|due| due.due_at);
-    assert_eq!(ledger.due(shard, 10, at(30)).await.expect("due"), expected[..3]);
-    assert_eq!(ledger.due(shard, 2, at(99)).await.expect("due"), expected[..2]);
+    assert_eq!(ledger.due(shard, None, 10, at(30)).await.expect("due"), expected[..3]);
+    assert_eq!(ledger.due(shard, None, 2, at(99)).await.expect("due"), expected[..2]);
+    let behind = Some(&expected[0]);
+    assert_eq!(ledger.due(shard, behind, 2, at(99)).await.expect("due"), expected[1..3]);
     let other = (shard + 1) % shards;
-    assert_eq!(ledger.due(other, 10, at(99)).await.expect("due"), []);
+    assert_eq!(ledger.due(other, None, 10, at(99)).await.expect("due"), []);
 
     // Done and dead events are nobody's to sweep.
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
     bury(ledger, &record, 2).await;
-    assert_eq!(ledger.due(shard, 10, at(5000)).await.expect("due"), expected);
+    assert_eq!(ledger.due(shard, None, 10, at(5000)).await.expect("due"), expected);
 }
 
 async fn a_sweep_moves_the_time_forward_once<L: Ledger>(ledger: &L) {
@@ -129,7 +131,7 @@ async fn a_sweep_never_creates_an_item<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let found = due(ledger, 900).await.remove(0);
     let record = run(ledger, "a", 1, 901).await;
-    ledger.complete(&record, Some("billing"), &[], at(902)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(902)).await.expect("complete");
     assert_eq!(ledger.sweep(&found, at(1800)).await.expect("sweep"), None);
     assert_eq!(held(ledger).await.open, None);
 }

@@ -16,6 +16,7 @@ on_every_ledger!(
     a_replay_opens_any_state_unless_it_is_running,
     a_replay_of_all_handlers_forgets_what_is_done,
     a_repeated_reopening_opens_one_life,
+    a_reopening_keeps_what_was_recorded_since_the_event_was_read,
     the_history_keeps_the_last_fifty_entries,
 );
 
@@ -39,8 +40,7 @@ async fn a_repeated_burial_finds_its_own_work<L: Ledger>(ledger: &L) {
     let record = run(ledger, "a", 1, 1).await;
     bury(ledger, &record, 2).await;
     let once = held(ledger).await;
-    // Refused or recognised: in either case nothing changes.
-    bury(ledger, &record, 2).await;
+    assert_eq!(bury(ledger, &record, 2).await, Settled::Written);
     assert_eq!(held(ledger).await, once);
 }
 
@@ -50,6 +50,8 @@ async fn a_burial_by_neither_the_leaseholder_nor_of_an_exhausted_event_is_refuse
     claim(ledger, 0).await;
     let first = run(ledger, "a", 1, 0).await;
     run(ledger, "b", 1, 100).await;
+    // Attempts are left, and the second's lease is over.
+    assert_eq!(bury(ledger, &first, 171).await, Settled::Refused);
     let third = run(ledger, "c", 1, 200).await;
     // All attempts are used, but the third still runs.
     assert_eq!(bury(ledger, &first, 201).await, Settled::Refused);
@@ -61,7 +63,7 @@ async fn a_burial_by_neither_the_leaseholder_nor_of_an_exhausted_event_is_refuse
 async fn a_finished_event_is_not_buried<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, Some("billing"), &[], at(2)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(2)).await.expect("complete");
     let done = held(ledger).await;
     assert_eq!(bury(ledger, &record, 3).await, Settled::Refused);
     assert_eq!(held(ledger).await, done);
@@ -70,7 +72,7 @@ async fn a_finished_event_is_not_buried<L: Ledger>(ledger: &L) {
 async fn a_redriven_event_starts_a_new_life_and_keeps_what_is_done<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, Some("mail"), &["billing"], at(2)).await.expect("complete");
+    ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
     bury(ledger, &record, 3).await;
     let dead = held(ledger).await;
     let cause = Reopen::Redrive { life: 2 };
@@ -111,7 +113,7 @@ async fn a_redrive_of_what_is_not_dead_is_refused<L: Ledger>(ledger: &L) {
     bury(ledger, &record, 3).await;
     let dead = held(ledger).await;
     // Completed late, after the dead letter was read.
-    ledger.complete(&record, Some("billing"), &[], at(4)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(4)).await.expect("complete");
     let done = held(ledger).await;
     assert_eq!(reopen(ledger, &dead, cause, "request-2", 5).await, Settled::Refused);
     assert_eq!(held(ledger).await, done);
@@ -128,7 +130,7 @@ async fn a_replay_opens_any_state_unless_it_is_running<L: Ledger>(ledger: &L) {
     let failing = held(ledger).await;
     assert_eq!(reopen(ledger, &failing, cause(2), "request-3", 5).await, Settled::Written);
     let record = run(ledger, "b", 3, 6).await;
-    ledger.complete(&record, Some("billing"), &[], at(7)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(7)).await.expect("complete");
     let done = held(ledger).await;
     assert_eq!(reopen(ledger, &done, cause(3), "request-4", 8).await, Settled::Written);
     let replayed = held(ledger).await;
@@ -141,7 +143,7 @@ async fn a_replay_opens_any_state_unless_it_is_running<L: Ledger>(ledger: &L) {
 async fn a_replay_of_all_handlers_forgets_what_is_done<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, Some("billing"), &[], at(2)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(2)).await.expect("complete");
     let done = held(ledger).await;
     let cause = Reopen::Replay { seen: 1, all_handlers: true };
     assert_eq!(reopen(ledger, &done, cause, "request-1", 3).await, Settled::Written);
@@ -174,4 +176,19 @@ async fn the_history_keeps_the_last_fifty_entries<L: Ledger>(ledger: &L) {
     assert_eq!(history.len(), HISTORY_ENTRIES);
     assert_eq!(history[0].request_id.as_deref(), Some("request-11"));
     assert_eq!(history[HISTORY_ENTRIES - 1].request_id.as_deref(), Some("request-60"));
+}
+
+async fn a_reopening_keeps_what_was_recorded_since_the_event_was_read<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let seen = held(ledger).await;
+    // Meanwhile a run completes one of two routes and fails the other.
+    let record = run(ledger, "a", 1, 1).await;
+    ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
+    fail(ledger, &record, 3).await;
+    let cause = Reopen::Replay { seen: 1, all_handlers: false };
+    assert_eq!(reopen(ledger, &seen, cause, "request-1", 4).await, Settled::Written);
+    let replayed = held(ledger).await;
+    assert!(replayed.is_done("mail"), "mail would run again");
+    let kinds: Vec<TransitionKind> = replayed.history.iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [TransitionKind::Failed, TransitionKind::Replayed]);
 }

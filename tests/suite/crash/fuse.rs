@@ -33,12 +33,30 @@ pub(crate) struct Fuse {
     steps: AtomicUsize,
     blown: Notify,
     places: Mutex<Vec<Place>>,
+    failing: Mutex<Option<&'static str>>,
 }
 
 impl Fuse {
     pub(crate) fn new(at: &[(usize, Side)]) -> Arc<Self> {
-        let (steps, blown, places) = Default::default();
-        Arc::new(Self { at: at.to_vec(), steps, blown, places })
+        let (steps, blown, places, failing) = Default::default();
+        Arc::new(Self { at: at.to_vec(), steps, blown, places, failing })
+    }
+
+    /// From now on every write of this name is answered with a fault.
+    pub(crate) fn fail_at(&self, step: &'static str) {
+        *self.failing.lock().unwrap() = Some(step);
+    }
+
+    /// A write to the ledger, which may be told to fail.
+    async fn write<T>(
+        &self,
+        name: &'static str,
+        effect: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
+        if *self.failing.lock().unwrap() == Some(name) {
+            return Err(LedgerError::Unavailable("UpdateItem: ThrottlingException".into()));
+        }
+        self.step(name, effect).await
     }
 
     /// Where it has blown so far.
@@ -85,7 +103,7 @@ pub(crate) struct Fused<T> {
 
 impl<L: Ledger> Ledger for Fused<L> {
     async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
-        self.fuse.step("claim", self.inner.claim(new)).await
+        self.fuse.write("claim", self.inner.claim(new)).await
     }
 
     async fn begin(
@@ -94,25 +112,29 @@ impl<L: Ledger> Ledger for Fused<L> {
         begin: &Begin,
         now: Timestamp,
     ) -> Result<Begun, LedgerError> {
-        self.fuse.step("begin", self.inner.begin(key, begin, now)).await
+        self.fuse.write("begin", self.inner.begin(key, begin, now)).await
+    }
+
+    async fn finish(&self, record: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
+        self.fuse.write("complete", self.inner.finish(record, now)).await
     }
 
     async fn complete(
         &self,
         record: &Record,
-        route: Option<&str>,
+        route: &str,
         others: &[&str],
         now: Timestamp,
     ) -> Result<Completed, LedgerError> {
-        self.fuse.step("complete", self.inner.complete(record, route, others, now)).await
+        self.fuse.write("complete", self.inner.complete(record, route, others, now)).await
     }
 
     async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
-        self.fuse.step("fail", self.inner.fail(failure, now)).await
+        self.fuse.write("fail", self.inner.fail(failure, now)).await
     }
 
     async fn bury(&self, burial: &Burial<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
-        self.fuse.step("bury", self.inner.bury(burial, now)).await
+        self.fuse.write("bury", self.inner.bury(burial, now)).await
     }
 
     async fn reopen(
@@ -120,17 +142,23 @@ impl<L: Ledger> Ledger for Fused<L> {
         reopening: &Reopening<'_>,
         now: Timestamp,
     ) -> Result<Settled, LedgerError> {
-        self.fuse.step("reopen", self.inner.reopen(reopening, now)).await
+        self.fuse.write("reopen", self.inner.reopen(reopening, now)).await
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
-        self.fuse.step("sweep", self.inner.sweep(due, due_at)).await
+        self.fuse.write("sweep", self.inner.sweep(due, due_at)).await
     }
 
     // Reading changes nothing, so dying around it is dying around its neighbours.
 
-    async fn due(&self, shard: u32, limit: u32, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
-        self.inner.due(shard, limit, now).await
+    async fn due(
+        &self,
+        shard: u32,
+        after: Option<&Due>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Due>, LedgerError> {
+        self.inner.due(shard, after, limit, now).await
     }
 
     async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {

@@ -243,6 +243,7 @@ impl<L: Ledger + 'static> World<L> {
             grace: Duration::from_mins(15),
             grace_max: Duration::from_hours(1),
             per_second: 1_000_000,
+            interval_seconds: 60,
             clock: Arc::new(move || Timestamp::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap()),
         };
         self.fuse.run(sweeper.sweep(self.now().plus(Duration::from_mins(1)))).await;

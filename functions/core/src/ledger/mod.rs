@@ -39,8 +39,8 @@ pub use record::{
     State, Transition, TransitionKind,
 };
 pub use rules::{
-    Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_reopen, apply_sweep,
-    judge_claim, shard_of, sweep_due_at,
+    Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_reopen,
+    apply_sweep, is_swept, judge_claim, shard_of, sweep_due_at,
 };
 
 /// How much clocks may disagree when `next_at` is compared.
@@ -237,12 +237,18 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Begun, LedgerError>> + Send;
 
+    /// Records that there is nothing left to run.
+    fn finish(
+        &self,
+        record: &Record,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Completed, LedgerError>> + Send;
+
     /// Records that `route` is done; `others` are the event's further routes.
-    /// Without a route, records that there was nothing to run.
     fn complete(
         &self,
         record: &Record,
-        route: Option<&str>,
+        route: &str,
         others: &[&str],
         now: Timestamp,
     ) -> impl Future<Output = Result<Completed, LedgerError>> + Send;
@@ -268,10 +274,12 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
 
-    /// Pending events of one shard whose time has come, the longest due first.
+    /// Pending events of one shard whose time has come, the longest due first;
+    /// with `after`, those behind it. The index may lag behind the table.
     fn due(
         &self,
         shard: u32,
+        after: Option<&Due>,
         limit: u32,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Due>, LedgerError>> + Send;

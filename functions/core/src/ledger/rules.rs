@@ -75,19 +75,26 @@ pub fn apply_begin(existing: Option<Record>, begin: &Begin, now: Timestamp) -> B
 pub fn apply_complete(
     existing: Option<&mut Record>,
     life: u32,
-    route: Option<&str>,
+    route: &str,
     others: &[&str],
     now: Timestamp,
 ) -> Completed {
     let Some(record) = existing.filter(|record| record.life == life) else {
         return Completed::Superseded;
     };
-    if let Some(route) = route {
-        record.handlers.insert(route.to_owned(), now);
-    }
+    record.handlers.insert(route.to_owned(), now);
     if !others.iter().all(|other| record.is_done(other)) {
         return Completed::Pending;
     }
+    apply_finish(Some(record), life, now)
+}
+
+/// Records that there is nothing left to run.
+#[must_use]
+pub fn apply_finish(existing: Option<&mut Record>, life: u32, now: Timestamp) -> Completed {
+    let Some(record) = existing.filter(|record| record.life == life) else {
+        return Completed::Superseded;
+    };
     record.state = State::Done;
     record.done_at.get_or_insert(now);
     record.leased_until = None;
@@ -124,6 +131,15 @@ pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Tim
 #[must_use]
 pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Timestamp) -> bool {
     let mine = burial.record;
+    let error = clean_text(burial.error, ERROR_CHARACTERS);
+    let history = mine.history_with(mine.transition(TransitionKind::Buried, &error, now));
+    // A repeat of a burial that landed finds its own entry.
+    if existing
+        .as_ref()
+        .is_some_and(|record| record.state == State::Dead && record.history == history)
+    {
+        return true;
+    }
     let Some(record) = existing.filter(|record| {
         let is_mine = record.lease_token.is_some() && record.lease_token == mine.lease_token;
         let is_exhausted = record.attempts >= burial.max_attempts && !record.is_leased(now);
@@ -131,9 +147,8 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
     }) else {
         return false;
     };
-    let error = clean_text(burial.error, ERROR_CHARACTERS);
     record.state = State::Dead;
-    record.history = mine.history_with(mine.transition(TransitionKind::Buried, &error, now));
+    record.history = history;
     record.last_error = Some(error);
     if !burial.errors.is_empty() {
         record.errors = route_errors(burial.errors);
@@ -222,16 +237,23 @@ impl Reopening<'_> {
 #[must_use]
 pub fn apply_sweep(existing: Option<&mut Record>, due: &Due, due_at: Timestamp) -> bool {
     let Some(record) = existing else { return false };
-    let Some(Open::Pending { due_at: held }) = record.open else { return false };
-    if held == due_at && record.sweeps == due.sweeps + 1 {
+    if is_swept(record, due, due_at) {
         return true;
     }
-    if held != due.due_at {
+    if record.open != Some(Open::Pending { due_at: due.due_at }) {
         return false;
     }
     record.sweeps += 1;
     record.open = Some(Open::Pending { due_at });
     true
+}
+
+/// Whether a record shows just the sweep that was to be written. Another sweeper
+/// that chose the same millisecond looks the same: then two messages are sent,
+/// and one of them finds nothing to do.
+#[must_use]
+pub fn is_swept(record: &Record, due: &Due, due_at: Timestamp) -> bool {
+    record.open == Some(Open::Pending { due_at }) && record.sweeps == due.sweeps + 1
 }
 
 /// When to look again at an event that was swept `sweeps` times before: after
