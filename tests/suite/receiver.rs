@@ -311,7 +311,9 @@ async fn of_fifty_deliveries_at_once_one_is_accepted() {
 
 #[tokio::test]
 async fn no_signature_or_token_is_kept_with_the_event() {
-    for provider in providers::names().filter(|name| *name != "twilio") {
+    // Where the URL is signed, so may be a hash of the body in it.
+    let signs_url = |name: &str| providers::find(name).expect("registered").signs_url();
+    for provider in providers::names().filter(|name| !signs_url(name)) {
         let bench = Bench::new(provider);
         let request = bench.signed(BODY, SECRET, at(0));
         assert_eq!(bench.receiver.receive(PATH, request, at(0)).await.status.as_u16(), 200);

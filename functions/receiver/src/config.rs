@@ -173,7 +173,7 @@ mod tests {
             .unwrap_err(),
             [
                 "SOURCE must be lower-case letters, digits and underscores, at most 48, from a letter",
-                "PROVIDER: unknown provider \"twilo\": known are github, standard_webhooks, stripe, twilio",
+                &format!("PROVIDER: {}", providers::require("twilo").err().unwrap()),
                 "SECRET_ID is not set",
                 "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query",
                 "TABLE_NAME is not set",

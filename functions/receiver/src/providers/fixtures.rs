@@ -1,186 +1,195 @@
 //! The bodies in `tests/fixtures/<provider>/` are what the providers document;
-//! each is identified fully, and by these values.
+//! each is identified fully, by the values in the folder's `provider.json`.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
+use inbox_core::Timestamp;
 use inbox_core::provider::{Identity, Unsigned};
 
-use super::testing::{self, Delivery, at};
+use super::facts::{self, FILE, Facts, Fixture};
+use super::testing::{Delivery, at};
+use crate::form;
 
-/// File; the header's event type, where a header carries it; then what is read
-/// from it: type, subject, time, key.
-const FIXTURES: [(&str, &str, [&str; 4]); 16] = [
-    (
-        "github/issues_opened.json",
-        "issues",
-        ["issues.opened", "example-org/widgets", "2026-03-01T11:59:22.000Z", "id_1"],
-    ),
-    (
-        "github/ping.json",
-        "ping",
-        ["ping", "example-org/widgets", "2026-03-01T11:59:15.000Z", "id_1"],
-    ),
-    (
-        "github/pull_request_opened.json",
-        "pull_request",
-        ["pull_request.opened", "example-org/widgets", "2026-03-01T11:59:21.000Z", "id_1"],
-    ),
-    (
-        "github/push.json",
-        "push",
-        ["push", "example-org/widgets", "2026-03-01T11:59:20.000Z", "id_1"],
-    ),
-    (
-        "standard_webhooks/contact_updated.json",
-        "",
-        [
-            "contact.updated",
-            "1f81eb52-5198-4599-803e-771906343485",
-            "2026-03-01T11:59:21.000Z",
-            "id_1",
-        ],
-    ),
-    (
-        "standard_webhooks/user_created.json",
-        "",
-        ["user.created", "user_test_1", "2026-03-01T11:59:20.123Z", "id_1"],
-    ),
-    (
-        "stripe/charge_dispute_created.json",
-        "",
-        ["charge.dispute.created", "du_test_1", "2026-03-01T11:59:24.000Z", "evt_test_5"],
-    ),
-    (
-        "stripe/customer_subscription_deleted.json",
-        "",
-        ["customer.subscription.deleted", "sub_test_1", "2026-03-01T11:59:23.000Z", "evt_test_4"],
-    ),
-    (
-        "stripe/customer_subscription_updated.json",
-        "",
-        ["customer.subscription.updated", "sub_test_1", "2026-03-01T11:59:22.000Z", "evt_test_3"],
-    ),
-    (
-        "stripe/invoice_payment_failed.json",
-        "",
-        ["invoice.payment_failed", "in_test_1", "2026-03-01T11:59:25.000Z", "evt_test_6"],
-    ),
-    (
-        "stripe/payment_intent_payment_failed.json",
-        "",
-        ["payment_intent.payment_failed", "pi_test_2", "2026-03-01T11:59:21.000Z", "evt_test_2"],
-    ),
-    (
-        "stripe/payment_intent_succeeded.json",
-        "",
-        ["payment_intent.succeeded", "pi_test_1", "2026-03-01T11:59:20.000Z", "evt_test_1"],
-    ),
-    (
-        "twilio/message_inbound.form",
-        "",
-        [
-            "message.received",
-            "SM22222222222222222222222222222222",
-            "",
-            "SM22222222222222222222222222222222.received.aca65bf6ae04a38d",
-        ],
-    ),
-    (
-        "twilio/message_status_delivered.form",
-        "",
-        [
-            "message.delivered",
-            "SM11111111111111111111111111111111",
-            "",
-            "SM11111111111111111111111111111111.delivered.525fbcc668b0ea51",
-        ],
-    ),
-    (
-        "twilio/message_status_queued.form",
-        "",
-        [
-            "message.queued",
-            "SM11111111111111111111111111111111",
-            "",
-            "SM11111111111111111111111111111111.queued.4482b700a9517009",
-        ],
-    ),
-    (
-        "twilio/message_status_sent.form",
-        "",
-        [
-            "message.sent",
-            "SM11111111111111111111111111111111",
-            "",
-            "SM11111111111111111111111111111111.sent.efb812eb6086c8f2",
-        ],
-    ),
-];
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
+/// Every fixture of every provider: provider, file, what is known of it.
+fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static Fixture)> {
+    super::names().flat_map(|name| {
+        let fixtures = &facts::of(name).fixtures;
+        fixtures.iter().map(move |(file, fixture)| (name, file.as_str(), fixture))
+    })
 }
 
-fn read(file: &str) -> Vec<u8> {
-    std::fs::read(folder().join(file)).unwrap()
+fn read(name: &str, file: &str) -> Vec<u8> {
+    std::fs::read(facts::folder().join(name).join(file)).unwrap()
 }
 
-fn identity(file: &str, event_type: &str) -> Identity {
-    let (name, _) = file.split_once('/').unwrap();
-    let provider = super::find(name).unwrap();
-    let content_type = match file.rsplit_once('.') {
-        Some((_, "form")) => crate::form::MEDIA_TYPE,
-        _ => "application/json",
-    };
-    let [secret, _] = testing::secrets(name);
+/// What the ending of a file's name says.
+fn media_type(file: &str) -> Option<&'static str> {
+    match file.rsplit_once('.')? {
+        (_, "json") => Some("application/json"),
+        (_, "form") => Some(form::MEDIA_TYPE),
+        _ => None,
+    }
+}
+
+fn identity(name: &str, file: &str, fixture: &Fixture) -> Identity {
+    let (provider, facts) = (super::find(name).unwrap(), facts::of(name));
+    let (content_type, body) = (media_type(file).unwrap(), read(name, file));
+    let mut url = "https://hooks.example.com/in".to_owned();
+    if !facts.decodes(content_type) {
+        url = facts.cover(&url, &body);
+    }
     let unsigned = Unsigned {
-        url: "https://hooks.example.com/in",
+        url: &url,
         content_type,
-        body: &read(file),
+        body: &body,
         id: "id_1",
-        event_type,
+        event_type: fixture.header_event_type.as_deref().unwrap_or_default(),
         now: at(0),
     };
+    let secret = &facts.secrets[0];
     Delivery::sign(provider.as_ref(), secret, &unsigned).identity(provider.as_ref(), secret)
+}
+
+/// A folder under `tests/fixtures/`.
+struct Folder {
+    files: BTreeSet<String>,
+    /// The files that its `provider.json` describes, or what is wrong with it.
+    described: Result<BTreeSet<String>, String>,
+}
+
+/// What to add where registry, folders and descriptions differ.
+fn to_do(registered: &[&str], folders: &BTreeMap<String, Folder>) -> Vec<String> {
+    let mut to_do = Vec::new();
+    for name in registered.iter().filter(|name| !folders.contains_key(**name)) {
+        to_do.push(format!(
+            "tests/fixtures/{name}/ is missing: add it, with {FILE} and the bodies that {name} sends"
+        ));
+    }
+    for (name, Folder { files, described }) in folders {
+        if !registered.contains(&name.as_str()) {
+            to_do.push(format!(
+                "tests/fixtures/{name}/ is of no provider: add its line to the registry in \
+                 functions/receiver/src/providers/mod.rs, or remove the folder"
+            ));
+            continue;
+        }
+        let described = match described {
+            Ok(described) => described,
+            Err(message) => {
+                to_do.push(message.clone());
+                continue;
+            }
+        };
+        if described.is_empty() {
+            to_do.push(format!(
+                "tests/fixtures/{name}/{FILE} has no fixtures: add a body and describe it there"
+            ));
+        }
+        for file in files.iter().filter(|file| *file != FILE && !described.contains(*file)) {
+            to_do.push(format!(
+                "tests/fixtures/{name}/{file} is not described: add it to `fixtures` in \
+                 tests/fixtures/{name}/{FILE}"
+            ));
+        }
+        for file in described.difference(files) {
+            to_do.push(format!(
+                "tests/fixtures/{name}/{FILE} describes {file}, which is not there: add the file, \
+                 or remove its entry"
+            ));
+        }
+        for file in described.iter().filter(|file| media_type(file).is_none()) {
+            to_do.push(format!(
+                "tests/fixtures/{name}/{file} has no media type: let its name end in .json or .form"
+            ));
+        }
+    }
+    to_do
+}
+
+fn folders() -> BTreeMap<String, Folder> {
+    let name = |entry: &std::fs::DirEntry| entry.file_name().into_string().unwrap();
+    let entries = std::fs::read_dir(facts::folder()).unwrap().map(Result::unwrap);
+    entries
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| {
+            let files = std::fs::read_dir(entry.path()).unwrap();
+            let files = files.map(|file| name(&file.unwrap())).collect();
+            let described = facts::load(&name(&entry));
+            let described = described.map(|Facts { fixtures, .. }| fixtures.into_keys().collect());
+            (name(&entry), Folder { files, described })
+        })
+        .collect()
 }
 
 #[test]
 fn every_provider_has_fixtures_and_every_fixture_a_provider() {
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(folder()).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            for file in std::fs::read_dir(entry.path()).unwrap() {
-                let provider = entry.file_name().into_string().unwrap();
-                found.insert(format!("{provider}/{}", file.unwrap().file_name().to_str().unwrap()));
-            }
-        }
-    }
-    let listed: BTreeSet<_> = FIXTURES.iter().map(|(file, ..)| (*file).to_owned()).collect();
-    assert_eq!(found, listed);
-    let providers: BTreeSet<_> = found.iter().map(|it| it.split_once('/').unwrap().0).collect();
-    assert!(providers.into_iter().eq(super::names()));
+    let registered: Vec<_> = super::names().collect();
+    let to_do = to_do(&registered, &folders());
+    assert!(to_do.is_empty(), "\n{}", to_do.join("\n"));
+}
+
+#[test]
+fn what_is_missing_is_asked_for_by_name() {
+    let folder = |files: &[&str], described: Result<&[&str], &str>| {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Folder { files: set(files), described: described.map(set).map_err(str::to_owned) }
+    };
+    let folders = BTreeMap::from([
+        ("bare".to_owned(), folder(&["a.json"], Err("bare's file is missing: add it"))),
+        ("empty".to_owned(), folder(&[FILE], Ok(&[]))),
+        ("full".to_owned(), folder(&[FILE, "a.json", "b.form"], Ok(&["a.json", "b.form"]))),
+        ("mixed".to_owned(), folder(&[FILE, "a.json", "b.xml"], Ok(&["b.xml", "c.json"]))),
+        ("stray".to_owned(), folder(&[FILE], Ok(&[]))),
+    ]);
+    assert_eq!(
+        to_do(&["bare", "empty", "full", "mixed", "none"], &folders),
+        [
+            "tests/fixtures/none/ is missing: add it, with provider.json and the bodies that none \
+             sends",
+            "bare's file is missing: add it",
+            "tests/fixtures/empty/provider.json has no fixtures: add a body and describe it there",
+            "tests/fixtures/mixed/a.json is not described: add it to `fixtures` in \
+             tests/fixtures/mixed/provider.json",
+            "tests/fixtures/mixed/provider.json describes c.json, which is not there: add the \
+             file, or remove its entry",
+            "tests/fixtures/mixed/b.xml has no media type: let its name end in .json or .form",
+            "tests/fixtures/stray/ is of no provider: add its line to the registry in \
+             functions/receiver/src/providers/mod.rs, or remove the folder",
+        ]
+    );
 }
 
 #[test]
 fn every_fixture_is_identified_fully() {
-    for (file, header, [event_type, subject, occurred_at, key]) in FIXTURES {
-        let found = identity(file, header);
-        assert_eq!(found.event_type.as_deref(), Some(event_type), "{file}");
-        assert_eq!(found.subject.as_deref(), Some(subject), "{file}");
-        let moment = found.occurred_at.map(inbox_core::Timestamp::to_rfc3339);
-        assert_eq!(moment.unwrap_or_default(), occurred_at, "{file}");
-        assert_eq!(found.idempotency_key.as_deref(), Some(key), "{file}");
-        assert_eq!(found.payload, None, "{file}");
+    for (name, file, fixture) in all() {
+        let found = identity(name, file, fixture);
+        let known = |text: &'static Option<String>| text.as_deref();
+        assert_eq!(found.event_type.as_deref(), Some(&*fixture.event_type), "{name}/{file}");
+        assert_eq!(found.subject.as_deref(), known(&fixture.subject), "{name}/{file}");
+        let moment = found.occurred_at.map(Timestamp::to_rfc3339);
+        assert_eq!(moment.as_deref(), known(&fixture.occurred_at), "{name}/{file}");
+        let key = found.idempotency_key.as_deref();
+        assert_eq!(key, known(&fixture.idempotency_key), "{name}/{file}");
+        let payload = found.payload.map(|payload| payload.content_type);
+        assert_eq!(payload.as_deref(), known(&fixture.payload_media_type), "{name}/{file}");
+    }
+}
+
+#[test]
+fn every_fixture_is_sent_as_its_provider_sends() {
+    for (name, file, fixture) in all() {
+        let facts = facts::of(name);
+        let media_type = media_type(file).unwrap();
+        assert!(facts.media_types.iter().any(|sent| sent == media_type), "{name}/{file}");
+        let in_header = fixture.header_event_type.is_some();
+        assert_eq!(in_header, facts.event_type_from_header.is_some(), "{name}/{file}");
     }
 }
 
 #[test]
 fn every_fixture_with_personal_data_marks_it() {
-    for (file, ..) in FIXTURES {
-        let text = String::from_utf8(read(file)).unwrap().to_lowercase();
-        // A status callback holds numbers and sids only.
-        assert_eq!(text.contains("marker-"), !file.starts_with("twilio/message_status"), "{file}");
+    for (name, file, fixture) in all() {
+        let text = String::from_utf8(read(name, file)).unwrap().to_lowercase();
+        assert_eq!(text.contains("marker-"), fixture.holds_marker, "{name}/{file}");
     }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
 use http::{HeaderName, Method};
 use inbox_core::Timestamp;
 use inbox_core::provider::{Rejection, Unsigned};
 use proptest::prelude::*;
 
-use super::testing::{self, Delivery, NOW_SECONDS, at, header_value};
+use super::facts::{self, Facts, KeySource};
+use super::testing::{self, Delivery, at, header_value};
 use crate::form;
 
 const JSON: &str = "application/json";
@@ -21,34 +21,11 @@ fn bounded() -> ProptestConfig {
     ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Headers whose every bit counts.
-fn signed_headers(name: &str) -> &'static [&'static str] {
-    match name {
-        "github" => &["x-hub-signature-256"],
-        "standard_webhooks" => &["webhook-id", "webhook-timestamp", "webhook-signature"],
-        "stripe" => &["stripe-signature"],
-        "twilio" => &["x-twilio-signature"],
-        other => panic!("say which headers {other} signs"),
-    }
-}
-
 /// All headers that any of the providers reads.
-const READ_HEADERS: [&str; 14] = [
-    "content-type",
-    "i-twilio-idempotency-token",
-    "stripe-signature",
-    "svix-id",
-    "svix-signature",
-    "svix-timestamp",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-    "x-github-delivery",
-    "x-github-event",
-    "x-hub-signature-256",
-    "x-twilio-signature",
-    "x-twilio-webhooks-signature-settings",
-];
+fn read_headers() -> BTreeSet<&'static str> {
+    let own = super::names().flat_map(|name| facts::of(name).headers());
+    own.chain(["content-type"]).collect()
+}
 
 /// Every version of `bytes` with one bit changed.
 fn flips(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
@@ -59,17 +36,12 @@ fn flips(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// Whether a form's bytes are what is signed, or what they decode to.
-fn signs_decoded_forms(name: &str, content_type: &str) -> bool {
-    name == "twilio" && content_type == form::MEDIA_TYPE
-}
-
 #[test]
 fn any_flipped_bit_of_the_signature_or_a_signed_header_is_refused() {
     for sample in testing::all() {
         let provider = sample.provider.as_ref();
         let genuine = sample.delivery(b"a=1&b=2");
-        for name in signed_headers(provider.name()) {
+        for name in sample.facts.covered_headers() {
             let value = genuine.header(name);
             // What HTTP cannot carry never gets here.
             for flipped in flips(value.as_bytes()).filter_map(|bytes| header_value(&bytes)) {
@@ -90,14 +62,16 @@ fn any_flipped_bit_of_the_signature_or_a_signed_header_is_refused() {
 
 #[test]
 fn any_flipped_bit_of_a_signed_url_is_refused() {
-    let [secret, _] = testing::secrets("twilio");
-    let provider = super::find("twilio").unwrap();
-    for (content_type, body) in [(form::MEDIA_TYPE, &b"a=1"[..]), (JSON, b"")] {
+    for sample in testing::all().iter().filter(|sample| sample.provider.signs_url()) {
+        let (provider, [secret, _]) = (sample.provider.as_ref(), sample.secrets);
+        // No other body is covered without a hash of it.
+        let body = if sample.facts.decodes(sample.content_type) { &b"a=1"[..] } else { b"" };
         let url = "https://user:pw@hooks.example.com/in?a=%27&b=2";
-        let genuine = Delivery::signed_to(provider.as_ref(), secret, content_type, body, url);
+        let genuine = Delivery::signed_to(provider, secret, sample.content_type, body, url);
+        assert_eq!(genuine.judge(provider, &[secret], at(0)), Ok(()));
         for flipped in flips(url.as_bytes()).filter_map(|bytes| String::from_utf8(bytes).ok()) {
             let altered = Delivery { url: flipped, ..genuine.clone() };
-            let judged = altered.judge(provider.as_ref(), &[secret], at(0));
+            let judged = altered.judge(provider, &[secret], at(0));
             assert_eq!(judged, Err(MISMATCH), "{}", altered.url);
         }
     }
@@ -143,17 +117,6 @@ fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..most)
 }
 
-/// A secret of the provider's shape.
-fn secret(name: &str, random: &[u8]) -> String {
-    match name {
-        "standard_webhooks" => {
-            let engine = base64::engine::general_purpose::STANDARD;
-            format!("whsec_{}", engine.encode(random))
-        }
-        _ => hex::encode(random),
-    }
-}
-
 /// An id as senders make them: no full stop, no white space.
 const ID: &str = "[!-\\-/-~]{1,40}";
 
@@ -164,7 +127,7 @@ proptest! {
     fn any_flipped_bit_of_the_body_is_refused(body in proptest::collection::vec(any::<u8>(), 1..40)) {
         for sample in testing::all() {
             let provider = sample.provider.as_ref();
-            if signs_decoded_forms(provider.name(), sample.content_type) {
+            if sample.facts.decodes(sample.content_type) {
                 continue;
             }
             let genuine = sample.delivery(&body);
@@ -179,22 +142,23 @@ proptest! {
         }
     }
 
-    /// Twilio signs what a form decodes to. So a flipped bit is refused exactly
+    /// Where what a form decodes to is signed, a flipped bit is refused exactly
     /// if it changes the set of decoded parameters; `%2B` and `%2b` are one.
     #[test]
-    fn a_flipped_bit_of_a_twilio_form_is_refused_unless_it_says_the_same(
+    fn a_flipped_bit_of_a_decoded_form_is_refused_unless_it_says_the_same(
         parameters in proptest::collection::vec((bytes(4), bytes(6)), 1..4),
     ) {
-        let provider = super::find("twilio").unwrap();
-        let [secret, _] = testing::secrets("twilio");
         let body = encoded(&parameters);
-        let genuine = Delivery::signed(provider.as_ref(), secret, form::MEDIA_TYPE, &body);
-        prop_assert_eq!(genuine.judge(provider.as_ref(), &[secret], at(0)), Ok(()));
-        for flipped in flips(&body) {
-            let same = said(&flipped) == said(&body);
-            let altered = Delivery { body: flipped, ..genuine.clone() };
-            let judged = altered.judge(provider.as_ref(), &[secret], at(0));
-            prop_assert_eq!(judged.is_ok(), same, "{:?}: {:?}", altered, judged);
+        for sample in testing::all().iter().filter(|it| it.facts.decodes(it.content_type)) {
+            let (provider, [secret, _]) = (sample.provider.as_ref(), sample.secrets);
+            let genuine = Delivery::signed(provider, secret, form::MEDIA_TYPE, &body);
+            prop_assert_eq!(genuine.judge(provider, &[secret], at(0)), Ok(()));
+            for flipped in flips(&body) {
+                let same = said(&flipped) == said(&body);
+                let altered = Delivery { body: flipped, ..genuine.clone() };
+                let judged = altered.judge(provider, &[secret], at(0));
+                prop_assert_eq!(judged.is_ok(), same, "{:?}: {:?}", altered, judged);
+            }
         }
     }
 
@@ -209,13 +173,12 @@ proptest! {
     ) {
         let now = Timestamp::from_unix_seconds(seconds).unwrap();
         for name in super::names() {
-            let provider = super::find(name).unwrap();
-            let secret = secret(name, &key);
+            let (provider, facts) = (super::find(name).unwrap(), facts::of(name));
+            let secret = facts.secret(&key);
             for content_type in [JSON, form::MEDIA_TYPE] {
                 let mut url = format!("https://hooks.example.com/in?{query}");
-                let covered = signs_decoded_forms(name, content_type) && !said(&body).is_empty();
-                if name == "twilio" && !covered {
-                    url = format!("{url}&bodySHA256={}", inbox_core::signature::sha256_hex(&[&body]));
+                if !facts.decodes(content_type) || said(&body).is_empty() {
+                    url = facts.cover(&url, &body);
                 }
                 let unsigned = Unsigned {
                     url: url.trim_end_matches('?'),
@@ -227,10 +190,10 @@ proptest! {
                 };
                 let delivery = Delivery::sign(provider.as_ref(), &secret, &unsigned);
                 prop_assert_eq!(delivery.judge(provider.as_ref(), &[&secret], now), Ok(()), "{:?}", delivery);
-                // Stripe's and Twilio's ids are in the body, which is noise here.
+                // An id in the body is not looked for: the body is noise here.
                 let verified = delivery.request().verify(provider.as_ref(), &testing::bundle(&[&secret]), now).unwrap();
                 let identity = provider.identify(&verified);
-                if matches!(name, "github" | "standard_webhooks") {
+                if facts.idempotency_key == KeySource::Header {
                     prop_assert_eq!(identity.idempotency_key.as_deref(), Some(id.as_str()));
                 }
             }
@@ -246,7 +209,7 @@ proptest! {
         for sample in testing::all() {
             let provider = sample.provider.as_ref();
             let delivery = sample.delivery(b"a=1");
-            let mut secrets: Vec<_> = wrong.iter().map(|random| secret(provider.name(), random)).collect();
+            let mut secrets: Vec<_> = wrong.iter().map(|random| sample.facts.secret(random)).collect();
             secrets.push(junk.clone());
             let wrong: Vec<_> = secrets.iter().map(String::as_str).collect();
             prop_assert_eq!(delivery.judge(provider, &wrong, at(0)), Err(MISMATCH));
@@ -257,24 +220,29 @@ proptest! {
     }
 
     #[test]
-    fn a_timestamp_is_stale_exactly_beyond_its_tolerance(offset in -400..400_i64) {
+    fn a_timestamp_is_stale_exactly_beyond_its_tolerance(
+        offset in -400..400_i64,
+        beyond in -1..=1_i64,
+    ) {
         for sample in testing::all() {
             let provider = sample.provider.as_ref();
-            let judged = sample.delivery(b"a=1").judge(provider, &sample.secrets[..1], at(offset));
-            let signs_time = matches!(provider.name(), "stripe" | "standard_webhooks");
-            let expected = if signs_time && offset.abs() > 300 {
-                Err(Rejection::StaleTimestamp)
-            } else {
-                Ok(())
-            };
-            prop_assert_eq!(judged, expected);
+            let tolerance = sample.facts.tolerance_seconds;
+            let edge = tolerance.unwrap_or_default() + beyond;
+            for offset in [offset, edge, -edge] {
+                let judged = sample.delivery(b"a=1").judge(provider, &sample.secrets[..1], at(offset));
+                let expected = if tolerance.is_some_and(|seconds| offset.abs() > seconds) {
+                    Err(Rejection::StaleTimestamp)
+                } else {
+                    Ok(())
+                };
+                prop_assert_eq!(judged, expected, "{} after {} s", provider.name(), offset);
+            }
         }
     }
 
     #[test]
     fn nothing_that_anybody_sends_is_accepted_or_panics(
-        values in proptest::collection::vec(bytes(60), READ_HEADERS.len()),
-        present in any::<u16>(),
+        values in proptest::collection::vec(proptest::option::of(bytes(60)), read_headers().len()),
         likely in any::<bool>(),
         query in "\\PC{0,40}",
         body in bytes(200),
@@ -286,22 +254,23 @@ proptest! {
             headers: http::HeaderMap::new(),
             body,
         };
-        for (at, (name, value)) in READ_HEADERS.iter().zip(&values).enumerate() {
-            if present & (1 << at) != 0 && let Some(value) = header_value(value) {
-                noise.headers.insert(*name, value);
+        for (name, value) in read_headers().into_iter().zip(&values) {
+            if let Some(value) = value.as_deref().and_then(header_value) {
+                noise.headers.insert(name, value);
             }
         }
         if likely {
-            // Headers that read well, so that noise gets past the parsers.
-            let (hex, base64) = ("0".repeat(64), format!("{}=", "A".repeat(27)));
-            for (name, value) in [
-                ("stripe-signature", format!("t={NOW_SECONDS},v1={hex}")),
-                ("x-hub-signature-256", format!("sha256={hex}")),
-                ("x-twilio-signature", base64),
-                ("content-type", form::MEDIA_TYPE.to_owned()),
-            ] {
-                noise = noise.with_header(name, &value);
+            // Signatures that read well, so that noise gets past the parsers:
+            // they are by somebody who holds other secrets.
+            for sample in testing::all() {
+                let stranger = sample.facts.secret(&[7; 32]);
+                let provider = sample.provider.as_ref();
+                let by_stranger = Delivery::signed(provider, &stranger, form::MEDIA_TYPE, b"a=1");
+                for name in sample.facts.covered_headers() {
+                    noise.headers.insert(name, by_stranger.headers[name].clone());
+                }
             }
+            noise = noise.with_header("content-type", form::MEDIA_TYPE);
         }
         for sample in testing::all() {
             let provider = sample.provider.as_ref();
@@ -314,18 +283,17 @@ proptest! {
     #[test]
     fn nothing_that_a_provider_signs_panics(
         body in prop_oneof![bytes(200), json_like(), form_like()],
-        event in bytes(20),
-        delivery_id in bytes(20),
+        values in proptest::collection::vec(bytes(20), 4),
     ) {
         for sample in testing::all() {
             let provider = sample.provider.as_ref();
-            if signs_decoded_forms(provider.name(), sample.content_type) && said(&body).is_empty() {
+            if sample.facts.decodes(sample.content_type) && said(&body).is_empty() {
                 continue;
             }
             let mut delivery = sample.delivery(&body);
-            for (name, value) in [("x-github-event", &event), ("x-github-delivery", &delivery_id)] {
+            for (name, value) in sample.facts.unsigned_headers.iter().zip(values.iter().cycle()) {
                 if let Some(value) = header_value(value) {
-                    delivery.headers.insert(name, value);
+                    delivery.headers.insert(name.as_str(), value);
                 }
             }
             let verified = delivery.verified(provider, sample.secrets[0]);
@@ -339,51 +307,48 @@ proptest! {
     }
 }
 
-/// JSON with the members that providers read, of any type.
+/// JSON with the members that providers read, of any type, three deep.
 fn json_like() -> impl Strategy<Value = Vec<u8>> {
-    let value = prop_oneof![
+    let leaf = prop_oneof![
         Just("null".to_owned()),
         Just("\"\"".to_owned()),
         Just("[[{}]]".to_owned()),
         Just("-1e999".to_owned()),
         any::<i64>().prop_map(|number| number.to_string()),
         "\\PC{0,8}".prop_map(|text| serde_json::Value::from(text).to_string()),
-        Just(r#"{"object":{"id":"x"},"id":7,"full_name":[],"updated_at":{}}"#.to_owned()),
     ];
-    let name = proptest::sample::select(vec![
-        "id",
-        "type",
-        "created",
-        "data",
-        "related_object",
-        "action",
-        "repository",
-        "issue",
-        "timestamp",
-        "created_at",
-    ]);
-    proptest::collection::vec((name, value), 0..8).prop_map(|members| {
-        let members: Vec<_> =
-            members.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
-        format!("{{{}}}", members.join(",")).into_bytes()
-    })
+    let inner = json_object(leaf.clone(), 4);
+    let middle = json_object(prop_oneof![leaf.clone(), inner.clone()], 4);
+    json_object(prop_oneof![2 => leaf, 1 => inner, 1 => middle], 12).prop_map(String::into_bytes)
 }
 
-/// A form with the parameters that Twilio's file reads, and GitHub's.
+/// Fewer than `most` members, with those names.
+fn json_object(
+    value: impl Strategy<Value = String> + 'static,
+    most: usize,
+) -> BoxedStrategy<String> {
+    let member = (name_of(|facts| &facts.json_members), value);
+    let members = proptest::collection::vec(member, 0..most);
+    let join = |members: Vec<(&str, String)>| {
+        let members: Vec<_> =
+            members.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    members.prop_map(join).boxed()
+}
+
+/// A form with the parameters that providers read.
 fn form_like() -> impl Strategy<Value = Vec<u8>> {
-    let name = proptest::sample::select(vec![
-        "MessageSid",
-        "MessageStatus",
-        "SmsSid",
-        "SmsStatus",
-        "CallSid",
-        "CallStatus",
-        "CallbackSource",
-        "payload",
-    ]);
+    let name = name_of(|facts| &facts.form_parameters);
     proptest::collection::vec((name, bytes(8)), 0..6).prop_map(|pairs| {
         let pairs: Vec<_> =
             pairs.into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)).collect();
         encoded(&pairs)
     })
+}
+
+/// One of the names that any of the providers reads.
+fn name_of(names: fn(&'static Facts) -> &'static [String]) -> impl Strategy<Value = &'static str> {
+    let all: BTreeSet<_> = super::names().flat_map(|name| names(facts::of(name))).collect();
+    proptest::sample::select(all.into_iter().map(String::as_str).collect::<Vec<_>>())
 }

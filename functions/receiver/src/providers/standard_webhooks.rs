@@ -292,6 +292,19 @@ mod tests {
     }
 
     #[test]
+    fn an_id_or_a_timestamp_given_twice_is_not_what_was_signed() {
+        for (name, expected) in [
+            ("webhook-id", Rejection::SignatureMismatch { fresh: true }),
+            ("webhook-timestamp", Rejection::MalformedSignature),
+        ] {
+            let mut delivery = delivery();
+            let value = delivery.headers[name].clone();
+            delivery.headers.append(name, value);
+            assert_eq!(delivery.judge(SCHEME, &[SECRET], at(0)), Err(expected));
+        }
+    }
+
+    #[test]
     fn the_signature_is_judged_before_the_timestamp() {
         assert_eq!(delivery().judge(SCHEME, &[SECRET], at(301)), Err(Rejection::StaleTimestamp));
         assert_eq!(
@@ -344,6 +357,20 @@ mod tests {
             delivery().with_header("webhook-signature", &list).judge(SCHEME, &[short], at(0)),
             Err(Rejection::SignatureMismatch { fresh: true })
         );
+    }
+
+    /// The bundle refuses an empty secret. A secret that decodes to nothing is
+    /// the other way to get there.
+    #[test]
+    fn an_empty_key_signs_for_nobody() {
+        let signed = format!("id_1.{NOW_SECONDS}.{{}}");
+        let mac = signature::hmac(Hash::Sha256, b"", &[signed.as_bytes()]);
+        let list = format!("v1,{}", base64::engine::general_purpose::STANDARD.encode(mac));
+        for secret in ["whsec_", "v1,whsec_", "===="] {
+            let forged = delivery().with_header("webhook-signature", &list);
+            let judged = forged.judge(SCHEME, &[secret], at(0));
+            assert_eq!(judged, Err(Rejection::SignatureMismatch { fresh: true }), "{secret}");
+        }
     }
 
     #[test]

@@ -246,6 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn deep_nesting_beside_the_id_does_not_hide_it() {
+        let deep = format!("{}{}", r#"{"x":["#.repeat(50_000), "]}".repeat(50_000));
+        let event = delivery(&format!(
+            r#"{{"x":{deep},"id":"evt_1","type":"a.b","data":{{"object":{{"id":"o"}}}}}}"#
+        ));
+        assert_eq!(
+            event.identity(&Stripe, SECRET),
+            Identity {
+                idempotency_key: Some("evt_1".into()),
+                event_type: Some("a.b".into()),
+                subject: Some("o".into()),
+                ..Identity::default()
+            }
+        );
+    }
+
+    #[test]
     fn members_of_the_wrong_type_are_left_out_one_by_one() {
         let event =
             delivery(r#"{"id":7,"type":"a.b","created":"x","data":[],"related_object":null}"#);

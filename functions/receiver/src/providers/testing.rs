@@ -8,6 +8,8 @@ use inbox_core::provider::{Identity, Provider, Rejection, Unsigned};
 use inbox_core::request::{Request, Verified};
 use inbox_core::secrets::{Secret, SecretBundle};
 
+use super::facts::{self, Facts};
+
 /// When deliveries are signed: 2026-03-01T12:00:00Z.
 pub(super) const NOW_SECONDS: i64 = 1_772_366_400;
 
@@ -141,15 +143,15 @@ pub(super) fn bundle_with(secrets: &[&str], others: &[(&str, &str)]) -> SecretBu
     SecretBundle::parse(&json.to_string()).unwrap()
 }
 
-/// All providers, each with two secrets of the right shape and the media types
-/// that it sends.
+/// All providers, once for each media type that they send.
 pub(super) fn all() -> Vec<Sample> {
     super::names()
         .flat_map(|name| {
-            let provider = super::find(name).unwrap();
-            media_types(name).iter().map(move |content_type| Sample {
+            let (provider, facts) = (super::find(name).unwrap(), facts::of(name));
+            facts.media_types.iter().map(move |content_type| Sample {
                 provider: Arc::clone(&provider),
-                secrets: secrets(name),
+                facts,
+                secrets: facts.secrets.each_ref().map(String::as_str),
                 content_type,
             })
         })
@@ -159,6 +161,7 @@ pub(super) fn all() -> Vec<Sample> {
 /// A provider with what is needed to send to it.
 pub(super) struct Sample {
     pub(super) provider: Arc<dyn Provider>,
+    pub(super) facts: &'static Facts,
     pub(super) secrets: [&'static str; 2],
     pub(super) content_type: &'static str,
 }
@@ -167,29 +170,11 @@ impl Sample {
     /// A signed delivery of `body`, by the first secret.
     pub(super) fn delivery(&self, body: &[u8]) -> Delivery {
         let mut url = format!("https://hooks.example.com/webhooks/{}", self.provider.name());
-        if self.provider.signs_url() && self.content_type == "application/json" {
-            let hash = inbox_core::signature::sha256_hex(&[body]);
-            url.push_str("?bodySHA256=");
-            url.push_str(&hash);
+        if !self.facts.decodes(self.content_type) {
+            url = self.facts.cover(&url, body);
         }
         let provider = self.provider.as_ref();
         Delivery::signed_to(provider, self.secrets[0], self.content_type, body, &url)
-    }
-}
-
-pub(super) fn secrets(name: &str) -> [&'static str; 2] {
-    match name {
-        "standard_webhooks" => {
-            ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_YW5vdGhlciBzZWNyZXQsIDI0IGJ5dGUh"]
-        }
-        _ => ["a secret of the sender", "another secret, not used"],
-    }
-}
-
-fn media_types(name: &str) -> &'static [&'static str] {
-    match name {
-        "github" | "twilio" => &["application/json", crate::form::MEDIA_TYPE],
-        _ => &["application/json"],
     }
 }
 
