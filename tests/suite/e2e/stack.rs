@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) const STRIPE_EU_SECRET: &str = "whsec_of_another_account";
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 static SHARED: OnceLock<Shared> = OnceLock::new();
 /// Held for writing by a test that needs the machine for itself.
