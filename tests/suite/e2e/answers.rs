@@ -5,7 +5,7 @@ use http::Response;
 use inbox_core::Timestamp;
 use inbox_local::Delivery;
 
-use super::stack::{Stack, assert_accepted, header, key, unique};
+use super::stack::{Stack, header, key, unique};
 
 fn assert_refused(answer: &Response<Bytes>, status: u16, error: &str) {
     assert_eq!(answer.status(), status, "{error}");
@@ -129,7 +129,7 @@ async fn a_repeat_is_answered_200_and_called_a_duplicate() {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.body().as_ref(), b"");
         match status {
-            "accepted" => assert_accepted(&answer),
+            "accepted" => stack.assert_accepted(&answer),
             status => assert_eq!(header(&answer, "x-inbox-status"), Some(status)),
         }
         assert_eq!(header(&answer, "x-inbox-id"), Some(id.as_str()));

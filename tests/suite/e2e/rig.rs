@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::Message;
 use base64::Engine as _;
@@ -328,7 +329,7 @@ impl Rig {
         if let Err(error) = changed {
             let refused = error
                 .as_service_error()
-                .is_some_and(aws_sdk_dynamodb::operation::update_item::UpdateItemError::is_conditional_check_failed_exception);
+                .is_some_and(UpdateItemError::is_conditional_check_failed_exception);
             assert!(refused, "{error:?}");
         }
     }
