@@ -26,6 +26,7 @@ mod main_job;
 
 mod outages;
 mod poison;
+mod requests;
 mod retries;
 mod rig;
 mod stack;

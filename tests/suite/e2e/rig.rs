@@ -7,18 +7,20 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::Message;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use inbox_aws::DynamoDbLedger;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, Record, State};
-use inbox_core::queue::Pointer;
 use inbox_local::calls::{Call, Fault};
 use inbox_local::proxy::Proxy;
 use inbox_local::runtime_api::{FunctionHost, FunctionOptions, InvokeError, Killer};
 use inbox_local::{Delivery, TestBed, paths, testbed};
 use inbox_processor::handlers::mirror::{DynamoDbMirror, Mirror as _, Row, pk};
 use serde_json::{Value, json};
+
+use super::requests::batch;
+pub(super) use super::requests::{
+    Answer, answered, gateway_event, key, names, payment, pointer, stripe,
+};
 
 /// The address that the provider is told to call.
 pub(super) const BASE_URL: &str = "https://hooks.example.com";
@@ -56,24 +58,6 @@ pub(super) struct Rig {
     pub(super) sqs: aws_sdk_sqs::Client,
     directory: PathBuf,
     signatures: Mutex<Vec<String>>,
-}
-
-/// What the receiver said.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u64,
-    pub(super) inbox_status: Option<String>,
-    pub(super) body: String,
-}
-
-impl Answer {
-    pub(super) fn accepted() -> Self {
-        Self { status: 200, inbox_status: Some("accepted".into()), body: String::new() }
-    }
-
-    pub(super) fn duplicate() -> Self {
-        Self { status: 200, inbox_status: Some("duplicate".into()), body: String::new() }
-    }
 }
 
 /// When to kill, seen from the call.
@@ -395,71 +379,4 @@ fn service_of(operation: &str) -> &'static str {
         "SendMessage" | "ChangeMessageVisibility" => "sqs",
         _ => "dynamodb",
     }
-}
-
-/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
-pub(super) fn gateway_event(path: &str, headers: &[(&str, String)], body: &[u8]) -> Value {
-    let headers: serde_json::Map<String, Value> =
-        headers.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
-    json!({
-        "version": "2.0",
-        "routeKey": format!("ANY {path}"),
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": headers,
-        "requestContext": { "http": { "method": "POST", "path": path } },
-        "body": STANDARD.encode(body),
-        "isBase64Encoded": true,
-    })
-}
-
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
-fn batch(messages: &[Message]) -> Value {
-    let records: Vec<Value> = messages
-        .iter()
-        .map(|message| {
-            json!({
-                "messageId": message.message_id(),
-                "receiptHandle": message.receipt_handle(),
-                "body": message.body(),
-                "attributes": { "ApproximateReceiveCount": "1" },
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "awsRegion": "us-east-1",
-            })
-        })
-        .collect();
-    json!({ "Records": records })
-}
-
-pub(super) fn answered(answer: &Value) -> Answer {
-    Answer {
-        status: answer["statusCode"].as_u64().expect("a status"),
-        inbox_status: answer["headers"]["x-inbox-status"].as_str().map(str::to_owned),
-        body: answer["body"].as_str().unwrap_or_default().to_owned(),
-    }
-}
-
-/// A Stripe fixture, signed for the rig's source.
-pub(super) fn stripe(file: &str) -> Delivery {
-    Delivery::fixture("stripe", file, STRIPE_SECRET).expect("a fixture")
-}
-
-/// A payment that succeeded: `evt_test_1`, about `pi_test_1`.
-pub(super) fn payment() -> Delivery {
-    stripe("payment_intent_succeeded.json")
-}
-
-pub(super) fn key(id: &str) -> EventKey {
-    EventKey { source: "stripe".to_owned(), id: id.to_owned() }
-}
-
-/// What a message points to.
-pub(super) fn pointer(message: &Message) -> Pointer {
-    Pointer::parse(message.body().expect("a body")).expect("a pointer")
-}
-
-/// Service and operation of each call.
-pub(super) fn names(calls: &[Call]) -> Vec<String> {
-    calls.iter().map(|call| format!("{} {}", call.service, call.operation)).collect()
 }
