@@ -20,8 +20,8 @@ use zip::write::SimpleFileOptions;
 
 use crate::LocalError;
 use crate::emulator::{ACCOUNT_ID, REGION};
-use crate::facts::{EventSourceMappingFacts, FunctionFacts};
 use crate::http_client;
+use inbox_core::stack::EventSourceMapping;
 
 /// A function to be made.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct Function {
     /// Its environment.
     pub environment: BTreeMap<String, String>,
     /// Size and time limit.
-    pub facts: FunctionFacts,
+    pub facts: inbox_core::stack::Function,
 }
 
 /// Calls Lambda and API Gateway at one endpoint.
@@ -78,7 +78,7 @@ impl ControlPlane {
         &self,
         queue_arn: &str,
         function: &str,
-        facts: &EventSourceMappingFacts,
+        facts: &EventSourceMapping,
         concurrency: u32,
     ) -> Result<String, LocalError> {
         let mapping = self

@@ -24,7 +24,6 @@ mod child_output;
 pub mod delivery;
 pub mod emulator;
 pub mod error;
-pub mod facts;
 pub mod functions;
 pub mod http_client;
 pub mod options;

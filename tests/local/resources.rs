@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::LocalError;
 use crate::emulator::{ACCOUNT_ID, REGION};
-use crate::facts::{IndexFacts, StackFacts};
+use inbox_core::stack::{Index, Stack};
 
 /// SDK configuration for an endpoint on this machine.
 ///
@@ -36,7 +36,7 @@ pub fn sdk_config(endpoint_url: &str) -> SdkConfig {
 /// Makes the ledger's table with its indexes and its time to live.
 pub async fn create_ledger_table(
     dynamodb: &aws_sdk_dynamodb::Client,
-    facts: &StackFacts,
+    facts: &Stack,
     name: &str,
 ) -> Result<(), LocalError> {
     let what = format!("create table {name}");
@@ -51,7 +51,7 @@ pub async fn create_ledger_table(
     for index in indexes {
         request = request
             .attribute_definitions(attribute(&index.partition_key, ScalarAttributeType::S)?)
-            .attribute_definitions(attribute(&index.sort_key, sort_key_type(index))?)
+            .attribute_definitions(attribute(&index.sort_key, index.sort_key_type.as_str().into())?)
             .global_secondary_indexes(global_index(index)?);
     }
     request.send().await.map_err(LocalError::call(&what))?;
@@ -73,7 +73,7 @@ pub async fn create_ledger_table(
 /// Makes the table of the `mirror` handler.
 pub async fn create_mirror_table(
     dynamodb: &aws_sdk_dynamodb::Client,
-    facts: &StackFacts,
+    facts: &Stack,
     name: &str,
 ) -> Result<(), LocalError> {
     let partition_key = &facts.mirror_table.partition_key;
@@ -87,14 +87,6 @@ pub async fn create_mirror_table(
         .await
         .map_err(LocalError::call(format!("create table {name}")))?;
     Ok(())
-}
-
-/// A moment compared as a number (`due_at`) or a moment with an id (`timeline_at`).
-fn sort_key_type(index: &IndexFacts) -> ScalarAttributeType {
-    match index.sort_key.as_str() {
-        "due_at" => ScalarAttributeType::N,
-        _ => ScalarAttributeType::S,
-    }
 }
 
 fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, LocalError> {
@@ -113,7 +105,7 @@ fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, LocalError> {
         .map_err(LocalError::call(format!("define key {name}")))
 }
 
-fn global_index(index: &IndexFacts) -> Result<GlobalSecondaryIndex, LocalError> {
+fn global_index(index: &Index) -> Result<GlobalSecondaryIndex, LocalError> {
     let projection = Projection::builder()
         .projection_type(ProjectionType::Include)
         .set_non_key_attributes(Some(index.projected.clone()))
@@ -150,7 +142,7 @@ pub struct QueueOverrides {
 /// Makes the queue `name` and its dead-letter queue `name-dlq`.
 pub async fn create_queues(
     sqs: &aws_sdk_sqs::Client,
-    facts: &StackFacts,
+    facts: &Stack,
     name: &str,
     overrides: QueueOverrides,
 ) -> Result<Queues, LocalError> {

@@ -17,12 +17,12 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::emulator::{Emulator, REGION};
-use crate::facts::StackFacts;
 use crate::functions::{ControlPlane, Function, http_api_path};
 use crate::options::{Binaries, SourceOptions, StackOptions};
 use crate::proxy::Proxy;
 use crate::resources::{self, QueueOverrides, Queues};
 use crate::{LocalError, server};
+use inbox_core::stack::{Stack, stack};
 
 const TABLE: &str = "webhook-inbox";
 const MIRROR_TABLE: &str = "webhook-inbox-mirror";
@@ -92,7 +92,7 @@ impl LocalStack {
             if options.watch_functions { Some(Proxy::start(&endpoint_url).await?) } else { None };
 
         progress("creating tables, queues and secrets");
-        let facts = StackFacts::load();
+        let facts = stack().clone();
         let queues = create_resources(&endpoint_url, &facts, &options).await?;
 
         progress("creating the functions and their routes");
@@ -246,7 +246,7 @@ fn empty_directory(directory: &Path) -> Result<(), LocalError> {
 
 async fn create_resources(
     endpoint_url: &str,
-    facts: &StackFacts,
+    facts: &Stack,
     options: &StackOptions,
 ) -> Result<Queues, LocalError> {
     let config = resources::sdk_config(endpoint_url);
@@ -277,7 +277,7 @@ fn receiver_name(source: &SourceOptions) -> String {
 struct Functions<'a> {
     options: &'a StackOptions,
     binaries: &'a Binaries,
-    facts: &'a StackFacts,
+    facts: &'a Stack,
     queues: &'a Queues,
     public_base_url: &'a str,
     logs: &'a Path,
@@ -317,7 +317,7 @@ impl Functions<'_> {
             binary: self.binaries.receiver.clone(),
             log_file: self.log_file(&receiver_name(source)),
             environment,
-            facts: self.facts.receiver.clone(),
+            facts: self.facts.receiver,
         }
     }
 
@@ -339,7 +339,7 @@ impl Functions<'_> {
             binary: self.binaries.processor.clone(),
             log_file: self.log_file(PROCESSOR),
             environment,
-            facts: self.facts.processor.clone(),
+            facts: self.facts.processor,
         }
     }
 
@@ -351,7 +351,7 @@ impl Functions<'_> {
             binary: self.binaries.sweeper.clone(),
             log_file: self.log_file(SWEEPER),
             environment,
-            facts: self.facts.sweeper.clone(),
+            facts: self.facts.sweeper.function(),
         }
     }
 

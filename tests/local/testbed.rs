@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
 
 use crate::emulator::{Emulator, REGION};
-use crate::facts::StackFacts;
 use crate::resources::{self, QueueOverrides};
 use crate::{LocalError, paths};
+use inbox_core::stack::{Stack, stack};
 
 /// Directories of earlier runs are kept this long: the log of a failure is there.
 const KEPT_FOR: Duration = Duration::from_hours(1);
@@ -68,7 +68,7 @@ pub struct TestBed {
     /// Its dead-letter queue.
     pub dlq_url: String,
     /// The shared facts everything was made from.
-    pub facts: StackFacts,
+    pub facts: Stack,
 }
 
 impl TestBed {
@@ -80,7 +80,7 @@ impl TestBed {
     /// The same with a quicker queue.
     pub async fn with(overrides: QueueOverrides) -> Result<Self, LocalError> {
         let endpoint_url = shared_emulator().await?.endpoint_url().to_owned();
-        let facts = StackFacts::load();
+        let facts = stack().clone();
         let config = resources::sdk_config(&endpoint_url);
         let dynamodb = aws_sdk_dynamodb::Client::new(&config);
         let sqs = aws_sdk_sqs::Client::new(&config);

@@ -300,6 +300,29 @@ async fn deduplication_by_content_ignores_the_unsigned_headers() {
 }
 
 #[tokio::test]
+async fn a_number_that_calls_with_get_is_heard_too() {
+    let bench = Bench::new("twilio");
+    let query = "MessageSid=SM1&MessageStatus=sent";
+    let url = format!("https://hooks.example.com{PATH}?{query}");
+    let unsigned = Unsigned {
+        url: &url,
+        content_type: "",
+        body: b"",
+        id: "token",
+        event_type: "",
+        now: at(0),
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in bench.receiver.provider.sign(&unsigned, &Secret::new(SECRET.into())) {
+        headers.insert(name, value.parse().unwrap());
+    }
+    let request = Request::new(Method::GET, query.to_owned(), headers, Bytes::new());
+    let reply = bench.receiver.receive(PATH, request, at(0)).await;
+    assert_eq!((reply.status.as_u16(), seen(&reply).2), (204, Some("accepted")));
+    assert_eq!(bench.ledger.all()[0].event.payload.bytes, query);
+}
+
+#[tokio::test]
 async fn of_fifty_deliveries_at_once_one_is_accepted() {
     let bench = Bench::new("stripe");
     let replies = futures_util::future::join_all((0..50).map(|_| bench.post(BODY, 0))).await;

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! request ─ provider ─ signature ─ secrets      what gets in
+//! form                                          form-encoded bodies, as bytes
 //! event ─ ledger ─ queue                        what is kept, and who is woken
 //! handler                                       what is done with it
 //! stack ─ config ─ telemetry ─ timestamp        shared ground
@@ -12,6 +13,7 @@
 
 pub mod config;
 pub mod event;
+pub mod form;
 pub mod handler;
 pub mod ledger;
 pub mod memory;

@@ -50,8 +50,8 @@ pub trait Provider: Send + Sync {
         Reply::empty(StatusCode::OK)
     }
 
-    /// The methods that the provider calls with. Deliveries are always POST;
-    /// GET is for those whose handshake is a GET.
+    /// The methods that the provider calls with: POST, and GET where its
+    /// handshake or its deliveries can be one.
     fn methods(&self) -> &'static [Method] {
         &[Method::POST]
     }

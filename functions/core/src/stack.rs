@@ -20,7 +20,7 @@ pub fn stack() -> &'static Stack {
 }
 
 /// `infra/stack.json`.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stack {
     /// The ledger's table.
@@ -44,7 +44,7 @@ pub struct Stack {
 }
 
 /// Key schema and indexes of the ledger.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// Name of the partition key.
@@ -58,7 +58,7 @@ pub struct Table {
 }
 
 /// A global secondary index.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
     /// Name of the index.
@@ -67,6 +67,8 @@ pub struct Index {
     pub partition_key: String,
     /// Name of its sort key.
     pub sort_key: String,
+    /// `S` or `N`, as `DynamoDB` names types; all other keys are `S`.
+    pub sort_key_type: String,
     /// Attributes projected besides the keys.
     pub projected: Vec<String>,
     /// How many partitions each prefix is spread over: one takes 1,000 writes
@@ -75,7 +77,7 @@ pub struct Index {
 }
 
 /// Key schema of the mirror's table.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorTable {
     /// Name of the partition key.
@@ -83,7 +85,7 @@ pub struct MirrorTable {
 }
 
 /// The queue of events.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
     /// At least six times the processor's time limit.
@@ -95,7 +97,7 @@ pub struct Queue {
 }
 
 /// The dead-letter queue.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLetterQueue {
     /// SQS allows 14 days.
@@ -103,7 +105,7 @@ pub struct DeadLetterQueue {
 }
 
 /// How Lambda reads the queue.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSourceMapping {
     /// Most messages in one invocation.
@@ -115,7 +117,7 @@ pub struct EventSourceMapping {
 }
 
 /// A Lambda function's limits.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Function {
     /// Memory in MiB, which also decides the share of a CPU.
@@ -125,7 +127,7 @@ pub struct Function {
 }
 
 /// The sweeper's limits and schedule.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sweeper {
     /// Memory in MiB.
@@ -136,8 +138,16 @@ pub struct Sweeper {
     pub interval_seconds: u32,
 }
 
+impl Sweeper {
+    /// Its limits as a function.
+    #[must_use]
+    pub fn function(&self) -> Function {
+        Function { memory_mb: self.memory_mb, timeout_seconds: self.timeout_seconds }
+    }
+}
+
 /// What configuration leaves unsaid.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
     /// Largest body taken. Its gzip form fits a DynamoDB item of 400 KB whatever

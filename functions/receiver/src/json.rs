@@ -23,9 +23,12 @@ impl<'a> Member<'a> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The moment, as a whole number of Unix seconds or as RFC 3339 text.
+    /// The moment, as a whole number of Unix seconds or milliseconds, or as
+    /// RFC 3339 text. Seconds reach this size in the year 5138 only.
     pub(crate) fn moment(self) -> Option<Timestamp> {
+        const LEAST_MS: i64 = 100_000_000_000;
         match serde_json::from_str::<i64>(self.0?.get()) {
+            Ok(milliseconds) if milliseconds >= LEAST_MS => Timestamp::from_unix_ms(milliseconds),
             Ok(seconds) => Timestamp::from_unix_seconds(seconds),
             Err(_) => Timestamp::parse_rfc3339(&self.text()?),
         }

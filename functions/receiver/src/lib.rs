@@ -7,11 +7,10 @@
 //! gateway.rs            API Gateway's event as a request
 //! config.rs             settings
 //! providers/<name>.rs   one scheme each: verify, identify, sign, reply
-//! form.rs  json.rs      reading bodies without trusting them
+//! json.rs               reading bodies without trusting them
 //! ```
 
 pub mod config;
-mod form;
 pub mod gateway;
 mod json;
 pub mod pipeline;

@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
         async move {
             let reply = match event.payload.into_request() {
                 Ok((path, request)) => receiver.receive(&path, request, Timestamp::now()).await,
-                Err(refusal) => refusal.to_reply(),
+                Err(refusal) => receiver.refuse(refusal, Timestamp::now()),
             };
             Ok::<_, std::convert::Infallible>(to_gateway(reply))
         }

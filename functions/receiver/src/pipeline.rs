@@ -84,6 +84,13 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
         }
     }
 
+    /// Answers a request that could not even be read, and counts it.
+    pub fn refuse(&self, refusal: Refusal, now: Timestamp) -> Reply {
+        let reply = refusal.to_reply();
+        self.record(&Err(refusal), now);
+        reply
+    }
+
     async fn accept(
         &self,
         path: &str,

@@ -7,7 +7,7 @@ use inbox_core::provider::{Identity, Rejection};
 
 use super::facts::{KeySource, SignatureList};
 use super::testing::{self, Delivery, Sample, at, header_value};
-use crate::form;
+use inbox_core::form;
 
 const SIX_MB: usize = 6 * 1024 * 1024;
 

@@ -14,7 +14,7 @@ use inbox_core::signature;
 use serde::Deserialize;
 
 use super::testing::{self, Delivery};
-use crate::form;
+use inbox_core::form;
 
 /// The file's name, in each folder.
 pub(super) const FILE: &str = "provider.json";

@@ -8,7 +8,7 @@ use inbox_core::provider::{Identity, Unsigned};
 
 use super::facts::{self, FILE, Facts, Fixture};
 use super::testing::{Delivery, at};
-use crate::form;
+use inbox_core::form;
 
 /// Every fixture of every provider: provider, file, what is known of it.
 fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static Fixture)> {

@@ -31,7 +31,8 @@ use inbox_core::secrets::{Secret, SecretBundle};
 use inbox_core::signature::{self, Hash, Proof};
 
 use super::header_name_or_id;
-use crate::{form, json};
+use crate::json;
+use inbox_core::form;
 
 /// The provider's name.
 pub(super) const NAME: &str = "github";

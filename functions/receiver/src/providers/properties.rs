@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::facts::{self, Facts, KeySource};
 use super::testing::{self, Delivery, at, header_value};
-use crate::form;
+use inbox_core::form;
 
 const JSON: &str = "application/json";
 const MISMATCH: Rejection = Rejection::SignatureMismatch { fresh: true };

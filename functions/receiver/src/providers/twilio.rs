@@ -32,10 +32,10 @@
 //! (credentials in it, for example); its query, if any, is ignored.
 //!
 //! **Limits of the scheme.** No time is signed, so a captured request stays
-//! valid: the idempotency key contains a hash of what was signed, and makes it
-//! a duplicate for as long as events are kept. Names and values are strung
+//! valid: the idempotency key is a hash of what was signed, and makes it a
+//! duplicate for as long as events are kept. Names and values are strung
 //! together without separators, so a captured request also covers other ways of
-//! cutting the same text into parameters. A `?` with nothing after it never
+//! cutting the same text into parameters; they have the same hash. A `?` with nothing after it never
 //! reaches the function.
 //!
 //! Event types: `message.<status>`, `message.received` for inbound ones,
@@ -57,7 +57,7 @@ use inbox_core::secrets::{Secret, SecretBundle};
 use inbox_core::signature::{self, Hash, Proof};
 
 use super::header_name_or_id;
-use crate::form;
+use inbox_core::form;
 
 /// The provider's name.
 pub(super) const NAME: &str = "twilio";
@@ -71,14 +71,13 @@ const NOTIFICATION_URL: &str = "notification_url";
 const BODY_HASH: &str = "bodySHA256";
 /// Twilio sends some dozens. Each costs memory before anything is verified.
 const PARAMETERS_MAX: usize = 10_000;
-/// Enough of a hash to tell apart what one sid and status can bring.
-const KEY_HASH_DIGITS: usize = 16;
 const EMPTY_TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
 
 /// Parameters that hold an object's sid and its status, and the object's name
 /// in event types. The first row with both applies.
-const OBJECTS: [[&str; 3]; 4] = [
+const OBJECTS: [[&str; 3]; 5] = [
     ["MessageSid", "MessageStatus", "message"],
+    ["MessageSid", "SmsStatus", "message"],
     ["SmsSid", "SmsStatus", "message"],
     ["RecordingSid", "RecordingStatus", "recording"],
     ["CallSid", "CallStatus", "call"],
@@ -124,7 +123,6 @@ impl Provider for Twilio {
     }
 
     fn identify(&self, request: &Request<Verified>) -> Identity {
-        let hash = content_hash(request);
         let event = Event::read(request);
         let is_batch = !is_form(request) && request.body().trim_ascii_start().starts_with(b"[");
         // A GET has all it says in its query, which is stored as the form that
@@ -134,13 +132,9 @@ impl Provider for Twilio {
             bytes: Bytes::copy_from_slice(request.raw_query().as_bytes()),
         });
         Identity {
-            // Never the body's hash alone, for the same reason.
-            idempotency_key: Some(match &event {
-                Some(Event { sid, status, .. }) => {
-                    format!("{sid}.{status}.{}", &hash[..KEY_HASH_DIGITS])
-                }
-                None => hash,
-            }),
+            // Not with sid and status before it: those are read from the
+            // parameters, and the signature holds for other cuts of the same text.
+            idempotency_key: Some(content_hash(request)),
             event_type: match &event {
                 Some(Event { object, status, .. }) => Some(format!("{object}.{status}")),
                 None => is_batch.then(|| "event_streams.batch".to_owned()),
@@ -177,6 +171,10 @@ impl Provider for Twilio {
             }
             _ => Reply::empty(StatusCode::NO_CONTENT),
         }
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        &[Method::POST, Method::GET]
     }
 
     fn signs_url(&self) -> bool {

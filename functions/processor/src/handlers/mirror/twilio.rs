@@ -12,14 +12,10 @@
 //! people's and are not needed to answer "has it arrived?"; the event in the
 //! ledger has them as long as it is retained.
 
-use std::borrow::Cow;
-
 use inbox_core::event::Event;
-use percent_encoding::percent_decode_str;
+use inbox_core::form;
 
 use super::row::{Nothing, Order, Row, Seen};
-
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Statuses of messages, in the order in which they come.
 pub(super) const MESSAGE_STATUSES: &[&str] = &[
@@ -54,11 +50,10 @@ const CALL_STATUSES: &[&str] = &[
 /// Reads the message or call that the callback is about.
 pub(super) fn read(event: &Event) -> Result<Row, Nothing> {
     let media_type = event.payload.content_type.split(';').next().unwrap_or_default();
-    if !media_type.trim().eq_ignore_ascii_case(FORM) {
+    if !media_type.trim().eq_ignore_ascii_case(form::MEDIA_TYPE) {
         return Err(Nothing("the payload is not a form"));
     }
-    let form = std::str::from_utf8(&event.payload.bytes)
-        .map_err(|_| Nothing("the payload is not a form"))?;
+    let form = &event.payload.bytes;
     // Newer names first. A message's callbacks carry both.
     let message = field(form, &["MessageSid", "SmsSid"]);
     let (kind, sid, status, statuses) = match message {
@@ -95,23 +90,13 @@ fn rank(statuses: &[&str], status: &str) -> u8 {
     place.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(0)
 }
 
-/// The first of these fields that is there and not empty.
-fn field(form: &str, names: &[&str]) -> Option<String> {
+/// The first of these fields that is there and not empty, as the receiver reads
+/// them.
+fn field(form: &[u8], names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| {
-        form.split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(found, value)| !value.is_empty() && decode(found) == *name)
-            .map(|(_, value)| decode(value).into_owned())
+        let value = String::from_utf8(form::first(form, name)?.into_owned()).ok()?;
+        (!value.is_empty()).then_some(value)
     })
-}
-
-fn decode(text: &str) -> Cow<'_, str> {
-    let spaced: Cow<'_, str> =
-        if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
-    if !spaced.contains('%') {
-        return spaced;
-    }
-    percent_decode_str(&spaced).decode_utf8_lossy().into_owned().into()
 }
 
 #[cfg(test)]
@@ -121,9 +106,9 @@ mod tests {
 
     const DELIVERED: &str = "SmsSid=SM1f0e8ae6ade43cb3c0ce4525424e404f&SmsStatus=delivered&MessageStatus=delivered&To=%2B15558675310&MessageSid=SM1f0e8ae6ade43cb3c0ce4525424e404f&AccountSid=AC0&From=%2B15017122661&ApiVersion=2010-04-01";
 
-    fn read_form(event_type: &str, form: &str) -> Result<Row, Nothing> {
-        let mut event = event("twilio", event_type, form);
-        event.payload.content_type = FORM.into();
+    fn read_form(event_type: &str, body: &str) -> Result<Row, Nothing> {
+        let mut event = event("twilio", event_type, body);
+        event.payload.content_type = form::MEDIA_TYPE.into();
         read(&event)
     }
 
@@ -199,7 +184,6 @@ mod tests {
     #[test]
     fn capitals_and_escapes_in_a_status_change_nothing() {
         assert_eq!(status("Call", "In%2DProgress").status.as_deref(), Some("in-progress"));
-        assert_eq!(decode("a+b%20c%zz%FF"), "a b c%zz\u{FFFD}");
     }
 
     #[test]

@@ -10,14 +10,14 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 
 /// What a form says it is.
-pub(crate) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
+pub const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
 /// A decoded name and its decoded value, empty where there is no `=`.
-pub(crate) type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+pub type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 /// All pairs in the order sent, repeated names and empty values included.
 /// A `%` that is not followed by two hex digits stands for itself.
-pub(crate) fn pairs(form: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+pub fn pairs(form: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     form.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(|part| {
         let (name, value) = match part.iter().position(|byte| *byte == b'=') {
             Some(at) => (&part[..at], &part[at + 1..]),
@@ -28,7 +28,8 @@ pub(crate) fn pairs(form: &[u8]) -> impl Iterator<Item = Pair<'_>> {
 }
 
 /// The first value of a name.
-pub(crate) fn first<'a>(form: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
+#[must_use]
+pub fn first<'a>(form: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     pairs(form).find_map(|(found, value)| (*found == *name.as_bytes()).then_some(value))
 }
 
