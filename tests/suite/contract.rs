@@ -56,7 +56,7 @@ fn placeholders(expression: &str) -> BTreeSet<String> {
 
 /// Words that are neither placeholders nor of the language.
 fn bare_words(expression: &str) -> Vec<String> {
-    const LANGUAGE: [&str; 9] = [
+    const LANGUAGE: [&str; 10] = [
         "AND",
         "OR",
         "NOT",
@@ -66,6 +66,7 @@ fn bare_words(expression: &str) -> Vec<String> {
         "attribute_exists",
         "attribute_not_exists",
         "if_not_exists",
+        "list_append",
     ];
     expression
         .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '#' | ':')))

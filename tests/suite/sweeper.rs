@@ -185,13 +185,12 @@ async fn an_index_that_lags_costs_one_write_for_each_of_its_rows() {
 
 #[tokio::test]
 async fn every_minute_begins_with_another_shard() {
-    // Time for one event only, and one event in each of two shards.
     let mut first_of = BTreeSet::new();
     for minute in 0..4 {
         let now = 900 + 60 * minute;
-        let bench = bench(40, &[], now).await;
+        let bench = bench(400, &[], now).await;
         let first = bench.sweep(deadline(now)).await;
-        assert_eq!(first.sent, 40);
+        assert_eq!(first.sent, 400);
         let sent = bench.queue.inner.take();
         first_of.insert(shard_of(&sent[0].0.key, stack().table.open_index.shards));
     }

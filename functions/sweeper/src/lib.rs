@@ -99,6 +99,7 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
                 // Behind this page, not from the top again: the index lags behind
                 // the table and would show the same events once more.
                 after = page.last().cloned();
+                let is_last = page.len() < PAGE as usize;
                 let paced = page.into_iter().map(|due| {
                     begun += 1;
                     let at = Duration::from_secs_f64(f64::from(begun) / f64::from(self.per_second));
@@ -114,7 +115,7 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
                     }
                 }
                 drop(ones);
-                if after.is_none() || swept.cut_short {
+                if is_last || swept.cut_short {
                     break;
                 }
             }

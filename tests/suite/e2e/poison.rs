@@ -62,7 +62,7 @@ async fn an_event_that_kills_its_process_is_buried_and_takes_no_neighbour_along(
 async fn a_message_that_nobody_can_read_goes_to_the_dead_letters_at_once_with_the_reason() {
     let rig = Rig::new().await;
     let bodies = [
-        ("not JSON", "not a message of this inbox: expected ident at line 1 column 2"),
+        ("not JSON", "not a message of this inbox: Syntax at line 1 column 2"),
         (
             r#"{"id":"evt_1","source":"/webhooks/stripe","life":0}"#,
             "not a message of this inbox: lives count from 1",
