@@ -6,16 +6,23 @@
 //!   attribute is set and removed at once.
 //! - Reserved words: no attribute is named but by a placeholder.
 //! - Index keys are never empty, numbers have at most 38 digits.
+//! - SQS: the source is the message group, which makes a standard queue a fair
+//!   one; at most ten attributes, none of them empty; no character that XML 1.0
+//!   forbids; visibility within twelve hours.
+//!   <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use inbox_aws::DynamoDbLedger;
-use inbox_local::calls::Call;
+use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, sdk_config};
+use inbox_core::queue::{DeadLetter, Pointer, Queue};
+use inbox_local::calls::{Call, Fault};
 use inbox_local::proxy::Proxy;
 use inbox_local::testbed::TestBed;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::conformance::{at, event};
 use crate::crash::fuse::Fuse;
 use crate::crash::stories;
 use crate::crash::world::World;
@@ -35,7 +42,7 @@ async fn calls() -> Vec<Call> {
 }
 
 fn body(call: &Call) -> Value {
-    serde_json::from_slice(&call.body).expect("DynamoDB speaks JSON")
+    serde_json::from_slice(&call.body).expect("AWS is spoken to in JSON")
 }
 
 fn keys(value: &Value) -> BTreeSet<String> {
@@ -142,4 +149,72 @@ async fn every_call_to_dynamodb_is_one_that_the_real_service_takes() {
     }
     // The stories reach everything that the ledger can say.
     assert!(seen["PutItem"] >= 5 && seen["UpdateItem"] > 30 && seen["Query"] > 15, "{seen:?}");
+}
+
+#[tokio::test]
+async fn every_call_to_sqs_is_one_that_the_real_service_takes() {
+    let bed = TestBed::new().await.expect("test bed");
+    let proxy = Proxy::start(&bed.endpoint_url).await.expect("proxy");
+    let aws = inbox_local::resources::sdk_config(proxy.url());
+    let queue = SqsQueue::new(&aws, bed.queue_url.clone()).with_dead_letters(bed.dlq_url.clone());
+    let event = event(at(0));
+    let nasty = "bad\u{0}\u{1b}[31m\u{FFFE}\u{FFFF}\r\nü";
+    queue.send(&event, 1).await.expect("sent");
+    queue.send_dead(&DeadLetter::buried(&event, 1, 7, nasty)).await.expect("sent");
+    queue.send_dead(&DeadLetter::unreadable("?".into(), "\n")).await.expect("sent");
+    let received = bed.sqs().receive_message().queue_url(&bed.queue_url).send().await;
+    let received = received.expect("received");
+    let handle = received.messages()[0].receipt_handle().expect("a handle");
+    queue.hide(handle, 900).await.expect("hidden");
+
+    let calls = proxy.take_calls();
+    let [sent, buried, unreadable, hidden] = &calls[..] else { panic!("four calls: {calls:?}") };
+    assert_eq!(body(sent)["MessageGroupId"], "stripe_eu");
+    assert_eq!(body(sent)["QueueUrl"], bed.queue_url);
+    let pointer = Pointer::parse(body(sent)["MessageBody"].as_str().expect("a body"));
+    assert_eq!(pointer, Ok(Pointer { key: event.key.clone(), life: 1 }));
+
+    assert_eq!(body(buried)["QueueUrl"], bed.dlq_url);
+    let attributes = body(buried)["MessageAttributes"].clone();
+    let names = ["attempts", "error", "event_id", "event_type", "source"];
+    assert_eq!(keys(&attributes), names.map(str::to_owned).into());
+    assert_eq!(attributes["error"], json!({"DataType": "String", "StringValue": "bad[31mü"}));
+    // What would be empty is left out.
+    assert_eq!(keys(&body(unreadable)["MessageAttributes"]), BTreeSet::new());
+
+    assert!(hidden.is("sqs", "ChangeMessageVisibility"));
+    assert_eq!(body(hidden)["VisibilityTimeout"], 900);
+}
+
+/// An answer that never comes is given up in time, on every attempt.
+#[tokio::test]
+async fn no_call_takes_longer_than_its_limit() {
+    let bed = TestBed::new().await.expect("test bed");
+    let proxy = Proxy::start(&bed.endpoint_url).await.expect("proxy");
+    proxy.set_hook(|_| Fault::Delay(Duration::from_secs(30)));
+    let limits = Limits {
+        attempt: Duration::from_millis(100),
+        attempts: 3,
+        call: Duration::from_millis(600),
+    };
+    let aws = sdk_config(limits)
+        .await
+        .into_builder()
+        .endpoint_url(proxy.url())
+        .region(aws_config::Region::from_static("us-east-1"))
+        .credentials_provider(
+            inbox_local::resources::sdk_config(proxy.url())
+                .credentials_provider()
+                .expect("credentials"),
+        )
+        .build();
+    let queue = SqsQueue::new(&aws, bed.queue_url.clone());
+    let started = Instant::now();
+    let fault = queue.send(&event(at(0)), 1).await.expect_err("no answer");
+    assert_eq!(
+        fault.to_string(),
+        "queue unavailable: SendMessage: no answer within the time limit"
+    );
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(proxy.take_calls().len() >= 2, "the SDK tries again");
 }

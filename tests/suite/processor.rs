@@ -490,7 +490,8 @@ async fn a_handler_that_hangs_is_ended_and_tried_again() {
     let mut bench = Bench::new(&[("work", HANGS)]);
     bench.processor.handler_timeout = Duration::from_millis(50);
     let message = bench.received("a").await;
-    assert_eq!(bench.run(vec![message]).await, ["message-a"]);
+    let batch = tokio::time::timeout(Duration::from_secs(5), bench.run(vec![message]));
+    assert_eq!(batch.await.expect("the batch ends"), ["message-a"]);
     let failing = bench.held("a").await;
     assert_eq!(failing.state, State::Failing);
     assert_eq!(failing.last_error.as_deref(), Some("work: the handler took longer than 0.05 s"));
