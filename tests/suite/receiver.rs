@@ -11,10 +11,11 @@ use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::Ledger;
 use inbox_core::memory::{MemoryLedger, MemoryQueue, MemorySecrets};
-use inbox_core::provider::{Reply, Unsigned};
+use inbox_core::provider::{Identity, Provider, Rejection, Reply, Unsigned};
 use inbox_core::queue::{DeadLetter, Queue, QueueError};
-use inbox_core::request::Request;
+use inbox_core::request::{Request, Verified};
 use inbox_core::secrets::{Secret, SecretBundle, SecretCache, SecretsError};
+use inbox_core::signature::Proof;
 use inbox_receiver::config::{Config, Dedup};
 use inbox_receiver::pipeline::Receiver;
 use inbox_receiver::providers;
@@ -297,6 +298,69 @@ async fn deduplication_by_content_ignores_the_unsigned_headers() {
     let second = bench.receiver.receive(PATH, captured, at(1)).await;
     assert_eq!(seen(&second).2, Some("duplicate"));
     assert_eq!(seen(&first).3, seen(&second).3);
+}
+
+/// Asks for its challenge back before it delivers anything, unsigned, by GET.
+struct Shaking;
+
+impl Provider for Shaking {
+    fn name(&self) -> &'static str {
+        "shaking"
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        &[Method::POST, Method::GET]
+    }
+
+    fn handshake(
+        &self,
+        request: &Request,
+        secrets: &SecretBundle,
+        _: Timestamp,
+    ) -> Option<Result<Reply, Rejection>> {
+        let (token, challenge) = request.raw_query().split_once('/')?;
+        let known = secrets.other("verify_token").is_some_and(|known| known.expose() == token);
+        Some(if known {
+            Ok(Reply::with_body("text/plain", challenge.to_owned()))
+        } else {
+            Err(Rejection::SignatureMismatch { fresh: true })
+        })
+    }
+
+    fn verify(&self, _: &Request, _: &SecretBundle, _: Timestamp) -> Result<Proof, Rejection> {
+        Err(Rejection::MissingSignature)
+    }
+
+    fn identify(&self, _: &Request<Verified>) -> Identity {
+        Identity::default()
+    }
+
+    fn sign(&self, _: &Unsigned<'_>, _: &Secret) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_is_answered_and_stores_nothing() {
+    let mut bench = Bench::new("stripe");
+    let provider = Arc::new(Shaking);
+    let json = r#"{"signing_secrets":["s"],"verify_token":"t0ken"}"#;
+    let secrets = Arc::new(MemorySecrets::new(Ok(SecretBundle::parse(json).unwrap())));
+    bench.receiver.provider = provider.clone();
+    bench.receiver.secrets = SecretCache::new(secrets, provider);
+    let answer = async |query: &str| {
+        let request = Request::new(Method::GET, query.into(), HeaderMap::new(), Bytes::new());
+        let reply = bench.receiver.receive(PATH, request, at(0)).await;
+        (reply.status.as_u16(), reply.body)
+    };
+    assert_eq!(answer("t0ken/1158201444").await, (200, "1158201444".into()));
+    assert_eq!(answer("guess/1158201444").await, (401, r#"{"error":"signature_mismatch"}"#.into()));
+    assert_eq!(answer("").await, (400, r#"{"error":"missing_signature"}"#.into()));
+    assert_eq!((bench.fuse.steps(), bench.ledger.all()), (0, Vec::new()));
 }
 
 #[tokio::test]

@@ -3,15 +3,13 @@
 //!
 //! ```text
 //! limits → secrets → handshake? → verify → identify → claim → send → 200
-//!                                              │        │       │
-//!                     dies here: nothing was ─┘        │       │
-//!                     told; the provider sends again    │       │
-//!                     dies here: the event is in the ───┘       │
-//!                     ledger; the provider's repeat or the      │
-//!                     sweeper sends its message                 │
-//!                     dies here: it is handled; the repeat is ──┘
-//!                     a duplicate, an extra message is harmless
+//!                                                    ①       ②      ③
 //! ```
+//!
+//! Dying at ① loses nothing: the provider was not told 200 and sends again. At
+//! ② the event is in the ledger: the provider's repeat or the sweeper sends its
+//! message. At ③ it is being handled: the repeat is a duplicate, and an extra
+//! message is harmless.
 //!
 //! A 2xx therefore means: the event is in the ledger, and somebody will look at
 //! it by `due_at` at the latest, whatever dies. The claim carries the payload,
