@@ -62,6 +62,7 @@ struct Bench {
     queue: Arc<MemoryQueue>,
     secrets: Arc<MemorySecrets>,
     fuse: Arc<Fuse>,
+    requests: AtomicUsize,
 }
 
 fn bundle(secrets: &[&str]) -> Result<SecretBundle, SecretsError> {
@@ -101,7 +102,7 @@ impl Bench {
             ledger: Fused { inner: Arc::clone(&ledger), fuse: Arc::clone(&fuse) },
             queue: Fused { inner: Arc::new(failing), fuse: Arc::clone(&fuse) },
         };
-        Self { receiver, ledger, queue, secrets, fuse }
+        Self { receiver, ledger, queue, secrets, fuse, requests: AtomicUsize::new(0) }
     }
 
     /// A request signed by `secret` at `signed_at`.
@@ -122,9 +123,14 @@ impl Bench {
         Request::new(Method::POST, String::new(), headers, Bytes::from_static(body))
     }
 
+    /// Another invocation each time.
+    fn request_id(&self) -> String {
+        format!("request-{}", self.requests.fetch_add(1, Ordering::SeqCst))
+    }
+
     async fn post(&self, body: &'static [u8], seconds: u64) -> Reply {
         let request = self.signed(body, SECRET, at(seconds));
-        self.receiver.receive(PATH, request, at(seconds)).await
+        self.receiver.receive(PATH, request, &self.request_id(), at(seconds)).await
     }
 
     async fn held(&self, id: &str) -> Event {
@@ -165,7 +171,7 @@ async fn a_repeat_of_an_untouched_event_sends_its_message_again() {
 async fn what_does_not_verify_costs_no_call() {
     let bench = Bench::new("stripe");
     let answer = async |request: Request| {
-        let reply = bench.receiver.receive(PATH, request, at(0)).await;
+        let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
         (reply.status.as_u16(), reply.body)
     };
     let other = bench.signed(BODY, "whsec_other", at(0));
@@ -192,9 +198,12 @@ async fn limits_are_checked_before_anything_else() {
     // Not even the secrets are needed.
     let bench = Bench::with("stripe", &[], Err(SecretsError::Unavailable("down".into())));
     let empty = |method| Request::new(method, String::new(), HeaderMap::new(), Bytes::new());
-    let reply = bench.receiver.receive("/webhooks/other", empty(Method::POST), at(0)).await;
+    let reply = bench
+        .receiver
+        .receive("/webhooks/other", empty(Method::POST), &bench.request_id(), at(0))
+        .await;
     assert_eq!((reply.status.as_u16(), &*reply.body), (404, r#"{"error":"not_found"}"#));
-    let reply = bench.receiver.receive(PATH, empty(Method::GET), at(0)).await;
+    let reply = bench.receiver.receive(PATH, empty(Method::GET), &bench.request_id(), at(0)).await;
     assert_eq!((reply.status.as_u16(), &*reply.body), (405, r#"{"error":"method_not_allowed"}"#));
     assert_eq!(reply.headers["allow"], "POST");
     let reply = bench.post(&LARGE, 0).await;
@@ -223,7 +232,12 @@ async fn a_secret_added_a_moment_ago_is_fetched_for_a_fresh_request_at_most_ever
     bench.secrets.set(bundle(&["whsec_new", SECRET]));
     let answer = async |seconds, secret, signed_at| {
         let request = bench.signed(BODY, secret, at(signed_at));
-        bench.receiver.receive(PATH, request, at(seconds)).await.status.as_u16()
+        bench
+            .receiver
+            .receive(PATH, request, &bench.request_id(), at(seconds))
+            .await
+            .status
+            .as_u16()
     };
     // Fetched 10 s ago: not again yet.
     assert_eq!(answer(10, "whsec_new", 10).await, 401);
@@ -295,7 +309,7 @@ async fn deduplication_by_content_ignores_the_unsigned_headers() {
     }
     headers.insert("x-github-delivery", "another".parse().unwrap());
     captured = Request::new(Method::POST, String::new(), headers, BODY.into());
-    let second = bench.receiver.receive(PATH, captured, at(1)).await;
+    let second = bench.receiver.receive(PATH, captured, &bench.request_id(), at(1)).await;
     assert_eq!(seen(&second).2, Some("duplicate"));
     assert_eq!(seen(&first).3, seen(&second).3);
 }
@@ -354,7 +368,7 @@ async fn a_handshake_is_answered_and_stores_nothing() {
     bench.receiver.secrets = SecretCache::new(secrets, provider);
     let answer = async |query: &str| {
         let request = Request::new(Method::GET, query.into(), HeaderMap::new(), Bytes::new());
-        let reply = bench.receiver.receive(PATH, request, at(0)).await;
+        let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
         (reply.status.as_u16(), reply.body)
     };
     assert_eq!(answer("t0ken/1158201444").await, (200, "1158201444".into()));
@@ -381,7 +395,7 @@ async fn a_number_that_calls_with_get_is_heard_too() {
         headers.insert(name, value.parse().unwrap());
     }
     let request = Request::new(Method::GET, query.to_owned(), headers, Bytes::new());
-    let reply = bench.receiver.receive(PATH, request, at(0)).await;
+    let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
     assert_eq!((reply.status.as_u16(), seen(&reply).2), (204, Some("accepted")));
     assert_eq!(bench.ledger.all()[0].event.payload.bytes, query);
 }
@@ -403,7 +417,10 @@ async fn no_signature_or_token_is_kept_with_the_event() {
     for provider in providers::names().filter(|name| !signs_url(name)) {
         let bench = Bench::new(provider);
         let request = bench.signed(BODY, SECRET, at(0));
-        assert_eq!(bench.receiver.receive(PATH, request, at(0)).await.status.as_u16(), 200);
+        assert_eq!(
+            bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await.status.as_u16(),
+            200
+        );
         let records = bench.ledger.all();
         for (name, value) in &records[0].event.headers {
             assert!(!name.contains("signature") && !name.contains("auth"), "{name}");

@@ -80,6 +80,7 @@ pub(crate) fn from_record(record: &Record) -> Item {
             ("provider", text(&event.provider)),
             ("event_type", text(&event.event_type)),
             ("event_id", text(&event.key.id)),
+            ("request_id", text(&record.request_id)),
             ("received_at", seconds(event.received_at)),
             ("content_type", text(&event.payload.content_type)),
             ("payload", AttributeValue::B(Blob::new(payload))),
@@ -192,6 +193,7 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
     };
     let state = fields.text(STATE)?;
     Ok(Record {
+        request_id: fields.text("request_id")?,
         event: Event {
             key,
             provider: fields.text("provider")?,

@@ -153,11 +153,7 @@ impl Ledger for DynamoDbLedger {
                 else {
                     unreachable!("matched just above");
                 };
-                match judge_claim(record(refusal.item.as_ref())?.as_ref(), now) {
-                    // Refused means that it is there and not expired.
-                    Claimed::Fresh => Ok(Claimed::Duplicate),
-                    claimed => Ok(claimed),
-                }
+                Ok(judge_claim(record(refusal.item.as_ref())?.as_ref(), new))
             }
             Err(error) => Err(LedgerError::Unavailable(describe("PutItem", &error))),
         }

@@ -36,8 +36,10 @@ impl MemoryLedger {
 impl Ledger for MemoryLedger {
     async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
         let mut records = self.records();
-        let claimed = judge_claim(records.get(&new.event.key), new.event.received_at);
-        if claimed == Claimed::Fresh {
+        let held = records.get(&new.event.key);
+        let claimed = judge_claim(held, new);
+        let is_ours = held.is_some_and(|record| record.request_id == new.request_id);
+        if claimed == Claimed::Fresh && !is_ours {
             records.insert(new.event.key.clone(), Record::claimed(new));
         }
         Ok(claimed)

@@ -46,7 +46,10 @@ async fn main() -> ExitCode {
         let receiver = Arc::clone(&receiver);
         async move {
             let reply = match event.payload.into_request() {
-                Ok((path, request)) => receiver.receive(&path, request, Timestamp::now()).await,
+                Ok((path, request)) => {
+                    let request_id = &event.context.request_id;
+                    receiver.receive(&path, request, request_id, Timestamp::now()).await
+                }
                 Err(refusal) => receiver.refuse(refusal, Timestamp::now()),
             };
             Ok::<_, std::convert::Infallible>(to_gateway(reply))

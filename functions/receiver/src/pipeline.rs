@@ -70,10 +70,17 @@ enum Answer {
 
 impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
     /// Answers one request, within [`REQUEST_TIMEOUT`], and counts it.
-    pub async fn receive(&self, path: &str, request: Request, now: Timestamp) -> Reply {
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.accept(path, request, now))
-            .await
-            .unwrap_or(Err(Refusal::TooSlow));
+    /// `request_id` is the invocation's.
+    pub async fn receive(
+        &self,
+        path: &str,
+        request: Request,
+        request_id: &str,
+        now: Timestamp,
+    ) -> Reply {
+        let answer = self.accept(path, request, request_id, now);
+        let answer =
+            tokio::time::timeout(REQUEST_TIMEOUT, answer).await.unwrap_or(Err(Refusal::TooSlow));
         self.record(&answer, now);
         match answer {
             Ok(Answer::Accepted(accepted)) => accepted.into_reply(),
@@ -93,6 +100,7 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
         &self,
         path: &str,
         request: Request,
+        request_id: &str,
         now: Timestamp,
     ) -> Result<Answer, Refusal> {
         self.check_limits(path, &request)?;
@@ -105,7 +113,7 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
         let request = self.verify(request, &secrets, now).await?;
         let event = self.identify(&request, now);
 
-        let new = self.new_event(event);
+        let new = self.new_event(event, request_id);
         let claimed = self.ledger.claim(&new).await?;
         match claimed {
             Claimed::Fresh => self.queue.send(&new.event, 1).await?,
@@ -207,10 +215,10 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
         self.provider.kept_headers().iter().filter_map(kept).collect()
     }
 
-    fn new_event(&self, event: Event) -> NewEvent {
+    fn new_event(&self, event: Event, request_id: &str) -> NewEvent {
         let due_at = event.received_at.plus(self.config.sweep_grace);
         let expires_at = event.received_at.plus(self.config.retention).ceil_to_seconds();
-        NewEvent { event, due_at, expires_at }
+        NewEvent { event, request_id: request_id.to_owned(), due_at, expires_at }
     }
 
     /// One line for each request, with no word of its content.

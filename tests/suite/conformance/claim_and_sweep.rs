@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inbox_core::ledger::{Claimed, Due, Ledger, Open, Record, Reopen, Settled, shard_of};
+use inbox_core::ledger::{Claimed, Due, Ledger, NewEvent, Open, Record, Reopen, Settled, shard_of};
 use inbox_core::stack::stack;
 
 use super::{at, bury, claim, fail, held, key, new_event, on_every_ledger, reopen, run};
@@ -10,6 +10,7 @@ use super::{at, bury, claim, fail, held, key, new_event, on_every_ledger, reopen
 on_every_ledger!(
     a_first_claim_is_fresh_and_keeps_everything,
     a_second_claim_of_an_untouched_event_asks_for_its_message_again,
+    a_repeated_claim_finds_its_own_work_and_is_still_the_first,
     a_claim_of_a_reopened_event_names_its_new_life,
     a_claim_of_an_event_in_work_or_done_is_a_duplicate,
     an_event_past_its_retention_can_be_claimed_anew_though_ttl_is_late,
@@ -34,6 +35,16 @@ async fn a_second_claim_of_an_untouched_event_asks_for_its_message_again<L: Ledg
     claim(ledger, 0).await;
     assert_eq!(claim(ledger, 5).await, Claimed::Unconfirmed { life: 1 });
     assert_eq!(held(ledger).await, Record::claimed(&new_event(at(0))));
+}
+
+async fn a_repeated_claim_finds_its_own_work_and_is_still_the_first<L: Ledger>(ledger: &L) {
+    let new = new_event(at(0));
+    assert_eq!(ledger.claim(&new).await.expect("claim"), Claimed::Fresh);
+    assert_eq!(ledger.claim(&new).await.expect("claim"), Claimed::Fresh);
+    assert_eq!(held(ledger).await, Record::claimed(&new));
+    // Another invocation in the same millisecond is another delivery.
+    let other = NewEvent { request_id: "another".into(), ..new };
+    assert_eq!(ledger.claim(&other).await.expect("claim"), Claimed::Unconfirmed { life: 1 });
 }
 
 async fn a_claim_of_a_reopened_event_names_its_new_life<L: Ledger>(ledger: &L) {

@@ -77,6 +77,7 @@ pub(crate) fn event(received_at: Timestamp) -> Event {
 /// Received at 0, due at 900, kept for 30 days.
 pub(crate) fn new_event(received_at: Timestamp) -> NewEvent {
     NewEvent {
+        request_id: format!("request at {received_at:?}"),
         due_at: received_at.plus(Duration::from_mins(15)),
         expires_at: received_at.plus(Duration::from_hours(24 * 30)).ceil_to_seconds(),
         event: event(received_at),

@@ -192,6 +192,7 @@ impl<L: Ledger + 'static> World<L> {
         }
         headers.insert("content-type", "application/json".parse().unwrap());
         let bundle = SecretBundle::parse(&format!(r#"{{"signing_secrets":["{SECRET}"]}}"#));
+        let request_id = format!("request at {:?}", self.now());
         let receiver = Receiver {
             config: Config {
                 source: "github".into(),
@@ -210,7 +211,10 @@ impl<L: Ledger + 'static> World<L> {
             queue: self.fused(&self.queue),
         };
         let request = Request::new(Method::POST, String::new(), headers, Bytes::from_static(body));
-        let answer = self.fuse.run(receiver.receive("/webhooks/github", request, self.now())).await;
+        let answer = self
+            .fuse
+            .run(receiver.receive("/webhooks/github", request, &request_id, self.now()))
+            .await;
         answer.map(|reply| reply.status)
     }
 

@@ -41,6 +41,7 @@ fn record(body: Bytes) -> Record {
             payload: Payload { content_type: WIDE.repeat(256), bytes: body },
             headers: (0..10).map(|n| (format!("x-header-{n}"), WIDE.repeat(256))).collect(),
         },
+        request_id: "r".repeat(36),
         due_at: received_at.plus(Duration::from_mins(15)),
         expires_at: received_at.plus(Duration::from_hours(720)).ceil_to_seconds(),
     })

@@ -62,6 +62,8 @@ pub enum LedgerError {
 pub struct NewEvent {
     /// The event, received now.
     pub event: Event,
+    /// The invocation that claims it, by which a repeated claim is recognised.
+    pub request_id: String,
     /// When a message must have been handled before the sweeper sends another.
     pub due_at: Timestamp,
     /// End of retention and of the dedup window.

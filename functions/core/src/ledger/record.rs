@@ -159,6 +159,8 @@ impl TransitionKind {
 pub struct Record {
     /// What was received.
     pub event: Event,
+    /// The invocation that claimed it, for its log.
+    pub request_id: String,
     /// Where it stands.
     pub state: State,
     /// Replays and redrives, from 1.
@@ -197,6 +199,7 @@ impl Record {
     pub fn claimed(new: &NewEvent) -> Self {
         Self {
             event: new.event.clone(),
+            request_id: new.request_id.clone(),
             state: State::Received,
             life: 1,
             attempts: 0,

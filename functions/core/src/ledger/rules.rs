@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     ACTOR_CHARACTERS, Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due,
-    ERROR_CHARACTERS, Failure, HISTORY_DETAIL_CHARACTERS, Open, REQUEST_ID_CHARACTERS,
+    ERROR_CHARACTERS, Failure, HISTORY_DETAIL_CHARACTERS, NewEvent, Open, REQUEST_ID_CHARACTERS,
     ROUTE_ERROR_CHARACTERS, Record, Reopen, Reopening, State, Suspects, Transition, TransitionKind,
 };
 use crate::Timestamp;
@@ -21,9 +21,12 @@ use crate::event::{EventKey, clean_text};
 
 /// What a claim means, given the item that is already there.
 #[must_use]
-pub fn judge_claim(existing: Option<&Record>, now: Timestamp) -> Claimed {
+pub fn judge_claim(existing: Option<&Record>, new: &NewEvent) -> Claimed {
+    let now = new.event.received_at;
     match existing {
         None => Claimed::Fresh,
+        // The SDK repeated a claim of ours that had landed.
+        Some(record) if record.request_id == new.request_id => Claimed::Fresh,
         // TTL deletes up to two days late, so the time itself is compared:
         // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
         Some(record) if record.expires_at < now => Claimed::Fresh,
