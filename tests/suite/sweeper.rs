@@ -178,7 +178,8 @@ async fn an_index_that_lags_costs_one_write_for_each_of_its_rows() {
         interval_seconds: 60,
         clock: Arc::new(|| at(900)),
     };
-    let swept = sweeper.sweep(deadline(900)).await;
+    let swept = tokio::time::timeout(Duration::from_secs(10), sweeper.sweep(deadline(900))).await;
+    let swept = swept.expect("it ends");
     assert_eq!(swept, Swept { sent: 250, ..Swept::default() });
     assert_eq!(sweeper.ledger.writes.load(Ordering::SeqCst), 250);
 }

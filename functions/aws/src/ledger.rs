@@ -225,7 +225,7 @@ impl Ledger for DynamoDbLedger {
         // can only alternate while other routes complete in between.
         let mut is_last = others.iter().all(|other| mine.is_done(other));
         for _ in 0..=2 * others.len() + 1 {
-            let write = complete_form(mine, route, others, is_last, now);
+            let write = Update::completion(mine, route, others, is_last, now);
             match self.update(write, ReturnValue::None).await? {
                 Written::Yes(_) if is_last => return Ok(Completed::Done),
                 Written::Yes(_) => return Ok(Completed::Pending),
@@ -367,7 +367,7 @@ impl Ledger for DynamoDbLedger {
             .expression_attribute_values(":shard", text(format!("pending#{shard}")))
             .expression_attribute_values(":now", seconds(now))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(after.map(|due| index_key(shard, due)))
+            .set_exclusive_start_key(after.map(|due| item::open_index_key(shard, due)))
             .send()
             .await
             .map_err(|error| LedgerError::Unavailable(describe("Query", &error)))?;
@@ -415,38 +415,4 @@ impl Ledger for DynamoDbLedger {
             .map_err(|error| LedgerError::Unavailable(describe("GetItem", &error)))?;
         record(answer.item.as_ref())
     }
-}
-
-/// The key of a row of the index `open`, to go on behind it.
-fn index_key(shard: u32, due: &Due) -> Item {
-    let index = &stack().table.open_index;
-    let mut key = item::key(&due.key);
-    key.insert(index.partition_key.clone(), text(format!("pending#{shard}")));
-    key.insert(index.sort_key.clone(), seconds(due.due_at));
-    key
-}
-
-fn complete_form(
-    mine: &Record,
-    route: &str,
-    others: &[&str],
-    is_last: bool,
-    now: Timestamp,
-) -> Update {
-    let done: Vec<String> =
-        (0..others.len()).map(|n| format!("attribute_exists(#handlers.#other{n})")).collect();
-    let others_done = done.join(" AND ");
-    let condition = match (is_last, others.is_empty()) {
-        (true, true) => "#life = :life".to_owned(),
-        (true, false) => format!("#life = :life AND {others_done}"),
-        (false, _) => format!("#life = :life AND NOT ({others_done})"),
-    };
-    let mut write = Update::new(&mine.event.key, condition)
-        .value(":life", number(mine.life))
-        .route("#route", route)
-        .set("#handlers.#route", ":now", seconds(now));
-    for (n, other) in others.iter().enumerate() {
-        write = write.route(&format!("#other{n}"), other);
-    }
-    if is_last { write.done(now) } else { write }
 }

@@ -10,7 +10,7 @@ use inbox_core::stack::stack;
 
 use crate::item::{
     self, ATTEMPTS, DONE_AT, ERRORS, HANDLERS, HISTORY, Item, LAST_ERROR, LEASE_TOKEN,
-    LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, seconds, text,
+    LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, number, seconds, text,
 };
 
 /// One conditional write. Placeholders for attributes always mean the same, and
@@ -100,6 +100,33 @@ impl Update {
     /// The event's place in the index `open`.
     pub(crate) fn open(self, shard: AttributeValue, due_at: Timestamp) -> Self {
         self.set("#open_shard", ":shard", shard).set("#due_at", ":due_at", seconds(due_at))
+    }
+
+    /// One of the two exclusive forms of a completion: the last one, which also
+    /// finishes the event, or one before it.
+    pub(crate) fn completion(
+        mine: &Record,
+        route: &str,
+        others: &[&str],
+        is_last: bool,
+        now: Timestamp,
+    ) -> Self {
+        let done: Vec<String> =
+            (0..others.len()).map(|n| format!("attribute_exists(#handlers.#other{n})")).collect();
+        let others_done = done.join(" AND ");
+        let condition = match (is_last, others.is_empty()) {
+            (true, true) => "#life = :life".to_owned(),
+            (true, false) => format!("#life = :life AND {others_done}"),
+            (false, _) => format!("#life = :life AND NOT ({others_done})"),
+        };
+        let mut write = Self::new(&mine.event.key, condition)
+            .value(":life", number(mine.life))
+            .route("#route", route)
+            .set("#handlers.#route", ":now", seconds(now));
+        for (n, other) in others.iter().enumerate() {
+            write = write.route(&format!("#other{n}"), other);
+        }
+        if is_last { write.done(now) } else { write }
     }
 
     pub(crate) fn condition(&self) -> &str {
