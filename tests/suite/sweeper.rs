@@ -2,15 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use inbox_core::Timestamp;
-use inbox_core::event::EventKey;
-use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, Failure, Ledger, LedgerError, NewEvent, Record,
-    Reopening, Settled, shard_of,
-};
+use inbox_core::ledger::{Due, Ledger, shard_of};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::stack::stack;
 use inbox_sweeper::{Sweeper, Swept};
@@ -90,98 +85,17 @@ async fn an_event_whose_message_could_not_be_sent_comes_back_later() {
     assert_eq!(record.open.map(inbox_core::ledger::Open::due_at), Some(at(1800)));
 }
 
-/// An index that shows whatever was due at first, as one that lags does.
-struct Lagging {
-    ledger: Fused<MemoryLedger>,
-    rows: Vec<Due>,
-    writes: AtomicUsize,
-}
-
-impl Ledger for Lagging {
-    async fn due(
-        &self,
-        shard: u32,
-        after: Option<&Due>,
-        limit: u32,
-        _: Timestamp,
-    ) -> Result<Vec<Due>, LedgerError> {
-        let rows = if shard == 0 { &self.rows[..] } else { &[] };
-        let behind = after.map_or(0, |after| 1 + rows.iter().position(|row| row == after).unwrap());
-        Ok(rows[behind..].iter().take(limit as usize).cloned().collect())
-    }
-
-    async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
-        self.writes.fetch_add(1, Ordering::SeqCst);
-        self.ledger.sweep(due, due_at).await
-    }
-
-    async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
-        self.ledger.claim(new).await
-    }
-
-    async fn begin(
-        &self,
-        key: &EventKey,
-        begin: &Begin,
-        now: Timestamp,
-    ) -> Result<Begun, LedgerError> {
-        self.ledger.begin(key, begin, now).await
-    }
-
-    async fn finish(&self, record: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
-        self.ledger.finish(record, now).await
-    }
-
-    async fn complete(
-        &self,
-        record: &Record,
-        route: &str,
-        others: &[&str],
-        now: Timestamp,
-    ) -> Result<Completed, LedgerError> {
-        self.ledger.complete(record, route, others, now).await
-    }
-
-    async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
-        self.ledger.fail(failure, now).await
-    }
-
-    async fn bury(&self, burial: &Burial<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
-        self.ledger.bury(burial, now).await
-    }
-
-    async fn reopen(&self, to: &Reopening<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
-        self.ledger.reopen(to, now).await
-    }
-
-    async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
-        self.ledger.get(key).await
-    }
-}
-
 #[tokio::test]
 async fn an_index_that_lags_costs_one_write_for_each_of_its_rows() {
-    let Sweeper { ledger, queue, .. } = bench(250, &[], 900).await;
-    let rows: Vec<Due> = ledger
-        .inner
-        .all()
-        .into_iter()
-        .map(|record| Due { key: record.event.key, due_at: at(900), sweeps: 0 })
-        .collect();
-    let sweeper = Sweeper {
-        ledger: Lagging { ledger, rows, writes: AtomicUsize::new(0) },
-        queue,
-        shards: 2,
-        grace: Duration::from_mins(15),
-        grace_max: Duration::from_hours(1),
-        per_second: 100_000,
-        interval_seconds: 60,
-        clock: Arc::new(|| at(900)),
-    };
-    let swept = tokio::time::timeout(Duration::from_secs(10), sweeper.sweep(deadline(900))).await;
-    let swept = swept.expect("it ends");
-    assert_eq!(swept, Swept { sent: 250, ..Swept::default() });
-    assert_eq!(sweeper.ledger.writes.load(Ordering::SeqCst), 250);
+    let mut bench = bench(250, &[], 900).await;
+    bench.shards = 1;
+    let ids = bench.ledger.inner.all().into_iter().map(|record| record.event.key);
+    let rows = ids.map(|key| Due { key, due_at: at(900), sweeps: 0 }).collect();
+    bench.ledger.fuse.freeze_index(rows);
+    let swept = tokio::time::timeout(Duration::from_secs(10), bench.sweep(deadline(900))).await;
+    assert_eq!(swept.expect("it ends"), Swept { sent: 250, ..Swept::default() });
+    // One write to the ledger and one message for each.
+    assert_eq!(bench.ledger.fuse.steps(), 2 * 250);
 }
 
 #[tokio::test]

@@ -34,17 +34,23 @@ pub(crate) struct Fuse {
     blown: Notify,
     places: Mutex<Vec<Place>>,
     failing: Mutex<Option<&'static str>>,
+    index: Mutex<Option<Vec<Due>>>,
 }
 
 impl Fuse {
     pub(crate) fn new(at: &[(usize, Side)]) -> Arc<Self> {
-        let (steps, blown, places, failing) = Default::default();
-        Arc::new(Self { at: at.to_vec(), steps, blown, places, failing })
+        let (steps, blown, places, failing, index) = Default::default();
+        Arc::new(Self { at: at.to_vec(), steps, blown, places, failing, index })
     }
 
     /// From now on every write of this name is answered with a fault.
     pub(crate) fn fail_at(&self, step: &'static str) {
         *self.failing.lock().unwrap() = Some(step);
+    }
+
+    /// From now on the index `open` shows these rows, as one that lags does.
+    pub(crate) fn freeze_index(&self, rows: Vec<Due>) {
+        *self.index.lock().unwrap() = Some(rows);
     }
 
     /// A write to the ledger, which may be told to fail.
@@ -158,7 +164,10 @@ impl<L: Ledger> Ledger for Fused<L> {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Due>, LedgerError> {
-        self.inner.due(shard, after, limit, now).await
+        let frozen = self.fuse.index.lock().unwrap().clone();
+        let Some(rows) = frozen else { return self.inner.due(shard, after, limit, now).await };
+        let behind = after.map_or(0, |after| 1 + rows.iter().position(|row| row == after).unwrap());
+        Ok(rows[behind..].iter().take(limit as usize).cloned().collect())
     }
 
     async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
