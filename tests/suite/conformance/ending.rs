@@ -14,6 +14,7 @@ on_every_ledger!(
     a_redriven_event_starts_a_new_life_and_keeps_what_is_done,
     a_redrive_of_what_is_not_dead_is_refused,
     a_replay_opens_any_state_unless_it_is_running,
+    a_replay_of_what_began_to_run_since_it_was_read_is_refused,
     a_replay_of_all_handlers_forgets_what_is_done,
     a_repeated_reopening_opens_one_life,
     a_reopening_keeps_what_was_recorded_since_the_event_was_read,
@@ -138,6 +139,15 @@ async fn a_replay_opens_any_state_unless_it_is_running<L: Ledger>(ledger: &L) {
     assert!(replayed.is_done("billing"));
     // Seen in a life that is over by now.
     assert_eq!(reopen(ledger, &done, cause(3), "request-5", 9).await, Settled::Refused);
+}
+
+async fn a_replay_of_what_began_to_run_since_it_was_read_is_refused<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let seen = held(ledger).await;
+    let running = run(ledger, "a", 1, 1).await;
+    let cause = Reopen::Replay { seen: 1, all_handlers: false };
+    assert_eq!(reopen(ledger, &seen, cause, "request-1", 2).await, Settled::Refused);
+    assert_eq!(held(ledger).await, running);
 }
 
 async fn a_replay_of_all_handlers_forgets_what_is_done<L: Ledger>(ledger: &L) {
