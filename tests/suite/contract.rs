@@ -15,14 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, sdk_config};
+use inbox_core::ledger::{Due, DuePage, Ledger, shard_of};
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
+use inbox_core::stack::stack;
 use inbox_local::calls::{Call, Fault};
 use inbox_local::proxy::Proxy;
 use inbox_local::testbed::TestBed;
 use serde_json::{Value, json};
 
-use crate::conformance::{at, event};
+use crate::conformance::{at, event, new_event};
 use crate::crash::fuse::Fuse;
 use crate::crash::stories;
 use crate::crash::world::World;
@@ -217,4 +220,29 @@ async fn no_call_takes_longer_than_its_limit() {
     );
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(proxy.take_calls().len() >= 2, "the SDK tries again");
+}
+
+/// A row that somebody else put into the index does not hide those behind it.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_left_out_and_those_behind_it_are_found() {
+    let bed = TestBed::new().await.expect("test bed");
+    let ledger = DynamoDbLedger::new(&bed.sdk_config(), bed.table.clone());
+    let new = new_event(at(0));
+    ledger.claim(&new).await.expect("claim");
+    let shard = shard_of(&new.event.key, stack().table.open_index.shards);
+    bed.dynamodb()
+        .put_item()
+        .table_name(&bed.table)
+        .item("pk", AttributeValue::S("no separator".into()))
+        .item("open_shard", AttributeValue::S(format!("pending#{shard}")))
+        .item("due_at", AttributeValue::N("1".into()))
+        .send()
+        .await
+        .expect("put");
+    let page = ledger.due(shard, None, 10, at(900)).await.expect("due");
+    let due = Due { key: new.event.key, due_at: at(900), sweeps: 0 };
+    assert_eq!(page, DuePage { due: vec![due], is_last: true });
+    // Alone on its page, it still says that there is more.
+    let page = ledger.due(shard, None, 1, at(900)).await.expect("due");
+    assert_eq!(page, DuePage { due: Vec::new(), is_last: false });
 }

@@ -25,9 +25,10 @@ use aws_sdk_dynamodb::types::{
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{
-    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, Failure, HISTORY_ENTRIES,
-    Ledger, LedgerError, NewEvent, Record, Reopen, Reopened, Reopening, Settled, State, Suspects,
-    apply_begin, apply_bury, apply_complete, apply_fail, apply_reopen, is_swept, judge_claim,
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, DuePage, Failure,
+    HISTORY_ENTRIES, Ledger, LedgerError, NewEvent, Record, Reopen, Reopened, Reopening, Settled,
+    State, Suspects, apply_begin, apply_bury, apply_complete, apply_fail, apply_reopen, is_swept,
+    judge_claim,
 };
 use inbox_core::stack::stack;
 
@@ -354,7 +355,7 @@ impl Ledger for DynamoDbLedger {
         after: Option<&Due>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Vec<Due>, LedgerError> {
+    ) -> Result<DuePage, LedgerError> {
         let index = &stack().table.open_index;
         let answer = self
             .client
@@ -385,7 +386,8 @@ impl Ledger for DynamoDbLedger {
                 .inspect_err(|fault: &LedgerError| tracing::error!(shard, %fault, "row left out"))
                 .ok()
         };
-        Ok(answer.items().iter().filter_map(readable).collect())
+        let due = answer.items().iter().filter_map(readable).collect();
+        Ok(DuePage { due, is_last: answer.last_evaluated_key.is_none() })
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {

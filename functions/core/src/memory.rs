@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::Timestamp;
 use crate::event::{Event, EventKey};
 use crate::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, Failure, Ledger, LedgerError, NewEvent, Open,
-    Record, Reopened, Reopening, Settled, apply_begin, apply_bury, apply_complete, apply_fail,
-    apply_finish, apply_reopen, apply_sweep, judge_claim, shard_of,
+    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Ledger, LedgerError, NewEvent,
+    Open, Record, Reopened, Reopening, Settled, apply_begin, apply_bury, apply_complete,
+    apply_fail, apply_finish, apply_reopen, apply_sweep, judge_claim, shard_of,
 };
 use crate::queue::{DeadLetter, Pointer, Queue, QueueError};
 use crate::secrets::{SecretBundle, Secrets, SecretsError};
@@ -104,7 +104,7 @@ impl Ledger for MemoryLedger {
         after: Option<&Due>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Vec<Due>, LedgerError> {
+    ) -> Result<DuePage, LedgerError> {
         let shards = stack().table.open_index.shards;
         let mut due: Vec<Due> = self
             .records()
@@ -120,8 +120,9 @@ impl Ledger for MemoryLedger {
         let place = |due: &Due| (due.due_at, due.key.clone());
         due.sort_by_key(place);
         due.retain(|due| after.is_none_or(|after| place(due) > place(after)));
+        let is_last = due.len() <= limit as usize;
         due.truncate(limit as usize);
-        Ok(due)
+        Ok(DuePage { due, is_last })
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {

@@ -25,7 +25,7 @@ use crate::provider::Provider;
 pub const CACHE_FOR: Duration = Duration::from_mins(5);
 /// How long a bundle may serve while it cannot be fetched again.
 pub const SERVE_STALE_FOR: Duration = Duration::from_hours(1);
-/// The least time between two fetches while none has succeeded yet.
+/// The least time between two fetches while there is nothing to serve.
 pub const RETRY_EMPTY_EVERY: Duration = Duration::from_secs(5);
 /// The least time between two fetches that a caller asks for.
 pub const REFETCH_EVERY: Duration = Duration::from_secs(30);
@@ -243,6 +243,11 @@ impl<S: Secrets> SecretCache<S> {
         if age < CACHE_FOR || (age < SERVE_STALE_FOR && waiting) {
             return Ok(bundle);
         }
+        if age >= SERVE_STALE_FOR
+            && let Some(fault) = self.held(|held| held.recent_fault(now))
+        {
+            return Err(fault);
+        }
         match self.fetch(now).await {
             Ok(fetched) => Ok(fetched),
             Err(fault) if age < SERVE_STALE_FOR => {
@@ -251,6 +256,20 @@ impl<S: Secrets> SecretCache<S> {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Fetches during init. A fault is told and forgotten: the first request may
+    /// have better luck, and its provider may never send again.
+    ///
+    /// # Errors
+    ///
+    /// The store's fault, or what is wrong with the stored value.
+    pub async fn warm_up(&self, now: Timestamp) -> Result<(), SecretsError> {
+        let fetched = self.fetch(now).await;
+        if fetched.is_err() {
+            self.held(|held| (held.tried_at, held.fault) = (None, None));
+        }
+        fetched.map(drop)
     }
 
     /// Fetches again because a good request matched nothing; `None` when that

@@ -40,8 +40,8 @@ use crate::retry::RetryPolicy;
 use crate::routes::{Route, Routes};
 use crate::run::{Failed, Outcome, run_handler};
 
-/// Kept free at the end of an invocation to write down what became of it: two
-/// calls at their longest (`Limits::BACKGROUND`), and some.
+/// Kept free at the end of an invocation, after the handlers, to write down what
+/// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
 
 /// A message as SQS delivered it.
@@ -130,7 +130,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             return Disposition::Leave;
         }
         match self.begin(message, &pointer, suspects, deadline).await {
-            Ok(Begun::Run(record)) => self.run(message, *record).await,
+            Ok(Begun::Run(record)) => self.run(message, *record, deadline).await,
             Ok(Begun::Suspect) => Disposition::Suspect,
             Ok(Begun::Exhausted(record)) => {
                 let error = format!(
@@ -191,14 +191,17 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         self.ledger.begin(&pointer.key, &begin, self.now()).await
     }
 
-    async fn run(&self, message: &Message, mut record: Record) -> Disposition {
+    async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
         let event = Arc::new(record.event.clone());
         let routes: Vec<&Route> = self.routes.matching(&event).collect();
         let ids: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
         if routes.is_empty() {
             Metrics::of_source(&event.key.source).count("Unrouted", 1).emit(self.now());
         }
-        let timeout = self.handler_timeout;
+        // Beginning may have been slow; what became of the event must be written
+        // down all the same.
+        let left = deadline.since(self.now()).saturating_sub(RESERVE);
+        let timeout = self.handler_timeout.min(left);
         let mut running: FuturesUnordered<_> = routes
             .iter()
             .filter(|route| !record.is_done(&route.id))

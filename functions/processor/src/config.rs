@@ -83,10 +83,12 @@ impl Config {
     }
 }
 
-/// A handler's time and the reserve must fit the function's.
+/// A handler's time, the reserve, and what passes before the handler starts must
+/// fit the function's time: nothing is begun that could not have its whole time.
 fn longest_handler_seconds() -> u32 {
+    const HEAD_START_SECONDS: u32 = 5;
     let reserve = u32::try_from(RESERVE.as_secs()).unwrap_or(u32::MAX);
-    stack().processor.timeout_seconds.saturating_sub(reserve)
+    stack().processor.timeout_seconds.saturating_sub(reserve.saturating_add(HEAD_START_SECONDS))
 }
 
 fn seconds(seconds: u32) -> Duration {
@@ -117,8 +119,8 @@ mod tests {
         let set = [("TABLE_NAME", "t"), ("QUEUE_URL", "q"), ("DLQ_URL", "d")];
         let with = |name, value| read(&[&set[..], &[(name, value)]].concat()).unwrap_err();
         assert_eq!(
-            with("HANDLER_TIMEOUT_SECONDS", "51"),
-            ["HANDLER_TIMEOUT_SECONDS must be a whole number from 1 to 50, not \"51\""]
+            with("HANDLER_TIMEOUT_SECONDS", "46"),
+            ["HANDLER_TIMEOUT_SECONDS must be a whole number from 1 to 45, not \"46\""]
         );
         assert_eq!(
             with("RETRY_DELAYS_SECONDS", "1,1,1,1,1,1,1"),

@@ -47,10 +47,11 @@ impl RetryPolicy {
         Some(from_table.mul_f64(1.0 + jitter).max(asked.min(LONGEST_WAIT)))
     }
 
-    /// Whether a wait is parked in the ledger.
+    /// Whether a wait is parked in the ledger. Jitter decides nothing: what the
+    /// table keeps in the queue stays there with the most of it.
     #[must_use]
     pub fn parks(&self, wait: Duration) -> bool {
-        wait > self.park_above
+        wait > self.park_above.mul_f64(1.0 + f64::from(self.jitter_percent) / 100.0)
     }
 }
 
@@ -96,7 +97,9 @@ mod tests {
 
     #[test]
     fn only_waits_above_the_limit_are_parked() {
-        assert!(!policy().parks(Duration::from_mins(15)));
-        assert!(policy().parks(Duration::from_secs(901)));
+        let longest_kept = policy().wait(3, Duration::ZERO, 1.0).unwrap();
+        assert_eq!(longest_kept, Duration::from_secs(990));
+        assert!(!policy().parks(longest_kept));
+        assert!(policy().parks(Duration::from_secs(991)));
     }
 }

@@ -108,6 +108,12 @@ impl Config {
                 }
             },
         };
+        // What such a provider signs is more than the body, or another form of it.
+        if config.dedup == Dedup::Content && provider.as_ref().is_ok_and(|it| it.signs_url()) {
+            reader.problem(format_args!(
+                "DEDUP must be id with {name}: its id is a hash of all that is signed already"
+            ));
+        }
         reader.finish()?;
         let provider = provider.expect("an unknown provider is a problem, and there was none");
         Ok((config, provider))
@@ -182,6 +188,15 @@ mod tests {
                 "RETENTION_DAYS must be a whole number from 15 to 3650, not \"14\"",
                 "DEDUP must be id or content, not \"never\"",
             ]
+        );
+    }
+
+    #[test]
+    fn deduplication_by_content_is_for_providers_that_sign_the_body() {
+        let with = [&GOOD[..], &[("DEDUP", "content")]].concat();
+        assert_eq!(
+            read(&with).unwrap_err(),
+            ["DEDUP must be id with twilio: its id is a hash of all that is signed already"]
         );
     }
 

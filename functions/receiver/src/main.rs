@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     let ((), (), fetched) = tokio::join!(
         ledger.connect_for_claims(),
         queue.connect(),
-        secrets.current(Timestamp::now())
+        secrets.warm_up(Timestamp::now())
     );
     if let Err(fault) = fetched {
         tracing::warn!(%fault, "no secrets yet");

@@ -98,9 +98,9 @@ impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
                 };
                 // Behind this page, not from the top again: the index lags behind
                 // the table and would show the same events once more.
-                after = page.last().cloned();
-                let is_last = page.len() < PAGE as usize;
-                let paced = page.into_iter().map(|due| {
+                after = page.due.last().cloned().or(after);
+                let is_last = page.is_last || page.due.is_empty();
+                let paced = page.due.into_iter().map(|due| {
                     begun += 1;
                     let at = Duration::from_secs_f64(f64::from(begun) / f64::from(self.per_second));
                     self.sweep_one(due, started_at + at, deadline)

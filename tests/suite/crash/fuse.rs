@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, Failure, Ledger, LedgerError, NewEvent, Record,
-    Reopening, Settled,
+    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Ledger, LedgerError, NewEvent,
+    Record, Reopening, Settled,
 };
 use inbox_core::queue::{DeadLetter, Queue, QueueError};
 use tokio::sync::Notify;
@@ -28,6 +28,7 @@ pub(crate) enum Side {
 pub(crate) type Place = (&'static str, Side);
 
 /// Blows at given steps, counted over all processes of a world.
+#[derive(Default)]
 pub(crate) struct Fuse {
     at: Vec<(usize, Side)>,
     steps: AtomicUsize,
@@ -35,12 +36,12 @@ pub(crate) struct Fuse {
     places: Mutex<Vec<Place>>,
     failing: Mutex<Option<&'static str>>,
     index: Mutex<Option<Vec<Due>>>,
+    after_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Fuse {
     pub(crate) fn new(at: &[(usize, Side)]) -> Arc<Self> {
-        let (steps, blown, places, failing, index) = Default::default();
-        Arc::new(Self { at: at.to_vec(), steps, blown, places, failing, index })
+        Arc::new(Self { at: at.to_vec(), ..Self::default() })
     }
 
     /// From now on every write of this name is answered with a fault.
@@ -51,6 +52,11 @@ impl Fuse {
     /// From now on the index `open` shows these rows, as one that lags does.
     pub(crate) fn freeze_index(&self, rows: Vec<Due>) {
         *self.index.lock().unwrap() = Some(rows);
+    }
+
+    /// Does this whenever an event has been begun.
+    pub(crate) fn after_begin(&self, act: impl Fn() + Send + 'static) {
+        *self.after_begin.lock().unwrap() = Some(Box::new(act));
     }
 
     /// A write to the ledger, which may be told to fail.
@@ -118,7 +124,11 @@ impl<L: Ledger> Ledger for Fused<L> {
         begin: &Begin,
         now: Timestamp,
     ) -> Result<Begun, LedgerError> {
-        self.fuse.write("begin", self.inner.begin(key, begin, now)).await
+        let begun = self.fuse.write("begin", self.inner.begin(key, begin, now)).await;
+        if let Some(act) = &*self.fuse.after_begin.lock().unwrap() {
+            act();
+        }
+        begun
     }
 
     async fn finish(&self, record: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
@@ -163,11 +173,12 @@ impl<L: Ledger> Ledger for Fused<L> {
         after: Option<&Due>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Vec<Due>, LedgerError> {
+    ) -> Result<DuePage, LedgerError> {
         let frozen = self.fuse.index.lock().unwrap().clone();
         let Some(rows) = frozen else { return self.inner.due(shard, after, limit, now).await };
         let behind = after.map_or(0, |after| 1 + rows.iter().position(|row| row == after).unwrap());
-        Ok(rows[behind..].iter().take(limit as usize).cloned().collect())
+        let due: Vec<Due> = rows[behind..].iter().take(limit as usize).cloned().collect();
+        Ok(DuePage { is_last: behind + due.len() == rows.len(), due })
     }
 
     async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {

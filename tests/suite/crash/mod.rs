@@ -105,6 +105,15 @@ fn check(story: &Story, ending: &Ending, expected: State, places: &[Place]) {
     }
 }
 
+/// The crashes came where the story is about, on both sides.
+fn check_places(places: &[Place], steps: &[&'static str]) {
+    for step in steps {
+        for side in [Side::Before, Side::After] {
+            assert!(places.contains(&(step, side)), "no crash {side:?} {step}");
+        }
+    }
+}
+
 /// Makes a test of each story for each ledger, and checks that the crashes came
 /// where the story is about.
 macro_rules! stories {
@@ -115,11 +124,7 @@ macro_rules! stories {
             async fn $name() {
                 let places =
                     crash_everywhere(|| async { MemoryLedger::default() }, &$story, $expected).await;
-                for step in [$($step),+] {
-                    for side in [Side::Before, Side::After] {
-                        assert!(places.contains(&(step, side)), "no crash {side:?} {step}");
-                    }
-                }
+                check_places(&places, &[$($step),+]);
             })+
         }
         mod on_dynamodb {
@@ -130,7 +135,8 @@ macro_rules! stories {
                     let bed = TestBed::new().await.expect("test bed");
                     DynamoDbLedger::new(&bed.sdk_config(), bed.table.clone())
                 };
-                crash_everywhere(ledgers, &$story, $expected).await;
+                let places = crash_everywhere(ledgers, &$story, $expected).await;
+                check_places(&places, &[$($step),+]);
             })+
         }
     };

@@ -160,9 +160,9 @@ impl Stack {
         self.mirror.get(&pk(source, kind, id)).await.expect("the mirror")
     }
 
-    /// Asserts that an answer says that the event is new. Where the receiver asked
-    /// the ledger more than once, since the ledger or the machine was slow, it may
-    /// have met its own claim.
+    /// Asserts that an answer says that the event is new. Where the machine was so
+    /// slow that a first delivery was answered 503, the one that followed met its
+    /// claim.
     pub(super) fn assert_accepted(&self, answer: &Response<Bytes>) {
         let status = header(answer, "x-inbox-status");
         let id = header(answer, "x-inbox-id").expect("an id");

@@ -127,6 +127,48 @@ async fn a_handler_that_panics_fails_alone_and_its_text_stays_out() {
     assert_eq!(failing.last_error.as_deref(), Some("work: the handler panicked"));
 }
 
+/// Beginning may take its time; what becomes of the event is written down before
+/// Lambda ends the process all the same.
+#[tokio::test]
+async fn a_handler_has_no_more_than_what_is_left_when_it_starts() {
+    const SLOW: Attempt = |_, _| {
+        async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok(())
+        }
+        .boxed()
+    };
+    let bench = Bench::new(&[("work", SLOW)]);
+    let message = bench.received("a").await;
+    let clock = Arc::clone(&bench.clock);
+    // The clock moves on while the ledger begins: half a second is left.
+    let whole = bench.processor.handler_timeout + inbox_processor::batch::RESERVE;
+    let deadline = at(0).plus(whole);
+    let later = at(0).plus(bench.processor.handler_timeout).unix_ms() - 500;
+    bench.fuse.after_begin(move || clock.store(later, Ordering::SeqCst));
+    assert_eq!(bench.processor.run_batch(vec![message], deadline).await, ["message-a"]);
+    let failing = bench.held("a").await;
+    assert_eq!(failing.last_error.as_deref(), Some("work: the handler took longer than 0.5 s"));
+}
+
+#[tokio::test]
+async fn the_longest_handler_allowed_is_begun_seconds_into_an_invocation() {
+    let settings = |name: &str| {
+        let all = [("TABLE_NAME", "t"), ("QUEUE_URL", "q"), ("DLQ_URL", "d")];
+        let longest = ("HANDLER_TIMEOUT_SECONDS", "45");
+        let found = all.iter().chain([&longest]).find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let config = inbox_processor::config::Config::from_lookup(settings).unwrap();
+    let mut bench = Bench::new(&[("work", SUCCEEDS)]);
+    bench.processor.handler_timeout = config.handler_timeout;
+    let message = bench.received("a").await;
+    let timeout = inbox_core::stack::stack().processor.timeout_seconds;
+    let deadline = at(0).plus(Duration::from_secs(u64::from(timeout) - 4));
+    assert_eq!(bench.processor.run_batch(vec![message], deadline).await, Vec::<String>::new());
+    assert_eq!(bench.held("a").await.state, State::Done);
+}
+
 #[tokio::test]
 async fn what_could_not_have_its_whole_time_is_not_begun() {
     let bench = Bench::new(&[("work", SUCCEEDS)]);

@@ -225,6 +225,15 @@ pub struct Due {
     pub sweeps: u32,
 }
 
+/// Some of a shard's due events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuePage {
+    /// The longest due first.
+    pub due: Vec<Due>,
+    /// Whether nothing stands behind them.
+    pub is_last: bool,
+}
+
 /// Where events and their fates are kept.
 pub trait Ledger: Send + Sync {
     /// Puts a new event, payload included, unless it is there.
@@ -284,7 +293,7 @@ pub trait Ledger: Send + Sync {
         after: Option<&Due>,
         limit: u32,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Due>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<DuePage, LedgerError>> + Send;
 
     /// Moves a due event's time forward, so that a backlog is not multiplied,
     /// and returns the record whose message is to be sent; `None` when it is no

@@ -159,7 +159,8 @@ impl TransitionKind {
 pub struct Record {
     /// What was received.
     pub event: Event,
-    /// The invocation that claimed it, for its log.
+    /// The invocation that claimed it: finds its log, and tells a claim that was
+    /// repeated from another delivery.
     pub request_id: String,
     /// Where it stands.
     pub state: State,

@@ -4,7 +4,7 @@
 //! [`crate::memory`] calls them under a lock. `inbox-aws` states the same
 //! conditions in `DynamoDB`'s language and calls [`apply_begin`] and its like on
 //! the item that a refused condition returns (`ALL_OLD`), to learn the reason
-//! without a second read. The model checker calls them on every interleaving.
+//! without a second read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

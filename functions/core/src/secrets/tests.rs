@@ -79,7 +79,10 @@ async fn while_the_store_fails_the_held_secret_serves_for_an_hour() {
     // Within 30 s of a failed try nothing is fetched: the script would run dry.
     assert_eq!(served(&cache, 329).await, "one");
     assert_eq!(served(&cache, 3599).await, "one");
-    assert!(matches!(cache.current(at(3600)).await, Err(SecretsError::Unavailable(_))));
+    // Too old to serve now, and still no call for every request.
+    for seconds in [3600, 3601, 3604] {
+        assert!(matches!(cache.current(at(seconds)).await, Err(SecretsError::Unavailable(_))));
+    }
 }
 
 #[tokio::test]
@@ -90,6 +93,13 @@ async fn without_any_secret_the_store_is_asked_every_five_seconds_at_most() {
         assert!(matches!(answer, Err(SecretsError::Unavailable(_))), "{seconds}");
     }
     assert_eq!(served(&cache, 5).await, "one");
+}
+
+#[tokio::test]
+async fn a_fault_during_init_does_not_keep_the_first_request_from_trying() {
+    let cache = cache(&[Err(()), Ok("one")]);
+    assert!(cache.warm_up(at(0)).await.is_err());
+    assert_eq!(served(&cache, 0).await, "one");
 }
 
 #[tokio::test]

@@ -105,6 +105,11 @@ impl Provider for Twilio {
         let signature = signature::decode_base64(&header)
             .filter(|bytes| bytes.len() == mac_bytes(hash))
             .ok_or(Rejection::MalformedSignature)?;
+        // The method is not signed: a captured POST sent again as GET would be
+        // stored without its body, under the same key.
+        if request.method() == Method::GET && !request.body().is_empty() {
+            return Err(Rejection::MalformedSignature);
+        }
         let parameters = covering_parameters(request)?;
         // No time is signed. Without an address nothing can match, until
         // somebody configures one.

@@ -279,6 +279,14 @@ fn the_key_is_a_hash_of_what_was_signed_however_it_is_cut() {
 }
 
 #[test]
+fn a_captured_post_is_no_get() {
+    let post = form_to(URL, "MessageSid=SM1&MessageStatus=sent");
+    assert_eq!(post.judge(&Twilio, &[TOKEN], at(0)), Ok(()));
+    let get = Delivery { method: Method::GET, ..post };
+    assert_eq!(get.judge(&Twilio, &[TOKEN], at(0)), Err(Rejection::MalformedSignature));
+}
+
+#[test]
 fn a_get_is_known_by_its_query_and_stored_with_it() {
     let get = |query: &str, content_type: &str| {
         let url = format!("{URL}?{query}");
