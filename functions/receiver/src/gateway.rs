@@ -1,11 +1,11 @@
 //! API Gateway's event (HTTP API, payload 2.0) as a request, and a reply as its
 //! answer.
 //!
-//! `lambda_http`'s own conversion builds a `http::Uri` from the Host header and
-//! the query and panics when they do not make one, and refuses an event whose
-//! headers hold anything but ASCII. Here anybody may send anything, and a
-//! provider's signature covers the raw bytes, so only what is needed is read,
-//! and nothing is required of it.
+//! `lambda_http`'s own conversion (1.3.2) builds a URI from the Host header and
+//! the query and panics when they do not make one, as it does when a body is not
+//! the base64 it is said to be. Here anybody may send anything, and a provider's
+//! signature covers the raw bytes, so only what is needed is read, and nothing is
+//! required of it.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use std::collections::HashMap;
