@@ -156,6 +156,8 @@ impl Rig {
             ("TABLE_NAME", self.bed.table.as_str()),
             ("QUEUE_URL", &self.bed.queue_url),
             ("AWS_ENDPOINT_URL", self.proxy.url()),
+            // However chatty somebody makes them, logs hold nothing of an event.
+            ("RUST_LOG", "trace"),
         ];
         let binary = paths::binary(name).expect("a built binary");
         let settings = settings.iter().copied().chain(common);
