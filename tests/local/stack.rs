@@ -51,10 +51,25 @@ pub struct StackDescription {
     pub queue_url: String,
     /// The dead-letter queue.
     pub dlq_url: String,
+    /// The endpoints by name, as the operator's command wants to know them.
+    pub sources: BTreeMap<String, SourceDescription>,
+    /// Names of the functions, by what they are: here the same.
+    pub functions: BTreeMap<String, String>,
     /// Signing secrets by source, newest first.
     pub secrets: BTreeMap<String, Vec<String>>,
     /// Each function's output, as `{function}.log`.
     pub logs: PathBuf,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceDescription {
+    /// The provider that verifies it.
+    pub provider: String,
+    /// Name of its secret in Secrets Manager.
+    pub secret_id: String,
+    /// The address that the provider calls.
+    pub url: String,
 }
 
 /// A running local stack. [`LocalStack::stop`] ends it in order; dropping it ends
@@ -109,8 +124,23 @@ impl LocalStack {
         let (api, mapping) = functions.create(&control).await?;
         let front_door = Proxy::front_door(listener, &endpoint_url, &http_api_path(&api))?;
 
+        let receivers = options.sources.iter().map(receiver_name);
+        let described = |source: &SourceOptions| SourceDescription {
+            provider: source.provider.clone(),
+            secret_id: secret_id(source),
+            url: format!("{public_base_url}/webhooks/{}", source.name),
+        };
         let description = StackDescription {
             url: format!("{public_base_url}/webhooks"),
+            sources: options
+                .sources
+                .iter()
+                .map(|source| (source.name.clone(), described(source)))
+                .collect(),
+            functions: receivers
+                .chain([PROCESSOR.to_owned(), SWEEPER.to_owned()])
+                .map(|name| (name.clone(), name))
+                .collect(),
             public_base_url,
             endpoint_url,
             region: REGION.to_owned(),

@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod e2e;
 mod mirror;
+mod operator;
 mod processor;
 mod receiver;
 mod sweeper;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -42,10 +42,20 @@ impl Limits {
     /// reserve for two calls of this length.
     pub const BACKGROUND: Self =
         Self { attempt: Duration::from_millis(1500), attempts: 3, call: Duration::from_secs(4) };
+    /// While a person waits, perhaps on a bad line from the other side of the
+    /// world.
+    pub const OPERATOR: Self =
+        Self { attempt: Duration::from_secs(8), attempts: 5, call: Duration::from_secs(30) };
 }
 
 /// Reads region, credentials and `AWS_ENDPOINT_URL` as every AWS tool does.
 pub async fn sdk_config(limits: Limits) -> SdkConfig {
+    config_loader(limits).load().await
+}
+
+/// The same before it is loaded, for who has a profile or a region to add.
+#[must_use]
+pub fn config_loader(limits: Limits) -> ConfigLoader {
     let http = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
@@ -62,6 +72,4 @@ pub async fn sdk_config(limits: Limits) -> SdkConfig {
         .http_client(http)
         .timeout_config(timeouts)
         .retry_config(retries)
-        .load()
-        .await
 }

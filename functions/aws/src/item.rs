@@ -35,6 +35,7 @@ pub(crate) const HANDLERS: &str = "handlers";
 pub(crate) const ERRORS: &str = "errors";
 pub(crate) const HISTORY: &str = "history";
 pub(crate) const SWEEPS: &str = "sweeps";
+pub(crate) const FORGOTTEN_AT: &str = "forgotten_at";
 
 const ENCODING_GZIP: &str = "gzip";
 const ENCODING_IDENTITY: &str = "identity";
@@ -112,11 +113,14 @@ pub(crate) fn from_record(record: &Record) -> Item {
     item
 }
 
-/// `{source}#{hour}#{shard}`: an hour of one source, spread over the shards.
 fn timeline_shard(event: &Event) -> String {
-    let hour = event.received_at.to_rfc3339();
     let shard = shard_of(&event.key, stack().table.timeline_index.shards);
-    format!("{}#{}#{shard}", event.key.source, &hour[..13])
+    timeline_partition(&event.key.source, event.received_at, shard)
+}
+
+/// `{source}#{hour}#{shard}`: an hour of one source, spread over the shards.
+pub(crate) fn timeline_partition(source: &str, within_hour: Timestamp, shard: u32) -> String {
+    format!("{source}#{}#{shard}", &within_hour.to_rfc3339()[..13])
 }
 
 fn timeline_at(event: &Event) -> String {
@@ -181,7 +185,7 @@ fn decompress(encoding: &str, bytes: Vec<u8>) -> Result<Bytes, LedgerError> {
     }
 }
 
-fn unreadable(attribute: &str) -> LedgerError {
+pub(crate) fn unreadable(attribute: &str) -> LedgerError {
     LedgerError::Unreadable(format!("attribute {attribute} is missing or of another kind"))
 }
 
@@ -253,11 +257,11 @@ impl Fields<'_> {
         self.0.get(name).map(|value| read(value).ok_or_else(|| unreadable(name))).transpose()
     }
 
-    fn number(&self, name: &str) -> Result<u32, LedgerError> {
+    pub(crate) fn number(&self, name: &str) -> Result<u32, LedgerError> {
         self.optional_number(name)?.ok_or_else(|| unreadable(name))
     }
 
-    fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, LedgerError> {
+    pub(crate) fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, LedgerError> {
         self.0.get(name).map(|value| time(value).ok_or_else(|| unreadable(name))).transpose()
     }
 
@@ -265,7 +269,7 @@ impl Fields<'_> {
         self.optional_time(name)?.ok_or_else(|| unreadable(name))
     }
 
-    fn map<T>(
+    pub(crate) fn map<T>(
         &self,
         name: &str,
         read: impl Fn(&AttributeValue) -> Option<T>,

@@ -90,6 +90,14 @@ impl DynamoDbLedger {
         }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
     async fn update(&self, write: Update, returned: ReturnValue) -> Result<Written, LedgerError> {
         let request = self
             .client

@@ -4,6 +4,7 @@
 //! [`inbox_core::ledger`]. What is here is how they are said to AWS, and how
 //! long AWS may take to answer.
 
+mod browse;
 mod clients;
 mod error;
 mod item;
@@ -14,7 +15,8 @@ mod secrets;
 mod update;
 
 pub use aws_config::SdkConfig;
-pub use clients::{Limits, sdk_config};
+pub use browse::{Arrival, Cursor, OpenKind, Page, Summary, TimelinePartition};
+pub use clients::{Limits, config_loader, sdk_config};
 pub use ledger::DynamoDbLedger;
 pub use queue::SqsQueue;
 pub use secrets::SecretsManagerSecrets;

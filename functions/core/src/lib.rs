@@ -8,6 +8,7 @@
 //! form                                          form-encoded bodies, as bytes
 //! event ─ ledger ─ queue                        what is kept, and who is woken
 //! handler                                       what is done with it
+//! pattern                                       `*` in routes and filters
 //! stack ─ config ─ telemetry ─ timestamp        shared ground
 //! ```
 
@@ -17,6 +18,7 @@ pub mod form;
 pub mod handler;
 pub mod ledger;
 pub mod memory;
+pub mod pattern;
 pub mod provider;
 pub mod queue;
 pub mod request;

@@ -1,0 +1,125 @@
+//! What every command works with: the deployment's names, AWS, the console, and
+//! who is asking.
+
+use std::path::PathBuf;
+
+use aws_config::{Region, SdkConfig};
+use inbox_aws::{DynamoDbLedger, Limits, SqsQueue};
+use tokio::sync::OnceCell;
+
+use crate::console::{Colour, Console};
+use crate::deployment::Deployment;
+use crate::fault::Fault;
+
+/// Options that every command takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct CommonArgs {
+    /// Names of the deployment's resources: .local/stack.json of `make run`, or the output of
+    /// `terraform output -json`
+    #[arg(long, env = "INBOX_STACK", value_name = "FILE", global = true)]
+    pub stack: Option<PathBuf>,
+    /// AWS profile, as in ~/.aws/config
+    #[arg(long, value_name = "NAME", global = true)]
+    pub profile: Option<String>,
+    /// AWS region; wins over the stack file's
+    #[arg(long, value_name = "NAME", global = true)]
+    pub region: Option<String>,
+    /// Print JSON for machines instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", global = true)]
+    pub color: Colour,
+}
+
+/// What a command works with. AWS is configured when it is first needed: half of
+/// the commands can do without.
+#[derive(Debug)]
+pub struct Context {
+    /// Where results go.
+    pub console: Console,
+    /// Names of things.
+    pub deployment: Deployment,
+    /// Who is asking, for the history: `INBOX_ACTOR`, or the user's name here.
+    pub actor: String,
+    profile: Option<String>,
+    region: Option<String>,
+    aws: OnceCell<SdkConfig>,
+}
+
+impl Context {
+    /// Reads the deployment's names.
+    ///
+    /// # Errors
+    ///
+    /// The stack file is missing or of another form.
+    pub fn new(common: &CommonArgs, console: Console) -> Result<Self, Fault> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let deployment = Deployment::load(common.stack.as_deref(), environment)?;
+        let actor = ["INBOX_ACTOR", "USER", "LOGNAME"]
+            .into_iter()
+            .find_map(|name| environment(name).filter(|value| !value.is_empty()))
+            .unwrap_or_else(|| "unknown".to_owned());
+        Ok(Self {
+            console,
+            deployment,
+            actor,
+            profile: common.profile.clone(),
+            region: common.region.clone(),
+            aws: OnceCell::new(),
+        })
+    }
+
+    /// AWS, as the environment, the profile and the stack file say.
+    ///
+    /// # Errors
+    ///
+    /// No region is configured.
+    pub async fn aws(&self) -> Result<&SdkConfig, Fault> {
+        let aws = self.aws.get_or_init(|| self.load_aws()).await;
+        if aws.region().is_none() {
+            return Err(Fault::usage(
+                "no AWS region is configured",
+                "give --region, set AWS_REGION, or give a --stack file that names one",
+            ));
+        }
+        Ok(aws)
+    }
+
+    async fn load_aws(&self) -> SdkConfig {
+        let mut loader = inbox_aws::config_loader(Limits::OPERATOR);
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        // The file names where its resources are; only an argument knows better.
+        if let Some(region) = self.region.as_ref().or(self.deployment.region.as_ref()) {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        // A local stack takes any credentials, and must not be sent real ones.
+        if let Some(url) = &self.deployment.endpoint_url {
+            loader = loader.endpoint_url(url).test_credentials();
+        }
+        loader.load().await
+    }
+
+    /// The ledger.
+    ///
+    /// # Errors
+    ///
+    /// Its table's name or the region is not known.
+    pub async fn ledger(&self) -> Result<DynamoDbLedger, Fault> {
+        let table = self.deployment.table()?.to_owned();
+        Ok(DynamoDbLedger::new(self.aws().await?, table))
+    }
+
+    /// The queue of events, to send to.
+    ///
+    /// # Errors
+    ///
+    /// Its address or the region is not known.
+    pub async fn queue(&self) -> Result<SqsQueue, Fault> {
+        let url = self.deployment.queue_url()?.to_owned();
+        Ok(SqsQueue::new(self.aws().await?, url))
+    }
+}

@@ -1,0 +1,229 @@
+//! Where a deployment keeps its things: names from a file, or from the
+//! environment.
+//!
+//! The file is either what `make run` writes (`.local/stack.json`) or what
+//! `terraform output -json` prints, in which each value is wrapped:
+//!
+//! ```json
+//! {"table": "inbox", "queue_url": "…", "dlq_url": "…", "region": "eu-central-1",
+//!  "sources": {"stripe": {"provider": "stripe", "secret_id": "…", "url": "https://…"}},
+//!  "functions": {"processor": "inbox-processor"}}
+//! {"table": {"value": "inbox", "sensitive": false}, …}
+//! ```
+//!
+//! `TABLE_NAME`, `QUEUE_URL` and `DLQ_URL` in the environment, which are the
+//! functions' own variables, win over it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+
+/// Names and addresses of one deployment; what is not known stays out until a
+/// command needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Deployment {
+    /// The region of everything.
+    pub region: Option<String>,
+    /// Where AWS calls go instead of AWS: a local stack.
+    pub endpoint_url: Option<String>,
+    /// The ledger's table.
+    pub table: Option<String>,
+    /// The queue of events.
+    pub queue_url: Option<String>,
+    /// The dead-letter queue.
+    pub dlq_url: Option<String>,
+    /// The endpoints by name.
+    pub sources: BTreeMap<String, Source>,
+    /// Names of the functions in Lambda, by what they are: `processor`,
+    /// `sweeper`, `receiver-{source}`.
+    pub functions: BTreeMap<String, String>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Source {
+    /// The provider that verifies it.
+    pub provider: String,
+    /// Name or ARN of its secret.
+    pub secret_id: String,
+    /// The address that the provider calls.
+    pub url: String,
+}
+
+impl Deployment {
+    /// From the file, if one is named, and the environment.
+    ///
+    /// # Errors
+    ///
+    /// The file is missing or of another form.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Fault> {
+        let mut deployment = match file {
+            Some(file) => Self::read(file)?,
+            None => Self::default(),
+        };
+        let given = |name: &str| environment(name).filter(|value| !value.is_empty());
+        for (field, name) in [
+            (&mut deployment.table, "TABLE_NAME"),
+            (&mut deployment.queue_url, "QUEUE_URL"),
+            (&mut deployment.dlq_url, "DLQ_URL"),
+        ] {
+            if let Some(value) = given(name) {
+                *field = Some(value);
+            }
+        }
+        Ok(deployment)
+    }
+
+    fn read(file: &Path) -> Result<Self, Fault> {
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).map_err(|fault| {
+            Fault::usage(
+                format!("cannot read the stack file {shown}: {fault}"),
+                "for the local stack, start `make run`, which writes .local/stack.json; for AWS, \
+                 write it with `terraform output -json > FILE`",
+            )
+        })?;
+        Self::parse(&text).map_err(|problem| {
+            Fault::usage(
+                format!("the stack file {shown} is of another form: {problem}"),
+                "it must be .local/stack.json of `make run`, or what `terraform output -json` prints",
+            )
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let values: Map<String, Value> =
+            serde_json::from_str(text).map_err(|fault| fault.to_string())?;
+        let plain: Map<String, Value> =
+            values.into_iter().map(|(name, value)| (name, unwrapped(value))).collect();
+        serde_json::from_value(Value::Object(plain)).map_err(|fault| fault.to_string())
+    }
+
+    /// The ledger's table.
+    ///
+    /// # Errors
+    ///
+    /// Nobody said.
+    pub fn table(&self) -> Result<&str, Fault> {
+        required(self.table.as_deref(), "table's name", "TABLE_NAME")
+    }
+
+    /// The queue of events.
+    ///
+    /// # Errors
+    ///
+    /// Nobody said.
+    pub fn queue_url(&self) -> Result<&str, Fault> {
+        required(self.queue_url.as_deref(), "queue's address", "QUEUE_URL")
+    }
+
+    /// The dead-letter queue.
+    ///
+    /// # Errors
+    ///
+    /// Nobody said.
+    pub fn dlq_url(&self) -> Result<&str, Fault> {
+        required(self.dlq_url.as_deref(), "dead-letter queue's address", "DLQ_URL")
+    }
+
+    /// An endpoint by name.
+    ///
+    /// # Errors
+    ///
+    /// Names those that are known.
+    pub fn source(&self, name: &str) -> Result<&Source, Fault> {
+        self.sources.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.sources.keys().map(String::as_str).collect();
+            match known.as_slice() {
+                [] => Fault::usage(
+                    format!("nothing is known of source {name:?}"),
+                    "give --stack FILE, whose `sources` name provider, secret and address",
+                ),
+                known => Fault::usage(
+                    format!("unknown source {name:?}"),
+                    format!("known are {}", known.join(", ")),
+                ),
+            }
+        })
+    }
+}
+
+/// `terraform output -json` wraps each value with its type.
+fn unwrapped(value: Value) -> Value {
+    match value {
+        Value::Object(mut wrapper)
+            if wrapper.contains_key("value") && wrapper.contains_key("sensitive") =>
+        {
+            wrapper.remove("value").unwrap_or_default()
+        }
+        plain => plain,
+    }
+}
+
+fn required<'a>(value: Option<&'a str>, what: &str, variable: &str) -> Result<&'a str, Fault> {
+    value.ok_or_else(|| {
+        Fault::usage(
+            format!("the {what} is not known"),
+            format!(
+                "give --stack FILE (.local/stack.json, or the output of `terraform output -json`), \
+                 or set {variable}"
+            ),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: fn(&str) -> Option<String> = |_| None;
+
+    #[test]
+    fn both_forms_of_the_file_say_the_same() {
+        let source = r#"{"stripe":{"provider":"stripe","secret_id":"s","url":"https://x/y"}}"#;
+        let plain = format!(
+            r#"{{"table":"t","region":"eu-west-1","sources":{source},"logs":"/somewhere/else"}}"#
+        );
+        let wrapped = format!(
+            r#"{{"table":{{"sensitive":false,"type":"string","value":"t"}},
+                 "region":{{"sensitive":false,"type":"string","value":"eu-west-1"}},
+                 "sources":{{"sensitive":true,"type":["map","x"],"value":{source}}}}}"#
+        );
+        let read = Deployment::parse(&plain).unwrap();
+        assert_eq!(Deployment::parse(&wrapped).unwrap(), read);
+        assert_eq!(read.table(), Ok("t"));
+        assert_eq!(read.source("stripe").unwrap().url, "https://x/y");
+    }
+
+    #[test]
+    fn the_environment_wins_and_empty_means_unset() {
+        let environment = |name: &str| match name {
+            "TABLE_NAME" => Some("mine".to_owned()),
+            "QUEUE_URL" => Some(String::new()),
+            _ => None,
+        };
+        let deployment = Deployment::load(None, environment).unwrap();
+        assert_eq!(deployment.table(), Ok("mine"));
+        let fault = deployment.queue_url().unwrap_err();
+        assert_eq!(fault.exit_code(), 2);
+        assert!(fault.advice().unwrap().contains("QUEUE_URL"), "{fault:?}");
+    }
+
+    #[test]
+    fn an_unknown_source_is_answered_with_the_known_ones() {
+        let mut deployment = Deployment::load(None, NOBODY).unwrap();
+        assert!(deployment.source("x").unwrap_err().advice().unwrap().contains("--stack"));
+        let source =
+            Source { provider: "p".into(), secret_id: "s".into(), url: "https://x".into() };
+        deployment.sources.insert("stripe_eu".into(), source);
+        assert_eq!(deployment.source("x").unwrap_err().advice(), Some("known are stripe_eu"));
+    }
+}

@@ -1,0 +1,53 @@
+//! `inbox`: what an operator does with a deployed inbox, and a developer with a
+//! signature.
+//!
+//! ```text
+//! cli.rs               commands and their options
+//! commands/<name>.rs   one command each: arguments, what it does, what it prints
+//! selection.rs         which events: filters, and finding what matches
+//! deployment.rs        names of table, queues and sources, from a file
+//! context.rs           deployment, AWS, console, who is asking
+//! console.rs table.rs moments.rs   how things are said
+//! fault.rs             why a command failed, and its exit code
+//! stop.rs pace.rs      being interrupted; not being too fast
+//! ```
+//!
+//! Commands decide nothing about events: they read the ledger, and what they
+//! change they change by the ledger's own conditional writes, so that two
+//! operators, an operator and a processor, or one who was interrupted cannot do
+//! anything twice.
+
+pub mod cli;
+pub mod commands;
+pub mod console;
+pub mod context;
+pub mod deployment;
+pub mod fault;
+pub mod http_client;
+pub mod moments;
+pub mod pace;
+pub mod selection;
+pub mod stop;
+pub mod table;
+
+use std::process::ExitCode;
+
+use crate::cli::Cli;
+use crate::console::Console;
+use crate::context::Context;
+
+/// Runs one command to its end and says how it ended.
+pub async fn run(cli: Cli) -> ExitCode {
+    let console = Console::new(cli.common.json, cli.common.color);
+    let outcome = match Context::new(&cli.common, console) {
+        Ok(context) => commands::run(&context, cli.command).await,
+        Err(fault) => Err(fault),
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(fault) => {
+            console.fault(&fault);
+            ExitCode::from(fault.exit_code())
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Aligned tables that fit the terminal.
+//!
+//! Columns are as wide as their widest cell. Where the whole is wider than the
+//! terminal, the columns that may be cut give way, the widest first, and what is
+//! cut ends in `…`. What is piped is never cut.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::console::{Console, Tone};
+
+const GAP: usize = 2;
+/// A column that is cut keeps this much.
+const LEAST: usize = 8;
+
+/// Rows under a header.
+#[derive(Clone, Debug)]
+pub struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// One column.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    title: &'static str,
+    is_right: bool,
+    may_be_cut: bool,
+}
+
+impl Column {
+    /// Left-aligned, never cut.
+    #[must_use]
+    pub const fn new(title: &'static str) -> Self {
+        Self { title, is_right: false, may_be_cut: false }
+    }
+
+    /// For numbers.
+    #[must_use]
+    pub const fn right(mut self) -> Self {
+        self.is_right = true;
+        self
+    }
+
+    /// For long texts.
+    #[must_use]
+    pub const fn cut(mut self) -> Self {
+        self.may_be_cut = true;
+        self
+    }
+}
+
+/// A text with a meaning.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    text: String,
+    tone: Option<Tone>,
+}
+
+impl Cell {
+    /// A text in a colour.
+    pub fn toned(tone: Tone, text: impl Into<String>) -> Self {
+        Self { tone: Some(tone), ..Self::from(text.into()) }
+    }
+}
+
+/// Control characters, which a provider or a handler may have put there, would
+/// move the cursor.
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Self { text, tone: None }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(columns: impl Into<Vec<Column>>) -> Self {
+        Self { columns: columns.into(), rows: Vec::new() }
+    }
+
+    /// Adds a row: a cell for each column.
+    pub fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+        self.rows.push(cells.into());
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The lines, header first.
+    #[must_use]
+    pub fn lines(&self, console: &Console) -> Vec<String> {
+        let widths = self.widths(console.width());
+        let header = self.columns.iter().map(|column| Cell::toned(Tone::Dim, column.title));
+        let header: Vec<Cell> = header.collect();
+        std::iter::once(&header)
+            .chain(&self.rows)
+            .map(|row| {
+                let mut line = String::new();
+                let last = row.len().saturating_sub(1);
+                for (at, ((cell, column), width)) in
+                    row.iter().zip(&self.columns).zip(&widths).enumerate()
+                {
+                    let text = cut(&cell.text, *width);
+                    let padding = " ".repeat(width.saturating_sub(text.width()));
+                    let text = cell.tone.map_or(text.clone(), |tone| console.tint(tone, &text));
+                    match (column.is_right, at == last) {
+                        (true, _) => line.push_str(&format!("{padding}{text}")),
+                        (false, true) => line.push_str(&text),
+                        (false, false) => line.push_str(&format!("{text}{padding}")),
+                    }
+                    if at != last {
+                        line.push_str(&" ".repeat(GAP));
+                    }
+                }
+                line.trim_end().to_owned()
+            })
+            .collect()
+    }
+
+    fn widths(&self, available: Option<usize>) -> Vec<usize> {
+        let mut widths: Vec<usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let cells = self.rows.iter().filter_map(|row| row.get(at));
+                cells.map(|cell| cell.text.width()).chain([column.title.width()]).max().unwrap_or(0)
+            })
+            .collect();
+        let Some(available) = available else { return widths };
+        let gaps = GAP * self.columns.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > available {
+            let widest = (0..widths.len())
+                .filter(|at| self.columns[*at].may_be_cut && widths[*at] > LEAST)
+                .max_by_key(|at| widths[*at]);
+            let Some(widest) = widest else { break };
+            widths[widest] -= 1;
+        }
+        widths
+    }
+}
+
+/// The text in at most `width` columns of the terminal.
+#[must_use]
+pub fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let columns = c.width().unwrap_or(0);
+        if used + columns + 1 > width {
+            break;
+        }
+        used += columns;
+        kept.push(c);
+    }
+    kept.push('…');
+    kept
+}

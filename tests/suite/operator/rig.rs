@@ -1,0 +1,192 @@
+//! `inbox` as an operator runs it: a process with a stack file and arguments.
+//!
+//! Its environment is made from nothing, so that neither a developer's AWS
+//! profile nor a terminal's settings reach it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use inbox_aws::{DynamoDbLedger, SqsQueue};
+use inbox_local::proxy::Proxy;
+use inbox_local::{TestBed, paths};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+
+/// No command of a test takes so long.
+const RUN_WITHIN: Duration = Duration::from_mins(2);
+
+/// A deployment of a test's own, and the command that operates it.
+pub(crate) struct Operator {
+    pub(crate) bed: TestBed,
+    /// Between the command and the emulator: counts calls, breaks them.
+    pub(crate) proxy: Proxy,
+    directory: PathBuf,
+    stack: Value,
+}
+
+/// What a finished command left.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// The exit code; -1 when it was killed.
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Standard output as text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("text")
+    }
+
+    /// Standard output as one JSON document.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|fault| panic!("{fault} in {:?} {}", self.text(), self.stderr))
+    }
+
+    /// Expects this exit code.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {} stderr: {}", self.text(), self.stderr);
+        self
+    }
+}
+
+impl Operator {
+    /// One source of each provider, named as it is.
+    pub(crate) async fn new() -> Self {
+        let bed = TestBed::new().await.expect("test bed");
+        let proxy = Proxy::start(&bed.endpoint_url).await.expect("proxy");
+        let mut sources = serde_json::Map::new();
+        for (provider, secret) in SECRETS {
+            let value = json!({"signing_secrets": [secret]});
+            let secret_id = bed.create_secret(&value).await.expect("secret");
+            let url = format!("http://127.0.0.1:9/webhooks/{provider}");
+            sources.insert(
+                provider.into(),
+                json!({"provider": provider, "secret_id": secret_id, "url": url}),
+            );
+        }
+        let stack = json!({
+            "region": bed.region,
+            "endpoint_url": proxy.url(),
+            "table": bed.table,
+            "queue_url": bed.queue_url,
+            "dlq_url": bed.dlq_url,
+            "sources": sources,
+        });
+        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("operator-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let operator = Self { bed, proxy, directory, stack };
+        operator.write_stack(&operator.stack);
+        operator
+    }
+
+    fn write_stack(&self, stack: &Value) {
+        std::fs::write(self.directory.join("stack.json"), stack.to_string()).expect("stack file");
+    }
+
+    /// Says something else in the stack file, or nothing (`null`).
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        let stack = self.stack.as_object_mut().expect("an object");
+        if value.is_null() {
+            stack.remove(name);
+        } else {
+            stack.insert(name.to_owned(), value);
+        }
+        self.write_stack(&self.stack);
+    }
+
+    /// Where the test may put files; removed with it.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.directory
+    }
+
+    /// The name of a source's secret in Secrets Manager.
+    pub(crate) fn secret_id(&self, source: &str) -> &str {
+        self.stack["sources"][source]["secret_id"].as_str().expect("a source")
+    }
+
+    /// The ledger, past the proxy.
+    pub(crate) fn ledger(&self) -> DynamoDbLedger {
+        DynamoDbLedger::new(&self.bed.sdk_config(), self.bed.table.clone())
+    }
+
+    /// Both queues, past the proxy.
+    pub(crate) fn queue(&self) -> SqsQueue {
+        SqsQueue::new(&self.bed.sdk_config(), self.bed.queue_url.clone())
+            .with_dead_letters(self.bed.dlq_url.clone())
+    }
+
+    /// The command with these arguments, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(paths::binary("inbox").expect("cargo build --workspace"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", &self.directory)
+            .env("XDG_STATE_HOME", self.directory.join("state"))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LANG", "C.UTF-8")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("INBOX_STACK", self.directory.join("stack.json"))
+            .env("INBOX_ACTOR", "ada")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Starts it, to be killed or waited for.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("inbox starts")
+    }
+
+    /// Runs it to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+        finish(self.start(arguments)).await
+    }
+
+    /// Runs it with this on its standard input.
+    pub(crate) async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("inbox starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        // One that ends without reading is what some tests are about.
+        let _ = stdin.write_all(input).await;
+        drop(stdin);
+        finish(child).await
+    }
+}
+
+/// Waits for it to end.
+pub(crate) async fn finish(child: Child) -> Ran {
+    let output = tokio::time::timeout(RUN_WITHIN, child.wait_with_output())
+        .await
+        .expect("inbox ends in time")
+        .expect("inbox runs");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Source, which is also the provider, and its signing secret.
+pub(crate) const SECRETS: [(&str, &str); 4] = [
+    ("github", "It's a Secret to Everybody"),
+    ("standard_webhooks", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ("stripe", "whsec_local_stack_stripe"),
+    ("twilio", "12345"),
+];
