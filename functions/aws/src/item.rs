@@ -163,7 +163,7 @@ pub(crate) fn history(entries: &[Transition]) -> AttributeValue {
 
 /// Gzip, unless the content does not shrink: then the bytes themselves, so that
 /// the item never grows beyond the body.
-fn compress(bytes: &Bytes) -> (&'static str, Vec<u8>) {
+pub(crate) fn compress(bytes: &Bytes) -> (&'static str, Vec<u8>) {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
         Ok(compressed) if compressed.len() < bytes.len() => (ENCODING_GZIP, compressed),
@@ -233,6 +233,7 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
         expires_at: fields.time(&table.ttl_attribute)?,
         open: fields.open()?,
         sweeps: fields.optional_number(SWEEPS)?.unwrap_or(0),
+        forgotten_at: fields.optional_time(FORGOTTEN_AT)?,
     })
 }
 

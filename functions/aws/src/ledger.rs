@@ -12,28 +12,25 @@
 //! refused by an item that shows our own token, time or request id.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html>
 
-use std::collections::HashMap;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure,
-};
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure};
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{
-    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, DuePage, Failure,
-    HISTORY_ENTRIES, Ledger, LedgerError, NewEvent, Record, Reopen, Reopened, Reopening, Settled,
-    State, Suspects, apply_begin, apply_bury, apply_complete, apply_fail, apply_reopen, is_swept,
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, DuePage, Failure, Forgetting,
+    Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled, State, Suspects,
+    apply_begin, apply_bury, apply_complete, apply_fail, apply_forget, apply_reopen, is_swept,
     judge_claim,
 };
 use inbox_core::stack::stack;
 
 use crate::error::describe;
 use crate::item::{self, Fields, Item, SWEEPS, number, seconds, text};
+use crate::steering;
 use crate::update::Update;
 
 /// A condition that no item meets.
@@ -315,44 +312,32 @@ impl Ledger for DynamoDbLedger {
             Reopened::Repeated => return Ok(Settled::Written),
             Reopened::Refused => return Ok(Settled::Refused),
         }
-        let key = &after.event.key;
-        let mut condition = "#life = :seen \
-             AND (attribute_not_exists(#leased_until) OR #leased_until < :now)"
-            .to_owned();
-        if matches!(reopening.cause, Reopen::Redrive { .. }) {
-            condition.push_str(" AND #state = :dead");
-        }
-        let mut write = Update::new(key, condition)
-            .value(":dead", text(State::Dead.as_str()))
-            .value(":seen", number(reopening.record.life))
-            .value(":now", seconds(now))
-            .set("#state", ":received", text(State::Received.as_str()))
-            .set("#life", ":life", number(after.life))
-            .set("#attempts", ":zero", number(0))
-            .set("#errors", ":errors", item::texts(&after.errors))
-            .set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
-            .open(item::pending_shard(key), reopening.due_at);
-        // Completions and failures may have been recorded since the record was
-        // read: what is not meant to be forgotten is added to, not written over.
-        if matches!(reopening.cause, Reopen::Replay { all_handlers: true, .. }) {
-            write = write.set("#handlers", ":none", AttributeValue::M(HashMap::new()));
-        }
-        let entry = reopening.transition(after.life, now);
-        write = if reopening.record.history.len() < HISTORY_ENTRIES {
-            write
-                .set_to("#history", "list_append(#history, :entry)")
-                .value(":entry", item::history(&[entry]))
-        } else {
-            write.set("#history", ":history", item::history(&after.history))
-        };
-        write = write.remove(&["#next_at", "#lease_token", "#leased_until"]);
-        write = write.remove(&["#last_error", "#done_at", "#sweeps"]);
+        let write = steering::reopening(reopening, &after, now);
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
             Written::Refused(item) => {
                 let mut held = record(item.as_ref())?;
                 let reopened = apply_reopen(held.as_mut(), reopening, now);
                 Ok(settled(reopened == Reopened::Repeated))
+            }
+        }
+    }
+
+    async fn forget(
+        &self,
+        forgetting: &Forgetting<'_>,
+        now: Timestamp,
+    ) -> Result<Settled, LedgerError> {
+        let mut after = forgetting.record.clone();
+        if !apply_forget(Some(&mut after), forgetting, now) {
+            return Ok(Settled::Refused);
+        }
+        let write = steering::forgetting(forgetting, &after, now);
+        match self.update(write, ReturnValue::None).await? {
+            Written::Yes(_) => Ok(Settled::Written),
+            Written::Refused(item) => {
+                let held = record(item.as_ref())?;
+                Ok(settled(held.is_some_and(|record| record.forgotten_at.is_some())))
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod lambda;
 mod ledger;
 mod queue;
 mod secrets;
+mod steering;
 mod update;
 
 pub use aws_config::SdkConfig;

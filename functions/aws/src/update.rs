@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Record, State};
 use inbox_core::stack::stack;
 
 use crate::item::{
-    self, ATTEMPTS, DONE_AT, ERRORS, HANDLERS, HISTORY, Item, LAST_ERROR, LEASE_TOKEN,
-    LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, number, seconds, text,
+    self, ATTEMPTS, DONE_AT, ERRORS, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
+    LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, number, seconds, text,
 };
+use crate::steering;
 
 /// One conditional write. Placeholders for attributes always mean the same, and
 /// only those in use are sent: `DynamoDB` refuses the others.
@@ -24,7 +27,7 @@ pub(crate) struct Update {
     values: Item,
 }
 
-const NAMES: [(&str, &str); 12] = [
+const NAMES: [(&str, &str); 13] = [
     ("#state", STATE),
     ("#life", LIFE),
     ("#attempts", ATTEMPTS),
@@ -37,6 +40,7 @@ const NAMES: [(&str, &str); 12] = [
     ("#errors", ERRORS),
     ("#history", HISTORY),
     ("#sweeps", SWEEPS),
+    ("#forgotten_at", FORGOTTEN_AT),
 ];
 
 impl Update {
@@ -87,6 +91,16 @@ impl Update {
         self.set("#last_error", ":last_error", text(after.last_error.clone().unwrap_or_default()))
             .set("#errors", ":errors", item::texts(&after.errors))
             .set("#history", ":history", item::history(&after.history))
+    }
+
+    /// Another body.
+    pub(crate) fn payload(self, bytes: &Bytes) -> Self {
+        let (encoding, payload) = item::compress(bytes);
+        self.set("#payload", ":payload", AttributeValue::B(Blob::new(payload))).set(
+            "#payload_encoding",
+            ":payload_encoding",
+            text(encoding),
+        )
     }
 
     /// The event is done and leaves the index `open`.
@@ -156,6 +170,7 @@ impl Update {
         ];
         let known = NAMES
             .into_iter()
+            .chain(steering::NAMES)
             .chain(keys)
             .filter(|(placeholder, _)| self.uses(placeholder))
             .map(|(placeholder, attribute)| (placeholder.to_owned(), attribute.to_owned()));

@@ -7,9 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::Timestamp;
 use crate::event::{Event, EventKey};
 use crate::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Ledger, LedgerError, NewEvent,
-    Open, Record, Reopened, Reopening, Settled, apply_begin, apply_bury, apply_complete,
-    apply_fail, apply_finish, apply_reopen, apply_sweep, judge_claim, shard_of,
+    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Forgetting, Ledger,
+    LedgerError, NewEvent, Open, Record, Reopened, Reopening, Settled, apply_begin, apply_bury,
+    apply_complete, apply_fail, apply_finish, apply_forget, apply_reopen, apply_sweep, judge_claim,
+    shard_of,
 };
 use crate::queue::{DeadLetter, Pointer, Queue, QueueError};
 use crate::secrets::{SecretBundle, Secrets, SecretsError};
@@ -96,6 +97,16 @@ impl Ledger for MemoryLedger {
         let mut records = self.records();
         let held = records.get_mut(&reopening.record.event.key);
         Ok(settled(apply_reopen(held, reopening, now) != Reopened::Refused))
+    }
+
+    async fn forget(
+        &self,
+        forgetting: &Forgetting<'_>,
+        now: Timestamp,
+    ) -> Result<Settled, LedgerError> {
+        let mut records = self.records();
+        let held = records.get_mut(&forgetting.record.event.key);
+        Ok(settled(apply_forget(held, forgetting, now)))
     }
 
     async fn due(

@@ -1,7 +1,7 @@
 //! Burying and reopening.
 
 use inbox_core::ledger::{
-    HISTORY_ENTRIES, Ledger, Open, Reopen, Settled, State, Transition, TransitionKind,
+    HISTORY_ENTRIES, Ledger, Open, Reopen, Rerun, Settled, State, Transition, TransitionKind,
 };
 
 use super::{at, begun, bury, claim, fail, held, on_every_ledger, reopen, run};
@@ -122,7 +122,7 @@ async fn a_redrive_of_what_is_not_dead_is_refused<L: Ledger>(ledger: &L) {
 
 async fn a_replay_opens_any_state_unless_it_is_running<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
-    let cause = |seen| Reopen::Replay { seen, all_handlers: false };
+    let cause = |seen| Reopen::Replay { seen, rerun: Rerun::Unfinished };
     let received = held(ledger).await;
     assert_eq!(reopen(ledger, &received, cause(1), "request-1", 1).await, Settled::Written);
     let record = run(ledger, "a", 2, 2).await;
@@ -145,7 +145,7 @@ async fn a_replay_of_what_began_to_run_since_it_was_read_is_refused<L: Ledger>(l
     claim(ledger, 0).await;
     let seen = held(ledger).await;
     let running = run(ledger, "a", 1, 1).await;
-    let cause = Reopen::Replay { seen: 1, all_handlers: false };
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::Unfinished };
     assert_eq!(reopen(ledger, &seen, cause, "request-1", 2).await, Settled::Refused);
     assert_eq!(held(ledger).await, running);
 }
@@ -155,7 +155,7 @@ async fn a_replay_of_all_handlers_forgets_what_is_done<L: Ledger>(ledger: &L) {
     let record = run(ledger, "a", 1, 1).await;
     ledger.complete(&record, "billing", &[], at(2)).await.expect("complete");
     let done = held(ledger).await;
-    let cause = Reopen::Replay { seen: 1, all_handlers: true };
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::All };
     assert_eq!(reopen(ledger, &done, cause, "request-1", 3).await, Settled::Written);
     assert!(held(ledger).await.handlers.is_empty());
     assert_eq!(begun(ledger, "b", 2, 4).await, "run");
@@ -177,7 +177,7 @@ async fn the_history_keeps_the_last_fifty_entries<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     for life in 1..=60 {
         let seen = held(ledger).await;
-        let cause = Reopen::Replay { seen: life, all_handlers: false };
+        let cause = Reopen::Replay { seen: life, rerun: Rerun::Unfinished };
         let request_id = format!("request-{life}");
         let written = reopen(ledger, &seen, cause, &request_id, u64::from(life)).await;
         assert_eq!(written, Settled::Written);
@@ -195,7 +195,7 @@ async fn a_reopening_keeps_what_was_recorded_since_the_event_was_read<L: Ledger>
     let record = run(ledger, "a", 1, 1).await;
     ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
     fail(ledger, &record, 3).await;
-    let cause = Reopen::Replay { seen: 1, all_handlers: false };
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::Unfinished };
     assert_eq!(reopen(ledger, &seen, cause, "request-1", 4).await, Settled::Written);
     let replayed = held(ledger).await;
     assert!(replayed.is_done("mail"), "mail would run again");

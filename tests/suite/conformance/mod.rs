@@ -5,6 +5,7 @@
 
 mod claim_and_sweep;
 mod ending;
+mod forgetting;
 mod running;
 
 use std::collections::BTreeMap;
@@ -144,7 +145,7 @@ pub(crate) async fn bury<L: Ledger>(ledger: &L, record: &Record, seconds: u64) -
 pub(crate) async fn reopen<L: Ledger>(
     ledger: &L,
     record: &Record,
-    cause: Reopen,
+    cause: Reopen<'_>,
     request_id: &str,
     seconds: u64,
 ) -> Settled {

@@ -1,7 +1,7 @@
 //! Beginning, completing, failing.
 
 use inbox_core::ledger::{
-    Begun, Completed, Ledger, Open, Reopen, Settled, State, Suspects, TransitionKind,
+    Begun, Completed, Ledger, Open, Reopen, Rerun, Settled, State, Suspects, TransitionKind,
 };
 
 use super::{
@@ -174,7 +174,7 @@ async fn a_completion_holds_whatever_was_known_of_the_other_routes<L: Ledger>(le
 
     // … and this one believes that a route is done which a replay cleared.
     let done = held(ledger).await;
-    let cause = Reopen::Replay { seen: 1, all_handlers: true };
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::All };
     reopen(ledger, &done, cause, "request-1", 4).await;
     record = run(ledger, "b", 2, 5).await;
     record.handlers.insert("mail".into(), at(2));

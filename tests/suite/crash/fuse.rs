@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Ledger, LedgerError, NewEvent,
-    Record, Reopening, Settled,
+    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Forgetting, Ledger,
+    LedgerError, NewEvent, Record, Reopening, Settled,
 };
 use inbox_core::queue::{DeadLetter, Queue, QueueError};
 use tokio::sync::Notify;
@@ -159,6 +159,14 @@ impl<L: Ledger> Ledger for Fused<L> {
         now: Timestamp,
     ) -> Result<Settled, LedgerError> {
         self.fuse.write("reopen", self.inner.reopen(reopening, now)).await
+    }
+
+    async fn forget(
+        &self,
+        forgetting: &Forgetting<'_>,
+        now: Timestamp,
+    ) -> Result<Settled, LedgerError> {
+        self.fuse.write("forget", self.inner.forget(forgetting, now)).await
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {

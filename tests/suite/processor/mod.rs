@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::{Handler, HandlerError, Run};
-use inbox_core::ledger::{Claimed, Ledger, Record, Reopen, Reopening, Settled, State};
+use inbox_core::ledger::{Claimed, Ledger, Record, Reopen, Reopening, Rerun, Settled, State};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
 use inbox_processor::batch::{Message, Processor};

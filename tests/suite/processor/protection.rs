@@ -29,7 +29,7 @@ async fn a_run_whose_life_is_over_ends_its_siblings() {
         let seen = bench.held("a").await;
         let reopening = Reopening {
             record: &seen,
-            cause: Reopen::Replay { seen: 1, all_handlers: false },
+            cause: Reopen::Replay { seen: 1, rerun: Rerun::Unfinished },
             actor: "ada",
             reason: "to be sure",
             request_id: "request-1",

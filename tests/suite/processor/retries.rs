@@ -124,7 +124,7 @@ async fn a_completed_handler_does_not_run_again_when_its_sibling_does_or_on_repl
     let done = bench.held("a").await;
     let reopening = Reopening {
         record: &done,
-        cause: Reopen::Replay { seen: 1, all_handlers: false },
+        cause: Reopen::Replay { seen: 1, rerun: Rerun::Unfinished },
         actor: "ada",
         reason: "to be sure",
         request_id: "request-1",

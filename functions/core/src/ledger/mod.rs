@@ -7,6 +7,8 @@
 //!               └──▶ done ◀──┴──────────┘           a late completion is true
 //!               ▲
 //!               └── reopen (an operator's replay or redrive): life r + 1
+//!
+//!  forget: payload and everything personal is gone; what stays is that it was
 //! ```
 //!
 //! Each method is one conditional write, so each happens or does not, whatever
@@ -39,8 +41,8 @@ pub use record::{
     State, Transition, TransitionKind,
 };
 pub use rules::{
-    Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_reopen,
-    apply_sweep, is_swept, judge_claim, shard_of, sweep_due_at,
+    Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_forget,
+    apply_reopen, apply_sweep, is_swept, judge_claim, shard_of, sweep_due_at,
 };
 
 /// How much clocks may disagree when `next_at` is compared.
@@ -178,9 +180,20 @@ pub struct Burial<'a> {
     pub errors: &'a [(String, String)],
 }
 
+/// Which handlers of a replayed event run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rerun<'a> {
+    /// Those that have not completed.
+    Unfinished,
+    /// Those, and these routes whether they have completed or not.
+    Routes(&'a [String]),
+    /// All.
+    All,
+}
+
 /// Why a new life is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reopen {
+pub enum Reopen<'a> {
     /// A dead letter that names this life came back to the queue.
     Redrive {
         /// The life that the message names.
@@ -190,8 +203,8 @@ pub enum Reopen {
     Replay {
         /// The life that the operator saw.
         seen: u32,
-        /// Whether completed handlers run again.
-        all_handlers: bool,
+        /// Which handlers run.
+        rerun: Rerun<'a>,
     },
 }
 
@@ -201,7 +214,7 @@ pub struct Reopening<'a> {
     /// The event as it was read.
     pub record: &'a Record,
     /// Redrive or replay.
-    pub cause: Reopen,
+    pub cause: Reopen<'a>,
     /// Who asked, for the history.
     pub actor: &'a str,
     /// In the asker's words, for the history.
@@ -212,6 +225,17 @@ pub struct Reopening<'a> {
     pub due_at: Timestamp,
     /// The new end of retention.
     pub expires_at: Timestamp,
+}
+
+/// Who has an event's content removed, and why.
+#[derive(Clone, Debug)]
+pub struct Forgetting<'a> {
+    /// The event as it was read. One that is unfinished is given up.
+    pub record: &'a Record,
+    /// Who asked, for the history.
+    pub actor: &'a str,
+    /// In the asker's words, for the history.
+    pub reason: &'a str,
 }
 
 /// An unfinished event that somebody must look at.
@@ -282,6 +306,15 @@ pub trait Ledger: Send + Sync {
     fn reopen(
         &self,
         reopening: &Reopening<'_>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
+
+    /// Removes payload, headers, subject, errors and whatever else may be
+    /// personal, and keeps the bare fact that the event came and what became of
+    /// it, so that a repeat is still known as one. It cannot be replayed after.
+    fn forget(
+        &self,
+        forgetting: &Forgetting<'_>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
 

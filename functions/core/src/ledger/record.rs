@@ -131,6 +131,8 @@ pub enum TransitionKind {
     Redriven,
     /// An operator asked for another life.
     Replayed,
+    /// An operator had the content removed.
+    Forgotten,
 }
 
 impl TransitionKind {
@@ -142,13 +144,14 @@ impl TransitionKind {
             Self::Buried => "buried",
             Self::Redriven => "redriven",
             Self::Replayed => "replayed",
+            Self::Forgotten => "forgotten",
         }
     }
 
     /// Reads the ledger's text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Failed, Self::Buried, Self::Redriven, Self::Replayed]
+        [Self::Failed, Self::Buried, Self::Redriven, Self::Replayed, Self::Forgotten]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }
@@ -192,6 +195,8 @@ pub struct Record {
     pub open: Option<Open>,
     /// How often the sweeper sent for it since the last outcome.
     pub sweeps: u32,
+    /// When its content was removed on purpose.
+    pub forgotten_at: Option<Timestamp>,
 }
 
 impl Record {
@@ -215,6 +220,7 @@ impl Record {
             expires_at: new.expires_at,
             open: Some(Open::Pending { due_at: new.due_at }),
             sweeps: 0,
+            forgotten_at: None,
         }
     }
 

@@ -9,12 +9,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     ACTOR_CHARACTERS, Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due,
-    ERROR_CHARACTERS, Failure, HISTORY_DETAIL_CHARACTERS, NewEvent, Open, REQUEST_ID_CHARACTERS,
-    ROUTE_ERROR_CHARACTERS, Record, Reopen, Reopening, State, Suspects, Transition, TransitionKind,
+    ERROR_CHARACTERS, Failure, Forgetting, HISTORY_DETAIL_CHARACTERS, NewEvent, Open,
+    REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, Record, Reopen, Reopening, Rerun, State,
+    Suspects, Transition, TransitionKind,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
@@ -48,6 +50,8 @@ pub fn apply_begin(existing: Option<Record>, begin: &Begin, now: Timestamp) -> B
     }
     match (record.state, is_next_life) {
         (State::Done, _) | (State::Dead, false) => return Begun::Finished,
+        // Nothing is left to run it on.
+        (State::Dead, true) if record.forgotten_at.is_some() => return Begun::Finished,
         (State::Dead, true) => return Begun::Reopen(Box::new(record)),
         (State::Received | State::Failing, true) => return Begun::Early,
         (State::Received | State::Failing, false) => {}
@@ -190,7 +194,7 @@ pub fn apply_reopen(
         Reopen::Redrive { life } => record.state == State::Dead && record.life + 1 == life,
         Reopen::Replay { seen, .. } => record.life == seen,
     };
-    if !is_as_seen || record.is_leased(now) {
+    if !is_as_seen || record.is_leased(now) || record.forgotten_at.is_some() {
         return Reopened::Refused;
     }
     record.state = State::Received;
@@ -202,8 +206,12 @@ pub fn apply_reopen(
     record.last_error = None;
     record.done_at = None;
     record.errors.clear();
-    if matches!(reopening.cause, Reopen::Replay { all_handlers: true, .. }) {
-        record.handlers.clear();
+    match reopening.cause {
+        Reopen::Redrive { .. } | Reopen::Replay { rerun: Rerun::Unfinished, .. } => {}
+        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => {
+            record.handlers.retain(|route, _| !routes.contains(route));
+        }
+        Reopen::Replay { rerun: Rerun::All, .. } => record.handlers.clear(),
     }
     record.history = record.history_with(reopening.transition(record.life, now));
     record.open = Some(Open::Pending { due_at: reopening.due_at });
@@ -233,6 +241,57 @@ impl Reopening<'_> {
     fn request_id(&self) -> String {
         clean_text(self.request_id, REQUEST_ID_CHARACTERS)
     }
+}
+
+/// Removes an event's content; `false` when it is not as it was read, or somebody
+/// runs it. A repeat of one that landed gets the same answer.
+#[must_use]
+pub fn apply_forget(
+    existing: Option<&mut Record>,
+    forgetting: &Forgetting<'_>,
+    now: Timestamp,
+) -> bool {
+    let Some(record) = existing else { return false };
+    if record.forgotten_at.is_some() {
+        return true;
+    }
+    let seen = forgetting.record;
+    if record.life != seen.life || record.state != seen.state || record.is_leased(now) {
+        return false;
+    }
+    let mut history = record.history_with(Transition {
+        at: now,
+        kind: TransitionKind::Forgotten,
+        life: record.life,
+        attempt: record.attempts,
+        actor: clean_text(forgetting.actor, ACTOR_CHARACTERS),
+        detail: clean_text(forgetting.reason, HISTORY_DETAIL_CHARACTERS),
+        request_id: None,
+    });
+    // What handlers said of it may quote it; what operators said does not.
+    for entry in &mut history {
+        if matches!(entry.kind, TransitionKind::Failed | TransitionKind::Buried) {
+            entry.detail.clear();
+        }
+    }
+    let event = &mut record.event;
+    event.payload.bytes = Bytes::new();
+    event.headers.clear();
+    event.subject = None;
+    event.delivery_id = None;
+    event.traceparent = None;
+    record.history = history;
+    record.errors.clear();
+    record.last_error = None;
+    record.leased_until = None;
+    record.next_at = None;
+    record.open = None;
+    record.sweeps = 0;
+    record.forgotten_at = Some(now);
+    if record.state.is_unfinished() {
+        record.state = State::Dead;
+    }
+    true
 }
 
 /// Moves a due event's time forward; `false` when it is no longer as read.

@@ -1,0 +1,94 @@
+//! The operator's two writes: opening a new life, and forgetting.
+//!
+//! Both are conditional on the life that the operator saw and on nobody running
+//! the event, so that two operators, or one who was interrupted and starts over,
+//! cannot do either twice.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use inbox_core::Timestamp;
+use inbox_core::ledger::{Forgetting, HISTORY_ENTRIES, Record, Reopen, Reopening, Rerun, State};
+
+use crate::item::{self, number, seconds, text};
+use crate::update::Update;
+
+const NOT_LEASED: &str = "(attribute_not_exists(#leased_until) OR #leased_until < :now)";
+
+/// Opens the life of `after`, which the rules made of the record that was read.
+pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestamp) -> Update {
+    let key = &after.event.key;
+    let mut condition =
+        format!("#life = :seen AND {NOT_LEASED} AND attribute_not_exists(#forgotten_at)");
+    if matches!(reopening.cause, Reopen::Redrive { .. }) {
+        condition.push_str(" AND #state = :dead");
+    }
+    let mut write = Update::new(key, condition)
+        .value(":dead", text(State::Dead.as_str()))
+        .value(":seen", number(reopening.record.life))
+        .value(":now", seconds(now))
+        .set("#state", ":received", text(State::Received.as_str()))
+        .set("#life", ":life", number(after.life))
+        .set("#attempts", ":zero", number(0))
+        .set("#errors", ":errors", item::texts(&after.errors))
+        .set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
+        .open(item::pending_shard(key), reopening.due_at);
+    // Completions and failures may have been recorded since the record was read:
+    // what is not meant to be forgotten is added to, not written over.
+    match reopening.cause {
+        Reopen::Redrive { .. } | Reopen::Replay { rerun: Rerun::Unfinished, .. } => {}
+        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => {
+            for (n, route) in routes.iter().enumerate() {
+                let placeholder = format!("#again{n}");
+                write = write
+                    .route(&placeholder, route)
+                    .remove(&[format!("#handlers.{placeholder}").as_str()]);
+            }
+        }
+        Reopen::Replay { rerun: Rerun::All, .. } => {
+            write = write.set("#handlers", ":none", AttributeValue::M(HashMap::new()));
+        }
+    }
+    let entry = reopening.transition(after.life, now);
+    write = if reopening.record.history.len() < HISTORY_ENTRIES {
+        write
+            .set_to("#history", "list_append(#history, :entry)")
+            .value(":entry", item::history(&[entry]))
+    } else {
+        write.set("#history", ":history", item::history(&after.history))
+    };
+    write = write.remove(&["#next_at", "#lease_token", "#leased_until"]);
+    write.remove(&["#last_error", "#done_at", "#sweeps"])
+}
+
+/// Writes what the rules left of the record that was read.
+pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Timestamp) -> Update {
+    let seen = forgetting.record;
+    let condition = format!(
+        "#life = :seen AND #state = :seen_state AND {NOT_LEASED} \
+         AND attribute_not_exists(#forgotten_at)"
+    );
+    Update::new(&seen.event.key, condition)
+        .value(":seen", number(seen.life))
+        .value(":seen_state", text(seen.state.as_str()))
+        .value(":now", seconds(now))
+        .set("#state", ":state", text(after.state.as_str()))
+        .set("#history", ":history", item::history(&after.history))
+        .set("#errors", ":errors", item::texts(&after.errors))
+        .set("#headers", ":headers", item::texts(&after.event.headers))
+        .payload(&after.event.payload.bytes)
+        .set_to("#forgotten_at", ":now")
+        .remove(&["#subject", "#delivery_id", "#traceparent", "#last_error"])
+        .remove(&["#leased_until", "#next_at", "#open_shard", "#due_at", "#sweeps"])
+}
+
+/// The attributes that only forgetting touches, by their placeholders.
+/// are known elsewhere.
+pub(crate) const NAMES: [(&str, &str); 6] = [
+    ("#headers", "headers"),
+    ("#payload", "payload"),
+    ("#payload_encoding", "payload_encoding"),
+    ("#subject", "subject"),
+    ("#delivery_id", "delivery_id"),
+    ("#traceparent", "traceparent"),
+];
