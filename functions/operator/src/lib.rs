@@ -5,6 +5,8 @@
 //! cli.rs               commands and their options
 //! commands/<name>.rs   one command each: arguments, what it does, what it prints
 //! selection.rs         which events: filters, and finding what matches
+//! view.rs pretty.rs    events as JSON, payloads as text
+//! plan.rs              what a replay is going to do, kept until it is done
 //! deployment.rs        names of table, queues and sources, from a file
 //! context.rs           deployment, AWS, console, who is asking
 //! console.rs table.rs moments.rs   how things are said
@@ -26,9 +28,12 @@ pub mod fault;
 pub mod http_client;
 pub mod moments;
 pub mod pace;
+pub mod plan;
+pub mod pretty;
 pub mod selection;
 pub mod stop;
 pub mod table;
+pub mod view;
 
 use std::process::ExitCode;
 

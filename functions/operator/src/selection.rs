@@ -1,1 +1,418 @@
-//! Which events.
+//! Which events: filters, and finding what matches.
+//!
+//! ```text
+//! --state dead, failing, received    index `open`: all shards, then the table
+//! anything else                      index `timeline`: hour by hour, the newest
+//!                                    first, its shards merged, then the table
+//! ```
+//!
+//! The indexes find events; what has become of them is read from the table, so
+//! that a state shown is the state now. What is past its retention is left out,
+//! though TTL may delete it up to two days late.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use inbox_aws::{Arrival, Cursor, DynamoDbLedger, OpenKind, Summary, TimelinePartition};
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{LedgerError, State};
+use inbox_core::pattern::glob;
+use inbox_core::stack::stack;
+
+use crate::console::Progress;
+use crate::deployment::Deployment;
+use crate::fault::Fault;
+use crate::moments::parse_moment;
+
+/// Queries under way at once.
+const AT_ONCE: usize = 32;
+/// Rows looked at before their states are read.
+const CHUNK: usize = 100;
+const HOUR: Duration = Duration::from_hours(1);
+/// How far back to look for events in any state when nobody says.
+pub const DEFAULT_SINCE: Duration = Duration::from_hours(24);
+
+/// Filters of events.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Filters")]
+pub struct FilterArgs {
+    /// Only events of this source; may be given several times
+    #[arg(long = "source", value_name = "NAME")]
+    pub sources: Vec<String>,
+    /// Only events of this provider
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Only events whose type matches; `*` stands for any text
+    #[arg(long = "type", value_name = "PATTERN")]
+    pub event_type: Option<String>,
+    /// Only events in this state; several with commas
+    #[arg(long = "state", value_enum, value_delimiter = ',', value_name = "STATE")]
+    pub states: Vec<StateName>,
+    /// Not received before: 2h, 7d (ago), 2026-11-22, 2026-11-22T04:50:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Not received after
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+}
+
+/// A state, as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StateName {
+    /// Accepted, not yet tried
+    Received,
+    /// The last attempt failed and another will follow
+    Failing,
+    /// Every handler is done
+    Done,
+    /// Given up
+    Dead,
+}
+
+impl From<StateName> for State {
+    fn from(name: StateName) -> Self {
+        match name {
+            StateName::Received => Self::Received,
+            StateName::Failing => Self::Failing,
+            StateName::Done => Self::Done,
+            StateName::Dead => Self::Dead,
+        }
+    }
+}
+
+/// Filters, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    sources: Vec<String>,
+    provider: Option<String>,
+    event_type: Option<String>,
+    states: Vec<State>,
+    since: Option<Timestamp>,
+    until: Timestamp,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The newest first.
+    pub events: Vec<Summary>,
+    /// Whether the limit cut something off.
+    pub has_more: bool,
+}
+
+impl FilterArgs {
+    /// Whether no filter is given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+            && self.provider.is_none()
+            && self.event_type.is_none()
+            && self.states.is_empty()
+            && self.since.is_none()
+            && self.until.is_none()
+    }
+
+    /// Reads the filters.
+    ///
+    /// # Errors
+    ///
+    /// A time that cannot be read, or an unknown source.
+    pub fn read(&self, deployment: &Deployment, now: Timestamp) -> Result<Selection, Fault> {
+        let moment = |text: &Option<String>, option: &str| {
+            let read = |text: &String| {
+                parse_moment(text, now)
+                    .map_err(|problem| Fault::usage(format!("{option}: {problem}"), ""))
+            };
+            text.as_ref().map(read).transpose()
+        };
+        // A misspelt source would look like one without events.
+        if !deployment.sources.is_empty() {
+            for source in &self.sources {
+                deployment.source(source)?;
+            }
+        }
+        let since = moment(&self.since, "--since")?;
+        let until = moment(&self.until, "--until")?.unwrap_or(now);
+        if since.is_some_and(|since| since > until) {
+            return Err(Fault::usage("--since is after --until", ""));
+        }
+        let mut sources = self.sources.clone();
+        sources.sort();
+        sources.dedup();
+        Ok(Selection {
+            sources,
+            provider: self.provider.clone(),
+            event_type: self.event_type.clone(),
+            states: self.states.iter().copied().map(State::from).collect(),
+            since,
+            until,
+        })
+    }
+}
+
+impl Selection {
+    /// Not received before this, where it was said.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        self.since
+    }
+
+    /// Whether the index `open` has all that can match.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.states.is_empty() && !self.states.contains(&State::Done)
+    }
+
+    fn wants_source(&self, key: &EventKey) -> bool {
+        self.sources.is_empty() || self.sources.contains(&key.source)
+    }
+
+    fn wants(&self, provider: &str, event_type: &str, received_at: Timestamp) -> bool {
+        self.provider.as_ref().is_none_or(|wanted| wanted == provider)
+            && self.event_type.as_ref().is_none_or(|pattern| glob(pattern, event_type))
+            && self.since.is_none_or(|since| received_at >= since)
+            && received_at <= self.until
+    }
+
+    fn accepts(&self, event: &Summary, now: Timestamp) -> bool {
+        self.wants_source(&event.key)
+            && self.wants(&event.provider, &event.event_type, event.received_at)
+            && (self.states.is_empty() || self.states.contains(&event.state))
+            && event.expires_at >= now
+    }
+
+    /// Finds what matches, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// The table does not answer; or nothing says which sources there are.
+    pub async fn find(
+        &self,
+        ledger: &DynamoDbLedger,
+        deployment: &Deployment,
+        limit: usize,
+        now: Timestamp,
+        progress: &Progress,
+    ) -> Result<Found, Fault> {
+        let mut events = if self.is_open() {
+            self.find_open(ledger, now, progress).await?
+        } else {
+            let sources = self.known_sources(deployment)?;
+            let since = self.since.unwrap_or_else(|| before(self.until, DEFAULT_SINCE));
+            let mut walk = Walk::new(sources, since, self.until);
+            self.find_arrived(ledger, &mut walk, limit, now, progress).await?
+        };
+        let has_more = events.len() > limit;
+        events.truncate(limit);
+        Ok(Found { events, has_more })
+    }
+
+    fn known_sources(&self, deployment: &Deployment) -> Result<Vec<String>, Fault> {
+        if !self.sources.is_empty() {
+            return Ok(self.sources.clone());
+        }
+        if deployment.sources.is_empty() {
+            return Err(Fault::usage(
+                "nothing says which sources there are",
+                "give --source NAME, or --stack FILE, which names them",
+            ));
+        }
+        Ok(deployment.sources.keys().cloned().collect())
+    }
+
+    async fn find_open(
+        &self,
+        ledger: &DynamoDbLedger,
+        now: Timestamp,
+        progress: &Progress,
+    ) -> Result<Vec<Summary>, Fault> {
+        let pending = [State::Received, State::Failing];
+        let kinds = [
+            (OpenKind::Pending, self.states.iter().any(|state| pending.contains(state))),
+            (OpenKind::Dead, self.states.contains(&State::Dead)),
+        ];
+        let shards = stack().table.open_index.shards;
+        let places = kinds
+            .into_iter()
+            .filter(|(_, wanted)| *wanted)
+            .flat_map(|(kind, _)| (0..shards).map(move |shard| (kind, shard)));
+        let keys: Vec<Vec<EventKey>> = stream::iter(places)
+            .map(|(kind, shard)| open_keys(ledger, kind, shard))
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let keys: Vec<EventKey> =
+            keys.into_iter().flatten().filter(|key| self.wants_source(key)).collect();
+        let chunks: Vec<Vec<Summary>> = stream::iter(keys.chunks(CHUNK))
+            .map(|chunk| async move {
+                let read = ledger.summaries(chunk).await;
+                progress.add(chunk.len() as u64);
+                read
+            })
+            .buffer_unordered(AT_ONCE / 4)
+            .try_collect()
+            .await?;
+        let mut events: Vec<Summary> =
+            chunks.into_iter().flatten().filter(|event| self.accepts(event, now)).collect();
+        events.sort_by(|a, b| (b.received_at, &b.key).cmp(&(a.received_at, &a.key)));
+        Ok(events)
+    }
+
+    /// One more than the limit, if there is one, so that the caller can tell.
+    async fn find_arrived(
+        &self,
+        ledger: &DynamoDbLedger,
+        walk: &mut Walk,
+        limit: usize,
+        now: Timestamp,
+        progress: &Progress,
+    ) -> Result<Vec<Summary>, Fault> {
+        let mut events = Vec::new();
+        loop {
+            let mut keys = Vec::new();
+            while keys.len() < CHUNK.min(limit.saturating_sub(events.len()).saturating_add(1)) {
+                let Some(arrival) = walk.next(ledger).await? else { break };
+                progress.step();
+                if self.wants(&arrival.provider, &arrival.event_type, arrival.received_at) {
+                    keys.push(arrival.key);
+                }
+            }
+            if keys.is_empty() {
+                return Ok(events);
+            }
+            let mut read = ledger.summaries(&keys).await?;
+            read.retain(|event| self.accepts(event, now));
+            read.sort_by(|a, b| (b.received_at, &b.key).cmp(&(a.received_at, &a.key)));
+            events.extend(read);
+            if events.len() > limit {
+                return Ok(events);
+            }
+        }
+    }
+}
+
+/// All keys of one shard.
+async fn open_keys(
+    ledger: &DynamoDbLedger,
+    kind: OpenKind,
+    shard: u32,
+) -> Result<Vec<EventKey>, LedgerError> {
+    let mut keys = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ledger.open(kind, shard, after).await?;
+        keys.extend(page.rows.into_iter().map(|(key, _)| key));
+        after = page.next;
+        if after.is_none() {
+            return Ok(keys);
+        }
+    }
+}
+
+fn before(moment: Timestamp, duration: Duration) -> Timestamp {
+    let ms = moment.unix_ms().saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(0));
+    Timestamp::from_unix_ms(ms.max(0)).unwrap_or(moment)
+}
+
+/// The timeline, the newest arrival first: hour by hour, and within an hour all
+/// shards of all sources merged, each read no further than is needed.
+struct Walk {
+    sources: Vec<String>,
+    since: Timestamp,
+    until: Timestamp,
+    /// The hour that `lanes` are of; `None` when the walk is over.
+    hour: Option<Timestamp>,
+    lanes: Vec<Lane>,
+}
+
+/// One shard of one source in one hour.
+struct Lane {
+    source: String,
+    shard: u32,
+    rows: VecDeque<Arrival>,
+    next: Next,
+}
+
+enum Next {
+    Start,
+    After(Cursor),
+    End,
+}
+
+impl Walk {
+    fn new(sources: Vec<String>, since: Timestamp, until: Timestamp) -> Self {
+        let mut walk = Self { sources, since, until, hour: Some(until), lanes: Vec::new() };
+        walk.lanes = walk.fresh_lanes();
+        walk
+    }
+
+    fn fresh_lanes(&self) -> Vec<Lane> {
+        let shards = stack().table.timeline_index.shards;
+        let lane = |source: &String, shard| Lane {
+            source: source.clone(),
+            shard,
+            rows: VecDeque::new(),
+            next: Next::Start,
+        };
+        let lanes = self.sources.iter().flat_map(|source| (0..shards).map(move |n| (source, n)));
+        lanes.map(|(source, shard)| lane(source, shard)).collect()
+    }
+
+    async fn next(&mut self, ledger: &DynamoDbLedger) -> Result<Option<Arrival>, LedgerError> {
+        while let Some(hour) = self.hour {
+            self.fill(ledger, hour).await?;
+            let place =
+                |lane: &Lane| lane.rows.front().map(|row| (row.received_at, row.key.clone()));
+            let newest = self.lanes.iter_mut().filter(|lane| !lane.rows.is_empty());
+            if let Some(lane) = newest.max_by_key(|lane| place(lane)) {
+                return Ok(lane.rows.pop_front());
+            }
+            // An hour earlier, unless that is over before it begins.
+            let earlier = before(hour, HOUR);
+            let is_over = hour_of(hour) <= hour_of(self.since) || earlier == hour;
+            self.hour = (!is_over).then_some(earlier);
+            self.lanes = self.fresh_lanes();
+        }
+        Ok(None)
+    }
+
+    /// Every lane has a row, or has come to its end.
+    async fn fill(&mut self, ledger: &DynamoDbLedger, hour: Timestamp) -> Result<(), LedgerError> {
+        let (since, until) = (self.since, self.until);
+        let empty = self.lanes.iter_mut().filter(|lane| lane.rows.is_empty());
+        stream::iter(empty.filter(|lane| !matches!(lane.next, Next::End)))
+            .map(Ok)
+            .try_for_each_concurrent(AT_ONCE, |lane| lane.read(ledger, hour, since, until))
+            .await
+    }
+}
+
+fn hour_of(moment: Timestamp) -> i64 {
+    moment.unix_seconds() / 3600
+}
+
+impl Lane {
+    async fn read(
+        &mut self,
+        ledger: &DynamoDbLedger,
+        within_hour: Timestamp,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let (source, shard) = (self.source.as_str(), self.shard);
+        let partition = TimelinePartition { source, within_hour, shard, since, until };
+        while self.rows.is_empty() {
+            let after = match std::mem::replace(&mut self.next, Next::End) {
+                Next::Start => None,
+                Next::After(cursor) => Some(cursor),
+                Next::End => return Ok(()),
+            };
+            let page = ledger.arrivals(&partition, true, after).await?;
+            self.rows = page.rows.into();
+            self.next = page.next.map_or(Next::End, Next::After);
+        }
+        Ok(())
+    }
+}

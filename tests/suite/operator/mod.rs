@@ -2,5 +2,9 @@
 //! queues of the test's own.
 
 mod basics;
+mod events;
+mod replay;
 pub(crate) mod rig;
+mod show;
+pub(crate) mod worker;
 pub(crate) mod world;

@@ -1,12 +1,273 @@
-//! `inbox show`.
+//! `inbox show`: the life of one event.
+//!
+//! The ledger keeps no line for what needs none: that it was received and when
+//! it was done stand in the record itself, as does each handler's completion.
+//! Here they are put in order with the history.
 
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{Ledger as _, Record, State, TransitionKind};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::events::tone;
+use crate::console::{Console, Tone};
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
+use crate::moments::{clock, relative};
+use crate::pretty;
+use crate::table::{Cell, Column, Table};
+use crate::view;
+
+const EXAMPLES: &str = "\
+Examples:
+  inbox show stripe evt_1QabcDEF
+  inbox show stripe evt_1QabcDEF --payload > body.json   exactly as it was received
+  inbox show stripe evt_1QabcDEF --json | jq .event.data";
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The endpoint that received it
+    source: String,
+    /// Its idempotency key, as `inbox events` shows it and as X-Inbox-Id answers it
+    id: String,
+    /// Write the payload's bytes and nothing else
+    #[arg(long)]
+    payload: bool,
+}
 
-pub(super) async fn run(_context: &Context, _args: Args) -> Result<Outcome, Fault> {
-    Err(Fault::usage("not built yet", ""))
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
+    let console = &context.console;
+    let key = EventKey { source: args.source, id: args.id };
+    let ledger = context.ledger().await?;
+    let record = ledger.get(&key).await?.ok_or_else(|| missing(&key))?;
+    if args.payload {
+        if record.forgotten_at.is_some() {
+            return Err(Fault::refused("its content was removed by `inbox forget`", ""));
+        }
+        console.bytes(&record.event.payload.bytes)?;
+        return Ok(Outcome::Done);
+    }
+    if console.json {
+        console.value(&document(&record));
+    } else {
+        print(console, &record, Timestamp::now());
+    }
+    Ok(Outcome::Done)
+}
+
+/// There is no such event.
+pub(super) fn missing(key: &EventKey) -> Fault {
+    Fault::refused(
+        format!("source {:?} has no event {:?}", key.source, key.id),
+        format!(
+            "`inbox events --source {} --since 7d` shows what came; an event that never came was \
+             refused (look at the receiver's log) or never sent, and one past its retention is gone",
+            key.source
+        ),
+    )
+}
+
+/// The event as its handlers see it, and what the ledger says of it.
+fn document(record: &Record) -> Document {
+    let time = |moment: Option<Timestamp>| moment.map(Timestamp::to_rfc3339);
+    let history = record.history.iter().map(|entry| {
+        json!({
+            "at": entry.at.to_rfc3339(), "kind": entry.kind.as_str(), "life": entry.life,
+            "attempt": entry.attempt, "actor": entry.actor, "detail": entry.detail,
+            "request_id": entry.request_id,
+        })
+    });
+    let ledger = json!({
+            "source": record.event.key.source,
+            "provider": record.event.provider,
+            "type": record.event.event_type,
+            "state": record.state.as_str(),
+            "life": record.life,
+            "attempts": record.attempts,
+            "received_at": record.event.received_at.to_rfc3339(),
+            "done_at": time(record.done_at),
+            "next_at": time(record.next_at),
+            "leased_until": time(record.leased_until),
+            "due_at": time(record.open.map(inbox_core::ledger::Open::due_at)),
+            "last_error": record.last_error,
+            "handlers": view::times(&record.handlers),
+            "errors": record.errors,
+            "history": history.collect::<Vec<_>>(),
+            "headers": record.event.headers,
+            "request_id": record.request_id,
+            "sweeps": record.sweeps,
+            "expires_at": record.expires_at.to_rfc3339(),
+            "forgotten_at": time(record.forgotten_at),
+            "payload_bytes": record.event.payload.bytes.len(),
+    });
+    Document { event: RawValue::from_string(record.event.to_cloudevent()).ok(), ledger }
+}
+
+/// The event stays text: its payload is the provider's, byte for byte.
+#[derive(Serialize)]
+struct Document {
+    event: Option<Box<RawValue>>,
+    ledger: serde_json::Value,
+}
+
+fn print(console: &Console, record: &Record, now: Timestamp) {
+    let event = &record.event;
+    let state = console.tint(tone(record.state), record.state.as_str());
+    let title = format!("{} {}", event.key.source, event.key.id);
+    console.line(format!("{}  {}  {state}", console.tint(Tone::Strong, &title), event.event_type));
+    console.line("");
+    for (name, value) in facts(record, now) {
+        let name = console.tint(Tone::Dim, &format!("{name:<12}"));
+        console.line(format!("  {name}  {}", pretty::printable(&value)));
+    }
+    section(console, "Life", &life(record));
+    let handlers = handlers(record);
+    if !handlers.is_empty() {
+        section(console, "Handlers", &handlers);
+    }
+    if !event.headers.is_empty() {
+        let mut table = Table::new([Column::new("NAME"), Column::new("VALUE").cut()]);
+        for (name, value) in &event.headers {
+            table.row([name.as_str().into(), value.as_str().into()]);
+        }
+        section(console, "Headers", &table);
+    }
+    print_payload(console, record);
+}
+
+fn section(console: &Console, title: &str, table: &Table) {
+    console.line("");
+    console.line(console.tint(Tone::Strong, title));
+    for line in table.lines(console) {
+        console.line(format!("  {line}"));
+    }
+}
+
+fn facts(record: &Record, now: Timestamp) -> Vec<(&'static str, String)> {
+    let event = &record.event;
+    let moment = |at: Timestamp| format!("{} UTC ({})", clock(at), relative(at, now));
+    let mut facts = vec![("provider", event.provider.clone())];
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("subject", event.subject.clone());
+    add("occurred", event.occurred_at.map(moment));
+    add("received", Some(moment(event.received_at)));
+    add("stands", Some(stands(record, now)));
+    add("last error", record.last_error.clone());
+    add("delivery id", event.delivery_id.clone());
+    add("request id", Some(record.request_id.clone()));
+    add("traceparent", event.traceparent.clone());
+    add("kept until", Some(moment(record.expires_at)));
+    facts
+}
+
+/// Where it stands and what comes next.
+fn stands(record: &Record, now: Timestamp) -> String {
+    let tried = format!("attempt {} of life {}", record.attempts, record.life);
+    if record.is_leased(now) && record.state.is_unfinished() {
+        return format!("being run now, {tried}");
+    }
+    match (record.state, record.next_at) {
+        (State::Received, _) if record.attempts == 0 => {
+            format!("waiting to be run, life {}", record.life)
+        }
+        (State::Received | State::Failing, Some(next_at)) => {
+            format!("{tried} failed, again {}", relative(next_at, now))
+        }
+        (State::Received | State::Failing, None) => format!("{tried} ended without an outcome"),
+        (State::Done, _) => match record.done_at {
+            Some(at) => format!("done {}, life {}", relative(at, now), record.life),
+            None => "done".to_owned(),
+        },
+        (State::Dead, _) if record.forgotten_at.is_some() => "given up and forgotten".to_owned(),
+        (State::Dead, _) => format!("given up after {tried}: redrive or replay it"),
+    }
+}
+
+/// Every transition with its time, the first first.
+fn life(record: &Record) -> Table {
+    let mut rows: Vec<(Timestamp, Vec<Cell>)> = Vec::new();
+    let mut add = |at: Timestamp, tone: Option<Tone>, what: &str, life: String, detail: String| {
+        let what = tone.map_or_else(|| Cell::from(what), |tone| Cell::toned(tone, what));
+        rows.push((at, vec![precise(at).into(), what, life.into(), detail.into()]));
+    };
+    add(record.event.received_at, None, "received", "1".into(), String::new());
+    for entry in &record.history {
+        let (tone, detail) = match entry.kind {
+            TransitionKind::Failed => {
+                (Tone::Warning, format!("attempt {}: {}", entry.attempt, entry.detail))
+            }
+            TransitionKind::Buried => {
+                (Tone::Bad, format!("after {} attempts: {}", entry.attempt, entry.detail))
+            }
+            TransitionKind::Redriven | TransitionKind::Replayed | TransitionKind::Forgotten => {
+                (Tone::Strong, format!("by {}: {}", entry.actor, entry.detail))
+            }
+        };
+        add(entry.at, Some(tone), entry.kind.as_str(), entry.life.to_string(), detail);
+    }
+    for (route, at) in &record.handlers {
+        add(*at, Some(Tone::Good), "handled", String::new(), format!("by {route}"));
+    }
+    if let Some(at) = record.done_at {
+        add(at, Some(Tone::Good), "done", record.life.to_string(), String::new());
+    }
+    // Stable: what happened within a millisecond stays as it was put down.
+    rows.sort_by_key(|(at, _)| *at);
+    let columns = [
+        Column::new("WHEN"),
+        Column::new("WHAT"),
+        Column::new("LIFE").right(),
+        Column::new("DETAIL").cut(),
+    ];
+    let mut table = Table::new(columns);
+    for (_, row) in rows {
+        table.row(row);
+    }
+    table
+}
+
+fn precise(at: Timestamp) -> String {
+    at.to_rfc3339().replace('T', " ").replace('Z', "")
+}
+
+/// Each handler that has run, with its result.
+fn handlers(record: &Record) -> Table {
+    let mut table =
+        Table::new([Column::new("HANDLER"), Column::new("RESULT"), Column::new("DETAIL").cut()]);
+    for (route, at) in &record.handlers {
+        table.row([
+            route.as_str().into(),
+            Cell::toned(Tone::Good, "done"),
+            format!("{} UTC", clock(*at)).into(),
+        ]);
+    }
+    for (route, error) in &record.errors {
+        if !record.is_done(route) {
+            table.row([
+                route.as_str().into(),
+                Cell::toned(Tone::Bad, "failed"),
+                error.as_str().into(),
+            ]);
+        }
+    }
+    table
+}
+
+fn print_payload(console: &Console, record: &Record) {
+    let payload = &record.event.payload;
+    let about = match record.forgotten_at {
+        Some(at) => format!("forgotten {} UTC", clock(at)),
+        None => format!("{}, {} bytes", payload.content_type, payload.bytes.len()),
+    };
+    console.line("");
+    let about = pretty::printable(&about);
+    console.line(format!("{} ({about})", console.tint(Tone::Strong, "Payload")));
+    match pretty::payload(&record.event) {
+        Some(lines) => lines.iter().for_each(|line| console.line(format!("  {line}"))),
+        None => console.line("  no text; --payload writes its bytes"),
+    }
 }

@@ -1,0 +1,139 @@
+//! A plan carried out: one event after the other, several at once.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use inbox_aws::{DynamoDbLedger, SqsQueue, Summary};
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{Ledger as _, Reopen, Reopening, Settled, State};
+use inbox_core::queue::Queue as _;
+use inbox_core::stack::stack;
+
+use super::Args;
+use crate::context::Context;
+use crate::fault::Fault;
+use crate::pace::Pace;
+use crate::plan::{Plan, Planned};
+use crate::stop::Stop;
+
+/// Events reopened at once.
+const AT_ONCE: usize = 8;
+
+/// A plan being carried out.
+pub(super) struct Replay<'a> {
+    pub(super) context: &'a Context,
+    pub(super) args: &'a Args,
+    pub(super) ledger: DynamoDbLedger,
+    pub(super) queue: SqsQueue,
+    pub(super) plan: Plan,
+}
+
+/// What became of a replay.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) replayed: usize,
+    /// Events with the reason why not.
+    pub(super) refused: Vec<(EventKey, &'static str)>,
+}
+
+impl Replay<'_> {
+    /// Events of the plan that are still in the life that was seen, or were opened
+    /// by this plan and have not begun: their message may not have been sent.
+    pub(super) fn open(&self, events: &[Summary]) -> Vec<Planned> {
+        let found: BTreeMap<&EventKey, &Summary> =
+            events.iter().map(|event| (&event.key, event)).collect();
+        let is_open = |planned: &&Planned| {
+            found.get(&planned.key()).is_some_and(|event| {
+                let is_unsent = event.life == planned.life + 1
+                    && event.state == State::Received
+                    && event.attempts == 0;
+                (event.life == planned.life && event.forgotten_at.is_none()) || is_unsent
+            })
+        };
+        self.plan.events.iter().filter(is_open).cloned().collect()
+    }
+
+    pub(super) async fn carry_out(&self, open: &[Planned]) -> Result<Done, Fault> {
+        let stop = Stop::listen()?;
+        let console = &self.context.console;
+        let progress = console.progress("replaying", Some(open.len() as u64));
+        let is_halted = Cell::new(false);
+        let turns = stream::unfold(
+            (open.iter(), Pace::new(self.args.rate)),
+            |(mut rest, mut pace)| async {
+                let planned = rest.next()?;
+                pace.turn().await;
+                let goes_on = !stop.is_asked() && !is_halted.get();
+                goes_on.then_some((planned, (rest, pace)))
+            },
+        );
+        let mut results = pin!(
+            turns
+                .map(|planned| async { (planned.key(), self.replay(planned).await) })
+                .buffer_unordered(AT_ONCE)
+        );
+        let mut done = Done::default();
+        let mut fault = None;
+        // What is under way is waited for, whatever one of them met.
+        while let Some((key, result)) = results.next().await {
+            match result {
+                Ok(None) => done.replayed += 1,
+                Ok(Some(reason)) => done.refused.push((key, reason)),
+                Err(met) => {
+                    is_halted.set(true);
+                    fault.get_or_insert(met);
+                }
+            }
+            progress.step();
+        }
+        drop(progress);
+        let how_far = format!("{} of {} events replayed", done.replayed, open.len());
+        if let Some(fault) = fault {
+            console.note(format!("{how_far}; give the same command again to go on"));
+            return Err(fault);
+        }
+        if done.replayed + done.refused.len() < open.len() {
+            let done = format!("{how_far}; the same command goes on from there");
+            return Err(Fault::Interrupted { done });
+        }
+        Ok(done)
+    }
+
+    /// Opens a new life and sends its message; a reason when it is refused.
+    async fn replay(&self, planned: &Planned) -> Result<Option<&'static str>, Fault> {
+        let now = Timestamp::now();
+        let Some(record) = self.ledger.get(&planned.key()).await? else {
+            return Ok(Some("is gone: its retention is over"));
+        };
+        let opened_before = record.life == planned.life + 1
+            && record.history.last().and_then(|entry| entry.request_id.as_deref())
+                == Some(&self.plan.id);
+        if !opened_before {
+            let retention = Duration::from_hours(24) * stack().defaults.retention_days;
+            let reopening = Reopening {
+                record: &record,
+                cause: Reopen::Replay { seen: planned.life, rerun: self.args.rerun() },
+                actor: &self.context.actor,
+                reason: &self.plan.reason,
+                request_id: &self.plan.id,
+                due_at: now,
+                expires_at: now.plus(retention).ceil_to_seconds(),
+            };
+            if self.ledger.reopen(&reopening, now).await? == Settled::Refused {
+                return Ok(Some(if record.forgotten_at.is_some() {
+                    "was forgotten"
+                } else if record.is_leased(now) {
+                    "is being run now"
+                } else {
+                    "has moved on since the plan was made"
+                }));
+            }
+        }
+        self.queue.send(&record.event, planned.life + 1).await?;
+        Ok(None)
+    }
+}

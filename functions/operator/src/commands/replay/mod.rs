@@ -1,0 +1,234 @@
+//! `inbox replay`: events run again, on purpose.
+//!
+//! ```text
+//! select ─▶ plan ─▶ show, ask ─▶ for each: read ─▶ reopen ─▶ send
+//!                                                 ①       ②
+//! ```
+//!
+//! Dying at ① has done nothing to the event. At ② its new life is open and due at
+//! once: the sweeper sends the message that this process could not. The plan
+//! (`plan.rs`) sees to it that the same command, run again, replays no event a
+//! second time.
+
+mod carry_out;
+mod report;
+
+use std::collections::BTreeMap;
+
+use inbox_aws::{DynamoDbLedger, Summary};
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::Rerun;
+
+use self::carry_out::Replay;
+use super::show;
+use crate::context::Context;
+use crate::fault::{Fault, Outcome};
+use crate::plan::{self, Plan, PlanFile, Planned};
+use crate::selection::FilterArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  inbox replay stripe evt_1QabcDEF --reason 'handler fixed'
+  inbox replay --source stripe --state dead --since 6h --dry-run
+  inbox replay --state dead --type 'invoice.*' --reason 'fixed in #412' --yes
+  inbox replay --source stripe --since 2d --handler billing    though it completed
+  inbox events --state dead --json | jq -r '.events[].id' | xargs inbox replay stripe --yes
+
+Without --handler and --all-handlers only those handlers run that have not completed.
+An interrupted replay goes on when the same command is given again.";
+
+/// What the command takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A source and the ids of some of its events; or use filters
+    #[arg(value_name = "SOURCE ID")]
+    targets: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Run this handler (its route's id) though it has completed; may be given several times
+    #[arg(long = "handler", value_name = "NAME", conflicts_with = "all_handlers")]
+    handlers: Vec<String>,
+    /// Run all handlers, completed or not
+    #[arg(long)]
+    all_handlers: bool,
+    /// Why, for the event's history
+    #[arg(long, default_value = "no reason given", value_name = "TEXT")]
+    reason: String,
+    /// Show the plan and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on without being asked
+    #[arg(long, short)]
+    yes: bool,
+    /// Most events a second
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    rate: u32,
+    /// Make a new plan though an interrupted one is there
+    #[arg(long)]
+    fresh: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
+    let console = &context.console;
+    let now = Timestamp::now();
+    args.check()?;
+    // Names and AWS first: a plan for nothing helps nobody.
+    let (ledger, queue) = (context.ledger().await?, context.queue().await?);
+    let file = plan::directory(|name| std::env::var(name).ok())
+        .map(|directory| PlanFile::of(&directory, &args.selects(context)));
+    let left = match &file {
+        Some(file) if !args.fresh => file.left(now)?,
+        _ => None,
+    };
+    let goes_on = left.is_some();
+    let (plan, events) = match left {
+        Some(plan) => {
+            let keys: Vec<EventKey> = plan.events.iter().map(Planned::key).collect();
+            (plan, ledger.summaries(&keys).await?)
+        }
+        None => args.make_plan(context, &ledger, now).await?,
+    };
+    let replay = Replay { context, args: &args, ledger, queue, plan };
+    let open = replay.open(&events);
+    replay.tell(&events, &open, goes_on, now);
+    if open.is_empty() {
+        if let Some(file) = file.filter(|_| goes_on) {
+            file.remove();
+        }
+        return Ok(if events.is_empty() { Outcome::Negative } else { Outcome::Done });
+    }
+    if args.dry_run {
+        return Ok(Outcome::Done);
+    }
+    if !args.yes {
+        let count = open.len();
+        console.confirm(&format!("Replay {count} events?"), "yes")?;
+    }
+    match &file {
+        Some(file) => file.keep(&replay.plan)?,
+        None => console.note("no home directory: an interrupted replay cannot be gone on with"),
+    }
+    let done = replay.carry_out(&open).await?;
+    if let Some(file) = &file {
+        file.remove();
+    }
+    replay.tell_end(&done, goes_on);
+    Ok(if done.refused.is_empty() { Outcome::Done } else { Outcome::Negative })
+}
+
+impl Args {
+    fn check(&self) -> Result<(), Fault> {
+        let example = "see `inbox replay --help`, which has examples";
+        match (self.targets.as_slice(), self.filter.is_empty()) {
+            ([], true) => {
+                Err(Fault::usage("say which events: a source and ids, or a filter", example))
+            }
+            ([source], _) => {
+                Err(Fault::usage(format!("say which events of source {source:?}"), example))
+            }
+            ([_, _, ..], false) => {
+                Err(Fault::usage("give either ids or filters, not both", example))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All that says which events, and of which deployment.
+    fn selects(&self, context: &Context) -> Vec<String> {
+        let filter = &self.filter;
+        let table = context.deployment.table.clone().unwrap_or_default();
+        let place = context.deployment.endpoint_url.clone().unwrap_or_default();
+        let option = |value: &Option<String>| value.clone().unwrap_or_default();
+        vec![
+            table,
+            place,
+            format!("{:?}", self.targets),
+            format!("{:?}", filter.sources),
+            format!("{:?}", filter.states),
+            format!("{:?}", self.handlers),
+            self.all_handlers.to_string(),
+            option(&filter.provider),
+            option(&filter.event_type),
+            option(&filter.since),
+            option(&filter.until),
+        ]
+    }
+
+    async fn make_plan(
+        &self,
+        context: &Context,
+        ledger: &DynamoDbLedger,
+        now: Timestamp,
+    ) -> Result<(Plan, Vec<Summary>), Fault> {
+        let events = match self.targets.split_first() {
+            Some((source, ids)) => named(ledger, source, ids).await?,
+            None => {
+                let selection = self.filter.read(&context.deployment, now)?;
+                let progress = context.console.progress("looking through events", None);
+                selection
+                    .find(ledger, &context.deployment, usize::MAX, now, &progress)
+                    .await?
+                    .events
+            }
+        };
+        self.check_handlers(&events)?;
+        let planned = |event: &Summary| Planned {
+            source: event.key.source.clone(),
+            id: event.key.id.clone(),
+            life: event.life,
+        };
+        let plan = Plan {
+            id: format!("replay-{}", uuid::Uuid::new_v4()),
+            made_at_ms: now.unix_ms(),
+            reason: self.reason.clone(),
+            events: events.iter().map(planned).collect(),
+        };
+        Ok((plan, events))
+    }
+
+    /// A handler that none of the events knows is one that was misspelt.
+    fn check_handlers(&self, events: &[Summary]) -> Result<(), Fault> {
+        let known: BTreeMap<&String, ()> = events
+            .iter()
+            .flat_map(|event| event.handlers.keys().chain(event.errors.keys()))
+            .map(|name| (name, ()))
+            .collect();
+        match self.handlers.iter().find(|name| !known.contains_key(name)) {
+            Some(name) if !events.is_empty() => {
+                let names: Vec<&str> = known.keys().map(|name| name.as_str()).collect();
+                Err(Fault::usage(
+                    format!("none of these events has been to a handler {name:?}"),
+                    format!("they have been to: {}", names.join(", ")),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn rerun(&self) -> Rerun<'_> {
+        match (self.all_handlers, self.handlers.as_slice()) {
+            (true, _) => Rerun::All,
+            (false, []) => Rerun::Unfinished,
+            (false, routes) => Rerun::Routes(routes),
+        }
+    }
+}
+
+/// Events by id; every one must be there.
+async fn named(
+    ledger: &DynamoDbLedger,
+    source: &str,
+    ids: &[String],
+) -> Result<Vec<Summary>, Fault> {
+    let mut keys: Vec<EventKey> =
+        ids.iter().map(|id| EventKey { source: source.to_owned(), id: id.clone() }).collect();
+    keys.sort();
+    keys.dedup();
+    let events = ledger.summaries(&keys).await?;
+    match keys.iter().find(|key| !events.iter().any(|event| event.key == **key)) {
+        Some(missing) => Err(show::missing(missing)),
+        None => Ok(events),
+    }
+}

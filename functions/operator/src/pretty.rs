@@ -1,0 +1,126 @@
+//! Payloads for people.
+//!
+//! JSON is laid out without being read into values: numbers, escapes, duplicate
+//! keys and their order stay as the provider wrote them, only the white space
+//! between is new. What could move a terminal's cursor is replaced.
+
+use inbox_core::event::Event;
+use inbox_core::form;
+
+const INDENT: &str = "  ";
+
+/// A payload as lines, or `None` when it is no text.
+#[must_use]
+pub fn payload(event: &Event) -> Option<Vec<String>> {
+    let bytes = &event.payload.bytes;
+    if let Some(json) = event.json() {
+        return Some(layout(json.get()).lines().map(printable).collect());
+    }
+    if event.payload.content_type.starts_with(form::MEDIA_TYPE) {
+        let text = |bytes: &[u8]| printable(&String::from_utf8_lossy(bytes));
+        let pairs = form::pairs(bytes);
+        return Some(
+            pairs.map(|(name, value)| format!("{} = {}", text(&name), text(&value))).collect(),
+        );
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(text.lines().map(printable).collect())
+}
+
+/// Without control characters, those of C1 and DEL included; a tab stays.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{FFFD}' } else { c }).collect()
+}
+
+/// Valid JSON, one member a line.
+fn layout(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let mut depth: usize = 0;
+    let mut in_string = false;
+    let mut is_escaped = false;
+    let mut tokens = json.chars().peekable();
+    while let Some(c) = tokens.next() {
+        if in_string {
+            out.push(c);
+            in_string = is_escaped || c != '"';
+            is_escaped = c == '\\' && !is_escaped;
+            continue;
+        }
+        match c {
+            ' ' | '\t' | '\n' | '\r' => {}
+            '"' => {
+                in_string = true;
+                out.push(c);
+            }
+            '{' | '[' => {
+                out.push(c);
+                while tokens.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+                if let Some(close) = tokens.next_if(|c| matches!(c, '}' | ']')) {
+                    out.push(close);
+                } else {
+                    depth += 1;
+                    new_line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                new_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Deep nesting is not shown as such: a thousand levels of it would be a
+/// megabyte of blanks.
+fn new_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.push_str(&INDENT.repeat(depth.min(40)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_laid_out_and_nothing_in_it_changes() {
+        let json = r#"{"a":1.0e2,"a":-0, "b":[ ],"c":{},"d":[1,{"e":"\"{,\\"}],"f":"\u001B"}"#;
+        let lines = [
+            "{",
+            r#"  "a": 1.0e2,"#,
+            r#"  "a": -0,"#,
+            r#"  "b": [],"#,
+            r#"  "c": {},"#,
+            r#"  "d": ["#,
+            "    1,",
+            "    {",
+            r#"      "e": "\"{,\\""#,
+            "    }",
+            "  ],",
+            r#"  "f": "\u001B""#,
+            "}",
+        ];
+        assert_eq!(layout(json).lines().collect::<Vec<_>>(), lines);
+        let without_blanks = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(without_blanks(&layout(json)), without_blanks(json));
+    }
+
+    #[test]
+    fn nothing_moves_the_cursor() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}c\u{7f}\td"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}\td");
+    }
+
+    #[test]
+    fn a_thousand_levels_do_not_grow_without_end() {
+        let deep = "[".repeat(1000) + "1" + &"]".repeat(1000);
+        assert!(layout(&deep).len() < 200_000);
+    }
+}

@@ -1,0 +1,64 @@
+//! Events as JSON for machines: times as RFC 3339, everything by its name in the
+//! ledger.
+
+use std::collections::BTreeMap;
+
+use inbox_aws::Summary;
+use inbox_core::Timestamp;
+use serde::Serialize;
+
+/// What has become of an event.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event<'a> {
+    source: &'a str,
+    id: &'a str,
+    provider: &'a str,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    subject: Option<&'a str>,
+    occurred_at: Option<String>,
+    received_at: String,
+    state: &'static str,
+    life: u32,
+    attempts: u32,
+    next_at: Option<String>,
+    leased_until: Option<String>,
+    done_at: Option<String>,
+    last_error: Option<&'a str>,
+    handlers: BTreeMap<&'a str, String>,
+    errors: &'a BTreeMap<String, String>,
+    forgotten_at: Option<String>,
+    expires_at: String,
+}
+
+impl<'a> From<&'a Summary> for Event<'a> {
+    fn from(event: &'a Summary) -> Self {
+        let time = |moment: Option<Timestamp>| moment.map(Timestamp::to_rfc3339);
+        Self {
+            source: &event.key.source,
+            id: &event.key.id,
+            provider: &event.provider,
+            event_type: &event.event_type,
+            subject: event.subject.as_deref(),
+            occurred_at: time(event.occurred_at),
+            received_at: event.received_at.to_rfc3339(),
+            state: event.state.as_str(),
+            life: event.life,
+            attempts: event.attempts,
+            next_at: time(event.next_at),
+            leased_until: time(event.leased_until),
+            done_at: time(event.done_at),
+            last_error: event.last_error.as_deref(),
+            handlers: times(&event.handlers),
+            errors: &event.errors,
+            forgotten_at: time(event.forgotten_at),
+            expires_at: event.expires_at.to_rfc3339(),
+        }
+    }
+}
+
+/// When each route completed.
+#[must_use]
+pub fn times(handlers: &BTreeMap<String, Timestamp>) -> BTreeMap<&str, String> {
+    handlers.iter().map(|(route, at)| (route.as_str(), at.to_rfc3339())).collect()
+}

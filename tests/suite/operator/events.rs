@@ -1,0 +1,157 @@
+//! `inbox events`: what is found, in which order, and what is left out.
+
+use std::time::Duration;
+
+use inbox_core::ledger::State;
+use serde_json::Value;
+
+use super::rig::Operator;
+use super::world::{Given, ids, make};
+
+const HOUR: u64 = 3600;
+
+/// 320 events of two sources over six hours, in every state.
+async fn busy_day(operator: &Operator) {
+    let states = [State::Done, State::Dead, State::Failing, State::Received];
+    let given = ids("evt", 300).into_iter().enumerate().map(|(n, id)| {
+        let age = Duration::from_secs(30 + n as u64 * 6 * HOUR / 300);
+        let event_type = ["invoice.paid", "invoice.voided", "charge.failed"][n % 3];
+        Given::new(&id, states[n % 4], age).of("stripe", event_type)
+    });
+    let old = Given::new("evt-old", State::Dead, Duration::from_hours(50));
+    let pushes = ids("push", 20).into_iter().enumerate().map(|(n, id)| {
+        Given::new(&id, State::Done, Duration::from_mins(n as u64)).of("github", "push")
+    });
+    make(operator, given.chain([old]).chain(pushes)).await;
+}
+
+fn found(answer: &Value) -> Vec<&str> {
+    answer["events"].as_array().unwrap().iter().map(|e| e["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn events_are_found_by_every_filter_the_newest_first() {
+    let operator = Operator::new().await;
+    busy_day(&operator).await;
+
+    let ran = operator.run(&["events", "--source", "stripe", "--json"]).await.expect(0);
+    let answer = ran.json();
+    assert_eq!(found(&answer), ids("evt", 20));
+    assert_eq!(answer["has_more"], true);
+    let first = &answer["events"][0];
+    assert_eq!(
+        [&first["source"], &first["provider"], &first["type"], &first["state"]],
+        ["stripe", "stripe", "invoice.paid", "done"]
+    );
+
+    // All that there is within a day, over pages, shards and hours.
+    let ran = operator.run(&["events", "--limit", "1000", "--json"]).await.expect(0);
+    let answer = ran.json();
+    assert_eq!((found(&answer).len(), &answer["has_more"]), (320, &Value::Bool(false)));
+    let times: Vec<&str> = answer["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["received_at"].as_str().unwrap())
+        .collect();
+    assert!(times.is_sorted_by(|a, b| a >= b), "{times:?}");
+
+    let ran = operator
+        .run(&["events", "--type", "invoice.*", "--state", "done", "--limit", "1000", "--json"])
+        .await
+        .expect(0);
+    let expected: Vec<String> =
+        (0..300).filter(|n| n % 4 == 0 && n % 3 != 2).map(|n| format!("evt-{n:03}")).collect();
+    assert_eq!(found(&ran.json()), expected);
+
+    // What is open is found however old it is.
+    let ran =
+        operator.run(&["events", "--state", "dead", "--limit", "1000", "--json"]).await.expect(0);
+    let mut dead: Vec<String> =
+        (0..300).filter(|n| n % 4 == 1).map(|n| format!("evt-{n:03}")).collect();
+    dead.push("evt-old".into());
+    assert_eq!(found(&ran.json()), dead);
+
+    let ran = operator
+        .run(&[
+            "events",
+            "--since",
+            "90m",
+            "--until",
+            "30m",
+            "--provider",
+            "stripe",
+            "--limit",
+            "999",
+            "--json",
+        ])
+        .await
+        .expect(0);
+    let expected: Vec<String> = (0..300)
+        .filter(|n| (30 * 60..=90 * 60).contains(&(30 + n * 72)))
+        .map(|n| format!("evt-{n:03}"))
+        .collect();
+    assert_eq!(found(&ran.json()), expected);
+}
+
+#[tokio::test]
+async fn people_get_a_table_that_says_what_to_know() {
+    let operator = Operator::new().await;
+    make(
+        &operator,
+        [
+            Given::new("evt-a", State::Dead, Duration::from_mins(30)),
+            Given::new("evt-b", State::Failing, Duration::from_mins(20)),
+            Given::new("evt-c", State::Done, Duration::from_mins(10)),
+        ],
+    )
+    .await;
+    let ran = operator.run(&["events"]).await.expect(0);
+    let lines: Vec<&str> = ran.text().lines().collect();
+    assert!(
+        lines[0].starts_with("RECEIVED    SOURCE  TYPE          ID     STATE"),
+        "{}",
+        ran.text()
+    );
+    assert!(lines[1].contains("10 min ago  stripe  invoice.paid  evt-c  done"), "{}", ran.text());
+    assert!(lines[2].contains("evt-b  failing"), "{}", ran.text());
+    assert!(lines[2].ends_with("again in 4 min; billing: upstream timeout"), "{}", ran.text());
+    assert!(lines[3].ends_with("billing: upstream timeout"), "{}", ran.text());
+    // What is piped is neither coloured nor cut.
+    assert!(!ran.text().contains('\u{1b}'));
+    let ran = operator.run(&["events", "--color", "always"]).await.expect(0);
+    assert!(ran.text().contains("\u{1b}[31mdead\u{1b}[0m"));
+}
+
+#[tokio::test]
+async fn nothing_found_is_said_with_where_to_look_further() {
+    let operator = Operator::new().await;
+    let ran = operator.run(&["events"]).await.expect(0);
+    assert_eq!(ran.text(), "");
+    assert!(ran.stderr.contains("--since 7d looks further"), "{}", ran.stderr);
+    let ran = operator.run(&["events", "--json"]).await.expect(0);
+    assert_eq!(ran.text(), "{\"events\":[],\"has_more\":false}\n");
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused_before_anything_is_read() {
+    let operator = Operator::new().await;
+    for (arguments, problem) in [
+        (vec!["events", "--since", "yesterday"], "\"yesterday\" is no time"),
+        (vec!["events", "--since", "1h", "--until", "2h"], "--since is after --until"),
+        (vec!["events", "--source", "strype"], "unknown source \"strype\""),
+        (vec!["events", "--state", "lost"], "invalid value 'lost'"),
+    ] {
+        let ran = operator.run(&arguments).await.expect(2);
+        assert!(ran.stderr.contains(problem), "{}", ran.stderr);
+    }
+    assert!(operator.proxy.calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_past_its_retention_is_not_shown_though_ttl_is_late() {
+    let operator = Operator::new().await;
+    make(&operator, [Given::new("evt-gone", State::Dead, Duration::from_hours(24 * 31))]).await;
+    let ran = operator.run(&["events", "--state", "dead", "--json"]).await.expect(0);
+    assert_eq!(found(&ran.json()), [] as [&str; 0]);
+}
