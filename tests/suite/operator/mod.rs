@@ -3,6 +3,7 @@
 
 mod basics;
 mod events;
+mod forget;
 mod replay;
 pub(crate) mod rig;
 mod show;
