@@ -7,10 +7,7 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// `PutItem: ThrottlingException: Rate exceeded`.
-pub(crate) fn describe<E: ProvideErrorMetadata, R>(
-    operation: &str,
-    error: &SdkError<E, R>,
-) -> String {
+pub fn describe<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> String {
     match error {
         SdkError::TimeoutError(_) => format!("{operation}: no answer within the time limit"),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
@@ -21,7 +18,9 @@ pub(crate) fn describe<E: ProvideErrorMetadata, R>(
             // name the chain that was tried. Neither holds content.
             let cause =
                 failure.as_connector_error().map(|error| root_cause(error)).unwrap_or_default();
-            format!("{operation}: request not sent: {cause}")
+            // The chain that was tried for credentials has a line for each link.
+            let first_line = cause.lines().next().unwrap_or_default();
+            format!("{operation}: request not sent: {first_line}")
         }
         SdkError::ResponseError(_) => format!("{operation}: answer not understood"),
         SdkError::ConstructionFailure(_) => format!("{operation}: request could not be built"),

@@ -18,6 +18,7 @@ mod update;
 pub use aws_config::SdkConfig;
 pub use browse::{Arrival, Cursor, OpenKind, Page, Summary, TimelinePartition};
 pub use clients::{Limits, config_loader, sdk_config};
+pub use error::describe;
 pub use ledger::DynamoDbLedger;
 pub use queue::SqsQueue;
 pub use secrets::SecretsManagerSecrets;

@@ -158,7 +158,7 @@ impl From<SecretsError> for Fault {
 /// What each of AWS's error codes, which stand in `inbox-aws`'s texts, asks for.
 const ADVICE: [(&[&str], &str); 7] = [
     (
-        &["no credentials", "CredentialsNotLoaded", "ExpiredToken", "InvalidClientTokenId"],
+        &["no credentials", "IMDS", "CredentialsNotLoaded", "ExpiredToken", "InvalidClientTokenId"],
         "sign in to AWS (`aws sso login`, AWS_PROFILE=…) and try again; for the local stack, \
          give --stack .local/stack.json",
     ),

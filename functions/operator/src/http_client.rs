@@ -56,6 +56,26 @@ impl HttpClient {
         headers: &[(String, String)],
         body: Bytes,
     ) -> Result<Answer, Fault> {
+        match self.try_post(url, headers, body).await? {
+            Posted::Answered(answer) => Ok(answer),
+            Posted::NotConnected(problem) | Posted::NoAnswer(problem) => {
+                Err(Fault::unavailable(problem))
+            }
+        }
+    }
+
+    /// Posts a body, and tells a server that is not there from one that does not
+    /// answer: the latter may have acted.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Usage`] when address or headers cannot be sent.
+    pub async fn try_post(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        body: Bytes,
+    ) -> Result<Posted, Fault> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name = HeaderName::try_from(name.as_str()).map_err(|_| {
@@ -66,8 +86,7 @@ impl HttpClient {
             })?;
             map.append(name, value);
         }
-        let answer = self.0.post(url).headers(map).body(body).send().await;
-        let answer = match answer {
+        let answer = match self.0.post(url).headers(map).body(body).send().await {
             Ok(answer) => answer,
             Err(fault) if fault.is_builder() => {
                 return Err(Fault::usage(
@@ -75,17 +94,33 @@ impl HttpClient {
                     "it must begin with http:// or https://",
                 ));
             }
-            Err(fault) => return Err(no_answer(url, &fault)),
+            Err(fault) if fault.is_connect() => {
+                return Ok(Posted::NotConnected(no_answer(url, &fault)));
+            }
+            Err(fault) => return Ok(Posted::NoAnswer(no_answer(url, &fault))),
         };
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(|fault| no_answer(url, &fault))?;
-        Ok(Answer { status, headers, body })
+        Ok(match answer.bytes().await {
+            Ok(body) => Posted::Answered(Answer { status, headers, body }),
+            Err(fault) => Posted::NoAnswer(no_answer(url, &fault)),
+        })
     }
 }
 
-fn no_answer(url: &str, fault: &reqwest::Error) -> Fault {
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub enum Posted {
+    /// An answer came, whatever its status.
+    Answered(Answer),
+    /// Nobody was there, and why.
+    NotConnected(String),
+    /// The request may have arrived, and no answer came.
+    NoAnswer(String),
+}
+
+fn no_answer(url: &str, fault: &reqwest::Error) -> String {
     let what = if fault.is_timeout() { "no answer in time" } else { "no answer" };
-    Fault::unavailable(format!("{url}: {what}: {}", cause(fault)))
+    format!("{url}: {what}: {}", cause(fault))
 }
 
 /// The innermost cause: `connection refused`.

@@ -6,6 +6,7 @@
 //! commands/<name>.rs   one command each: arguments, what it does, what it prints
 //! selection.rs         which events: filters, and finding what matches
 //! view.rs pretty.rs    events as JSON, payloads as text
+//! follow.rs            new events as they arrive
 //! plan.rs              what a replay is going to do, kept until it is done
 //! deployment.rs        names of table, queues and sources, from a file
 //! context.rs           deployment, AWS, console, who is asking
@@ -25,6 +26,7 @@ pub mod console;
 pub mod context;
 pub mod deployment;
 pub mod fault;
+pub mod follow;
 pub mod http_client;
 pub mod moments;
 pub mod pace;

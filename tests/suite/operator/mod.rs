@@ -2,10 +2,13 @@
 //! queues of the test's own.
 
 mod basics;
+mod doctor;
 mod events;
 mod forget;
+mod listen;
 mod replay;
 pub(crate) mod rig;
 mod show;
+pub(crate) mod target;
 pub(crate) mod worker;
 pub(crate) mod world;

@@ -1,0 +1,60 @@
+//! Whether the sweeper keeps up: nothing may be long overdue.
+//!
+//! Every unfinished event has a time at which somebody must look at it. The
+//! sweeper looks every minute, so an event that is overdue by several of its
+//! intervals says that it does not run, or cannot keep up.
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use inbox_core::Timestamp;
+use inbox_core::ledger::{Ledger as _, LedgerError};
+use inbox_core::stack::stack;
+
+use super::Findings;
+use crate::context::Context;
+use crate::fault::Fault;
+use crate::moments::span;
+
+/// So many of the sweeper's intervals may pass.
+const INTERVALS: u64 = 5;
+const MOST: u32 = 1000;
+const AT_ONCE: usize = 16;
+
+pub(super) async fn check(
+    context: &Context,
+    findings: &mut Findings,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let ledger = context.ledger().await?;
+    let interval = u64::from(stack().sweeper.interval_seconds);
+    let allowed_ms = i64::try_from(INTERVALS * interval * 1000).unwrap_or(i64::MAX);
+    let before = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(allowed_ms)).unwrap_or(now);
+    let shards = 0..stack().table.open_index.shards;
+    let pages: Result<Vec<_>, LedgerError> = stream::iter(shards)
+        .map(|shard| ledger.due(shard, None, MOST, before))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await;
+    let pages = match pages {
+        Ok(pages) => pages,
+        Err(fault) => {
+            findings.unknown("sweeper", fault.to_string());
+            return Ok(());
+        }
+    };
+    let overdue: Vec<_> = pages.iter().flat_map(|page| &page.due).collect();
+    let Some(oldest) = overdue.iter().map(|due| due.due_at).min() else {
+        findings.ok("sweeper", "nothing is overdue");
+        return Ok(());
+    };
+    let more = if pages.iter().all(|page| page.is_last) { "" } else { "more than " };
+    findings.broken(
+        "sweeper",
+        format!(
+            "{more}{} events are overdue, the oldest since {}",
+            overdue.len(),
+            span(now.since(oldest))
+        ),
+        "look at its log (`make logs FUNCTION=sweeper`) and its schedule: does it run every minute?",
+    );
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! How Lambda reads the queue, and the function that it calls.
+
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::types::{EventSourceMappingConfiguration, FunctionResponseType};
+use inbox_aws::describe;
+use inbox_core::stack::stack;
+
+use super::{FIX_DEPLOY, Findings};
+use crate::context::Context;
+use crate::fault::Fault;
+
+const ABOUT: &str = "event source mapping";
+
+pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<(), Fault> {
+    let client = Client::new(context.aws().await?);
+    let Some(function) = context.deployment.functions.get("processor") else {
+        findings.unknown(ABOUT, "the stack file does not name the processor (functions.processor)");
+        return Ok(());
+    };
+    let answer = client.list_event_source_mappings().function_name(function).send().await;
+    let mappings = match answer {
+        Ok(answer) => answer.event_source_mappings.unwrap_or_default(),
+        Err(error) => {
+            findings.unknown(ABOUT, describe("ListEventSourceMappings", &error));
+            return Ok(());
+        }
+    };
+    // A queue's ARN ends as its address does.
+    let queue = context.deployment.queue_url()?.rsplit('/').next().unwrap_or_default();
+    let reads_queue = |mapping: &&EventSourceMappingConfiguration| {
+        mapping.event_source_arn().is_some_and(|arn| arn.rsplit(':').next() == Some(queue))
+    };
+    match mappings.iter().find(reads_queue) {
+        Some(mapping) => check_mapping(mapping, findings),
+        None => findings.broken(
+            ABOUT,
+            format!("nothing feeds {function} from {queue}"),
+            "events are accepted and never handled: run `make deploy`",
+        ),
+    }
+    check_function(&client, function, findings).await;
+    Ok(())
+}
+
+fn check_mapping(mapping: &EventSourceMappingConfiguration, findings: &mut Findings) {
+    let state = mapping.state().unwrap_or("unknown");
+    findings.expect(
+        ABOUT,
+        matches!(state, "Enabled" | "Enabling" | "Updating" | "Creating"),
+        format!("is {state}"),
+        "enable it: events are accepted and wait",
+    );
+    let reports =
+        mapping.function_response_types().contains(&FunctionResponseType::ReportBatchItemFailures);
+    findings.expect(
+        "partial batch failures",
+        reports,
+        if reports { "are reported" } else { "are not reported" },
+        "set ReportBatchItemFailures: without it the whole batch is deleted, messages that were \
+         to be kept among it",
+    );
+    let most = mapping.scaling_config().and_then(|config| config.maximum_concurrency());
+    match most {
+        Some(most) => findings.ok("maximum concurrency", most.to_string()),
+        None => findings.warn(
+            "maximum concurrency",
+            "is not set",
+            format!(
+                "set {}: throttled invocations use up receives",
+                stack().event_source_mapping.maximum_concurrency
+            ),
+        ),
+    }
+}
+
+async fn check_function(client: &Client, function: &str, findings: &mut Findings) {
+    let about = "processor";
+    let answer = client.get_function_configuration().function_name(function).send().await;
+    let held = match answer {
+        Ok(held) => held,
+        Err(error) => {
+            findings.unknown(about, describe("GetFunctionConfiguration", &error));
+            return;
+        }
+    };
+    let expected = stack().processor.timeout_seconds;
+    let timeout = held.timeout().unwrap_or(0);
+    findings.expect(
+        about,
+        i64::from(timeout) == i64::from(expected),
+        format!("has a time limit of {timeout} s"),
+        format!("leases and visibility are made for {expected} s: {FIX_DEPLOY}"),
+    );
+    let concurrency = client.get_function_concurrency().function_name(function).send().await;
+    match concurrency {
+        Ok(answer) => match answer.reserved_concurrent_executions() {
+            None => findings.ok("reserved concurrency", "none, as it should be"),
+            Some(reserved) => findings.warn(
+                "reserved concurrency",
+                reserved.to_string(),
+                "remove it, and limit the mapping's concurrency instead: a throttled invocation \
+                 uses up receives of good messages",
+            ),
+        },
+        Err(error) => {
+            findings.unknown("reserved concurrency", describe("GetFunctionConcurrency", &error));
+        }
+    }
+}

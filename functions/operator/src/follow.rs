@@ -1,0 +1,184 @@
+//! New events as they arrive, each once, in order, none left out.
+//!
+//! ```text
+//!            cursor                              newest seen      now
+//! ──────────────┼──────────────────────────────────────┼───────────┼──▶ received_at
+//!               └── read again at every look ──────────┘
+//! ```
+//!
+//! An event is stamped before it is written, and the index lags behind the table,
+//! so one may appear behind others that are older. Every look therefore reads the
+//! last minute again and leaves out what it has given before. The cursor moves
+//! only after a look that succeeded as a whole, so a lost connection loses
+//! nothing: the next look begins where the last good one did.
+//!
+//! The clock here may be wrong: the cursor goes by the newest event, and by the
+//! clock only ten minutes behind it, so that quiet hours are not read for ever.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use inbox_aws::{Arrival, DynamoDbLedger, TimelinePartition};
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::LedgerError;
+use inbox_core::stack::stack;
+
+/// How much later than its stamp an event may appear.
+const LATE_BY: Duration = Duration::from_mins(1);
+/// How wrong the clock here may be.
+const SKEW: Duration = Duration::from_mins(10);
+const HOUR: Duration = Duration::from_hours(1);
+const AT_ONCE: usize = 32;
+
+/// Where a follower stands.
+#[derive(Debug)]
+pub struct Follower {
+    sources: Vec<String>,
+    cursor: Timestamp,
+    newest: Timestamp,
+    /// What was given, from the cursor on.
+    given: BTreeMap<EventKey, Timestamp>,
+}
+
+impl Follower {
+    /// Follows these sources from a moment on.
+    #[must_use]
+    pub fn new(sources: Vec<String>, since: Timestamp) -> Self {
+        Self { sources, cursor: since, newest: since, given: BTreeMap::new() }
+    }
+
+    /// What has arrived since the last look, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The table does not answer; the next look begins where this one did.
+    pub async fn look(
+        &mut self,
+        ledger: &DynamoDbLedger,
+        now: Timestamp,
+    ) -> Result<Vec<Arrival>, LedgerError> {
+        let until = now.max(self.newest).plus(SKEW);
+        let hours = self.hours(until);
+        let shards = stack().table.timeline_index.shards;
+        let places = self.sources.iter().flat_map(|source| {
+            hours.iter().flat_map(move |hour| (0..shards).map(move |shard| (source, *hour, shard)))
+        });
+        let found: Vec<Vec<Arrival>> = stream::iter(places)
+            .map(|(source, within_hour, shard)| {
+                let since = self.cursor;
+                all(ledger, TimelinePartition { source, within_hour, shard, since, until })
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut new: Vec<Arrival> = found
+            .into_iter()
+            .flatten()
+            .filter(|arrival| !self.given.contains_key(&arrival.key))
+            .collect();
+        new.sort_by(|a, b| (a.received_at, &a.key).cmp(&(b.received_at, &b.key)));
+        self.move_on(&new, now);
+        Ok(new)
+    }
+
+    fn move_on(&mut self, new: &[Arrival], now: Timestamp) {
+        for arrival in new {
+            self.given.insert(arrival.key.clone(), arrival.received_at);
+            self.newest = self.newest.max(arrival.received_at);
+        }
+        let by_events = earlier(self.newest, LATE_BY);
+        let by_clock = earlier(now, SKEW);
+        self.cursor = self.cursor.max(by_events.max(by_clock));
+        let cursor = self.cursor;
+        self.given.retain(|_, received_at| *received_at >= cursor);
+    }
+
+    /// A moment in each hour from the cursor's on.
+    fn hours(&self, until: Timestamp) -> Vec<Timestamp> {
+        let mut hours = vec![self.cursor];
+        let mut hour = self.cursor.unix_seconds() / 3600;
+        while hour < until.unix_seconds() / 3600 {
+            hour += 1;
+            let last = hours[hours.len() - 1];
+            hours.push(last.plus(HOUR));
+        }
+        hours
+    }
+}
+
+fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
+    let ms = moment.unix_ms().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+    Timestamp::from_unix_ms(ms.max(0)).unwrap_or(moment)
+}
+
+async fn all(
+    ledger: &DynamoDbLedger,
+    partition: TimelinePartition<'_>,
+) -> Result<Vec<Arrival>, LedgerError> {
+    let mut arrivals = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ledger.arrivals(&partition, false, after).await?;
+        arrivals.extend(page.rows);
+        after = page.next;
+        if after.is_none() {
+            return Ok(arrivals);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(&format!("2026-11-22T{text}Z")).unwrap()
+    }
+
+    fn arrival(id: &str, received_at: Timestamp) -> Arrival {
+        Arrival {
+            key: EventKey { source: "stripe".into(), id: id.into() },
+            provider: "stripe".into(),
+            event_type: "invoice.paid".into(),
+            received_at,
+        }
+    }
+
+    #[test]
+    fn every_hour_between_cursor_and_end_is_read() {
+        let follower = Follower::new(vec![], at("10:59:59"));
+        assert_eq!(follower.hours(at("10:59:59.500")).len(), 1);
+        assert_eq!(follower.hours(at("11:00:00")).len(), 2);
+        let hours = follower.hours(at("14:01:00"));
+        let names: Vec<String> =
+            hours.iter().map(|hour| hour.to_rfc3339()[11..13].into()).collect();
+        assert_eq!(names, ["10", "11", "12", "13", "14"]);
+    }
+
+    #[test]
+    fn the_cursor_stays_a_minute_behind_the_newest_event_and_never_goes_back() {
+        let mut follower = Follower::new(vec![], at("10:00:00"));
+        follower.move_on(&[arrival("a", at("10:00:20"))], at("10:00:21"));
+        assert_eq!(follower.cursor, at("10:00:00"));
+        follower.move_on(&[arrival("b", at("10:05:00"))], at("10:05:01"));
+        assert_eq!(follower.cursor, at("10:04:00"));
+        // What was given before the cursor need not be remembered.
+        assert_eq!(follower.given.len(), 1);
+        // A clock that went back takes nothing back.
+        follower.move_on(&[], at("09:00:00"));
+        assert_eq!(follower.cursor, at("10:04:00"));
+    }
+
+    #[test]
+    fn quiet_hours_are_not_read_for_ever_and_a_fast_clock_skips_nothing() {
+        let mut follower = Follower::new(vec![], at("10:00:00"));
+        follower.move_on(&[], at("18:00:00"));
+        assert_eq!(follower.cursor, at("17:50:00"));
+        // The clock here is nine minutes ahead of those that stamp.
+        let mut follower = Follower::new(vec![], at("10:00:00"));
+        follower.move_on(&[], at("10:09:00"));
+        assert_eq!(follower.cursor, at("10:00:00"));
+    }
+}

@@ -1,0 +1,161 @@
+//! `inbox listen`: every new event reaches the developer's machine, once, signed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use inbox_core::ledger::State;
+use inbox_local::calls::Fault;
+use tokio::process::Child;
+
+use super::rig::{Operator, Ran, finish};
+use super::target::{Posted, Target};
+use super::world::{Given, ids, make};
+
+const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
+fn listen(operator: &Operator, url: &str, more: &[&str]) -> Child {
+    let fixed = ["listen", "--forward-to", url, "--every", "1", "--since", "10s"];
+    let mut command = operator.command(&[&fixed[..], more].concat());
+    command.env("INBOX_SIGNING_SECRET", SECRET).spawn().expect("inbox starts")
+}
+
+async fn interrupt(child: Child) -> Ran {
+    let pid = child.id().expect("running").to_string();
+    tokio::process::Command::new("kill").args(["-INT", &pid]).status().await.expect("kill");
+    finish(child).await
+}
+
+fn names(posted: &[Posted]) -> Vec<String> {
+    posted
+        .iter()
+        .map(|posted| {
+            let body: serde_json::Value = serde_json::from_slice(&posted.body).expect("JSON");
+            body["id"].as_str().expect("an id").to_owned()
+        })
+        .collect()
+}
+
+/// Received just now, one after the other.
+fn fresh(prefix: &str, count: usize) -> Vec<Given> {
+    let ids = ids(prefix, count).into_iter().enumerate();
+    ids.map(|(n, id)| {
+        let age = Duration::from_millis(5 * (count - n) as u64);
+        Given::new(&id, State::Received, age)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn new_events_of_every_provider_arrive_signed_and_in_order() {
+    let operator = Operator::new().await;
+    let old = Given::new("evt-old", State::Done, Duration::from_mins(5));
+    make(&operator, [old]).await;
+    let target = Target::start(StatusCode::OK).await;
+    let child = listen(&operator, &target.url, &["--json"]);
+    make(&operator, fresh("evt", 30)).await;
+    let posted = target.wait_for(30).await;
+    assert_eq!(names(&posted), ids("evt", 30));
+    for request in &posted {
+        request.expect_signed("stripe", SECRET, &target.url);
+        assert_eq!(request.header("content-type"), "application/json");
+        assert_eq!(request.header("user-agent"), "Stripe/1.0");
+    }
+
+    // The other schemes, a form among them.
+    let mut push = Given::new("72d3162e", State::Received, Duration::ZERO).of("github", "push");
+    push.event.provider = "github".into();
+    push.event.headers.insert("x-github-hook-id".into(), "7".into());
+    let mut standard = Given::new("msg_1", State::Received, Duration::ZERO)
+        .of("standard_webhooks", "user.created");
+    standard.event.provider = "standard_webhooks".into();
+    let form = "MessageSid=SM1&MessageStatus=sent&Body=caf%C3%A9";
+    let twilio = Given::new("hash", State::Received, Duration::ZERO)
+        .of("twilio", "message.sent")
+        .with_payload("application/x-www-form-urlencoded", form);
+    make(&operator, [push, standard, twilio]).await;
+    let posted = target.wait_for(33).await;
+    for request in &posted[30..] {
+        let provider = if request.body == form {
+            "twilio"
+        } else if request.header("webhook-id") == "msg_1" {
+            "standard_webhooks"
+        } else {
+            "github"
+        };
+        request.expect_signed(provider, SECRET, &target.url);
+        if provider == "github" {
+            assert_eq!(request.header("x-github-event"), "push");
+            assert_eq!(request.header("x-github-delivery"), "72d3162e");
+            assert_eq!(request.header("x-github-hook-id"), "7");
+        }
+    }
+    let ran = interrupt(child).await.expect(0);
+    assert_eq!(ran.text().lines().count(), 33);
+    assert!(ran.stderr.ends_with("33 events posted\n"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_lost_connection_loses_no_event() {
+    let operator = Operator::new().await;
+    let target = Target::start(StatusCode::OK).await;
+    let child = listen(&operator, &target.url, &[]);
+    make(&operator, fresh("one", 5)).await;
+    target.wait_for(5).await;
+    // AWS is away while events arrive, also in the middle of a look.
+    let count = AtomicUsize::new(0);
+    operator.proxy.set_hook(move |_| {
+        let is_away = count.fetch_add(1, Ordering::SeqCst) % 8 != 0;
+        if is_away { Fault::DropBefore } else { Fault::None }
+    });
+    make(&operator, fresh("two", 20)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    operator.proxy.clear_hook();
+    target.wait_for(25).await;
+    make(&operator, fresh("three", 5)).await;
+    let mut names = names(&target.wait_for(30).await);
+    // Nothing comes twice either.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(target.posted().len(), 30);
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 30);
+    let ran = interrupt(child).await.expect(0);
+    assert!(ran.stderr.contains("trying again, nothing is missed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("back again"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_waited_for_and_one_that_refuses_is_told() {
+    let operator = Operator::new().await;
+    let target = Target::start(StatusCode::OK).await;
+    let url = target.url.clone();
+    let port = url.rsplit(':').next().unwrap().trim_end_matches("/in").parse().unwrap();
+    drop(target);
+    let child = listen(&operator, &url, &["--type", "invoice.*"]);
+    let mut given = fresh("evt", 3);
+    given.push(Given::new("other", State::Received, Duration::ZERO).of("stripe", "charge.failed"));
+    make(&operator, given).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let target = Target::start_on(port, StatusCode::INTERNAL_SERVER_ERROR).await;
+    let posted = target.wait_for(3).await;
+    assert_eq!(names(&posted), ids("evt", 3));
+    let ran = interrupt(child).await.expect(0);
+    assert!(ran.stderr.contains("Connection refused"), "{}", ran.stderr);
+    assert!(ran.text().lines().all(|line| line.contains("  500  ")), "{}", ran.text());
+    assert_eq!(target.posted().len(), 3);
+}
+
+#[tokio::test]
+async fn a_mistake_ends_it_at_once() {
+    let mut operator = Operator::new().await;
+    operator.set("table", "no-such-table".into());
+    let ran = operator.run(&["listen", "--forward-to", "http://127.0.0.1:9/"]).await.expect(3);
+    assert!(ran.stderr.contains("ResourceNotFoundException"), "{}", ran.stderr);
+    let ran = operator
+        .run(&["listen", "--source", "strype", "--forward-to", "http://127.0.0.1:9/"])
+        .await
+        .expect(2);
+    assert!(ran.stderr.contains("known are github, standard_webhooks"), "{}", ran.stderr);
+}
