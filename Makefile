@@ -8,7 +8,11 @@ STAMP := $(VENV)/.stamp
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test fmt clean
+.PHONY: help setup build run demo test fmt clean inbox events dlq replay redrive doctor logs
+
+# Which deployment the operator's targets speak of; `make run` writes this one.
+export INBOX_STACK ?= .local/stack.json
+INBOX := $(or $(CARGO_TARGET_DIR),target)/debug/inbox
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +53,28 @@ test: setup ## format, lints, build, all tests: what CI runs
 	@echo "… testing"
 	@$(CARGO) test --quiet --workspace
 	@echo "all tests passed"
+
+inbox: ## compile the operator's command, target/debug/inbox
+	@$(CARGO) build --quiet --package inbox-operator
+
+events: inbox ## list the newest events; ARGS='--source stripe --since 2h' filters
+	@$(INBOX) events $(ARGS)
+
+dlq: inbox ## show what lies in the dead-letter queue
+	@$(INBOX) dlq $(ARGS)
+
+replay: inbox ## run an event again: SOURCE=stripe ID=evt_1; or filters in ARGS; REASON= for the history
+	@$(INBOX) replay $(SOURCE) $(ID) $(if $(REASON),--reason '$(REASON)') $(ARGS)
+
+redrive: inbox ## send dead letters back to the queue; ARGS='--error "*timeout*"' filters
+	@$(INBOX) redrive $(ARGS)
+
+doctor: inbox ## check that the deployment is sound
+	@$(INBOX) doctor $(ARGS)
+
+logs: inbox ## follow a function's log: FUNCTION=processor, sweeper or receiver-SOURCE
+	@$(if $(FUNCTION),,echo "say which: make logs FUNCTION=processor" >&2; exit 2)
+	@$(INBOX) logs $(FUNCTION) $(ARGS)
 
 fmt: ## format the code
 	@$(CARGO) fmt --all

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, dlq, doctor, events, forget, listen, purge_dlq, redrive, replay, secret, send,
-    show, verify,
+    completions, dlq, doctor, events, forget, listen, logs, purge_dlq, redrive, replay, secret,
+    send, show, verify,
 };
 use crate::context::CommonArgs;
 
@@ -65,6 +65,8 @@ pub enum Command {
     Secret(secret::Args),
     /// Check that the deployment is sound, and say what to fix
     Doctor(doctor::Args),
+    /// Follow a function's log
+    Logs(logs::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
 }

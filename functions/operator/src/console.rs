@@ -82,6 +82,11 @@ impl Console {
         Self { json, coloured, width }
     }
 
+    #[cfg(test)]
+    pub(crate) fn plain(width: Option<usize>) -> Self {
+        Self { json: false, coloured: false, width }
+    }
+
     /// Text in the colour of its meaning, or as it is.
     #[must_use]
     pub fn tint(&self, tone: Tone, text: &str) -> String {
@@ -190,6 +195,8 @@ impl Console {
 /// How often a progress line is written where there is no terminal to draw on.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
+const COUNTED: &str = "{msg} {wide_bar} {pos} of {len} · {eta} left";
+
 /// A bar on a terminal, a line every ten seconds elsewhere. It stays silent about
 /// what is over in a moment.
 #[derive(Debug)]
@@ -208,7 +215,7 @@ impl Progress {
             if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(total, target);
         let template = match total {
-            Some(_) => "{msg} {wide_bar} {pos} of {len} · {eta} left",
+            Some(_) => COUNTED,
             None => "{spinner} {msg} {pos} · {elapsed}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -231,6 +238,11 @@ impl Progress {
 
     /// So many are done in all, of so many.
     pub fn set(&self, done: u64, total: u64) {
+        if self.bar.length().is_none()
+            && let Ok(style) = ProgressStyle::with_template(COUNTED)
+        {
+            self.bar.set_style(style);
+        }
         self.bar.set_length(total);
         self.bar.set_position(done);
         self.say();

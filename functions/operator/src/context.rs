@@ -103,6 +103,12 @@ impl Context {
         loader.load().await
     }
 
+    /// The AWS profile, where one was given.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
     /// The ledger.
     ///
     /// # Errors

@@ -15,7 +15,7 @@
 //! functions' own variables, win over it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -42,6 +42,8 @@ pub struct Deployment {
     /// Names of the functions in Lambda, by what they are: `processor`,
     /// `sweeper`, `receiver-{source}`.
     pub functions: BTreeMap<String, String>,
+    /// Where a local stack's functions write, as `{function}.log`.
+    pub logs: Option<PathBuf>,
 }
 
 /// One endpoint.
@@ -190,7 +192,7 @@ mod tests {
     fn both_forms_of_the_file_say_the_same() {
         let source = r#"{"stripe":{"provider":"stripe","secret_id":"s","url":"https://x/y"}}"#;
         let plain = format!(
-            r#"{{"table":"t","region":"eu-west-1","sources":{source},"logs":"/somewhere/else"}}"#
+            r#"{{"table":"t","region":"eu-west-1","sources":{source},"mirror_table":"m"}}"#
         );
         let wrapped = format!(
             r#"{{"table":{{"sensitive":false,"type":"string","value":"t"}},

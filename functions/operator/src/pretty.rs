@@ -55,7 +55,7 @@ fn layout(json: &str) -> String {
             }
             '{' | '[' => {
                 out.push(c);
-                while tokens.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+                while tokens.next_if(char::is_ascii_whitespace).is_some() {}
                 if let Some(close) = tokens.next_if(|c| matches!(c, '}' | ']')) {
                     out.push(close);
                 } else {

@@ -273,8 +273,7 @@ impl Selection {
         loop {
             let mut keys = Vec::new();
             while keys.len() < CHUNK.min(limit.saturating_sub(events.len()).saturating_add(1)) {
-                let Some(arrival) = walk.next(ledger).await? else { break };
-                progress.step();
+                let Some(arrival) = walk.next(ledger, progress).await? else { break };
                 if self.wants(&arrival.provider, &arrival.event_type, arrival.received_at) {
                     keys.push(arrival.key);
                 }
@@ -360,8 +359,14 @@ impl Walk {
         lanes.map(|(source, shard)| lane(source, shard)).collect()
     }
 
-    async fn next(&mut self, ledger: &DynamoDbLedger) -> Result<Option<Arrival>, LedgerError> {
+    async fn next(
+        &mut self,
+        ledger: &DynamoDbLedger,
+        progress: &Progress,
+    ) -> Result<Option<Arrival>, LedgerError> {
         while let Some(hour) = self.hour {
+            let hours = |from, to| u64::try_from(hour_of(from) - hour_of(to)).unwrap_or(0) + 1;
+            progress.set(hours(self.until, hour), hours(self.until, self.since));
             self.fill(ledger, hour).await?;
             let place =
                 |lane: &Lane| lane.rows.front().map(|row| (row.received_at, row.key.clone()));

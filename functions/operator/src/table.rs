@@ -113,11 +113,12 @@ impl Table {
                     let text = cut(&cell.text, *width);
                     let padding = " ".repeat(width.saturating_sub(text.width()));
                     let text = cell.tone.map_or(text.clone(), |tone| console.tint(tone, &text));
-                    match (column.is_right, at == last) {
-                        (true, _) => line.push_str(&format!("{padding}{text}")),
-                        (false, true) => line.push_str(&text),
-                        (false, false) => line.push_str(&format!("{text}{padding}")),
-                    }
+                    let (before, after) = if column.is_right {
+                        (padding, String::new())
+                    } else {
+                        (String::new(), padding)
+                    };
+                    line.extend([before, text, after]);
                     if at != last {
                         line.push_str(&" ".repeat(GAP));
                     }
@@ -168,4 +169,54 @@ pub fn cut(text: &str, width: usize) -> String {
     }
     kept.push('…');
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new([
+            Column::new("ID").cut(),
+            Column::new("COUNT").right(),
+            Column::new("ERROR").cut(),
+        ]);
+        table.row(["evt_1".into(), "7".into(), Cell::toned(Tone::Bad, "a".repeat(40))]);
+        table.row(["名前".into(), "1234567".into(), "b\u{1b}[2J\nc".into()]);
+        table
+    }
+
+    #[test]
+    fn what_is_piped_is_aligned_and_whole() {
+        let console = Console::plain(None);
+        assert_eq!(
+            table().lines(&console),
+            [
+                "ID       COUNT  ERROR".to_owned(),
+                format!("evt_1        7  {}", "a".repeat(40)),
+                // Two columns for each of these signs, and nothing moves the cursor.
+                "名前   1234567  b [2J c".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_widest_column_gives_way_to_the_terminal() {
+        let lines = table().lines(&Console::plain(Some(30)));
+        assert_eq!(lines[1], format!("evt_1        7  {}…", "a".repeat(13)));
+        for line in &lines {
+            assert!(line.width() <= 30, "{line}");
+        }
+        // Below that nobody could read it.
+        let lines = table().lines(&Console::plain(Some(5)));
+        assert_eq!(lines[1], "evt_1        7  aaaaaaa…");
+    }
+
+    #[test]
+    fn texts_are_cut_by_columns_not_by_letters() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcd", 3), "ab…");
+        assert_eq!(cut("名前です", 5), "名前…");
+        assert_eq!(cut("名前です", 4), "名…");
+    }
 }

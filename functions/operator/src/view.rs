@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// What has become of an event.
 #[derive(Clone, Debug, Serialize)]
-pub struct Event<'a> {
+pub struct EventView<'a> {
     source: &'a str,
     id: &'a str,
     provider: &'a str,
@@ -31,7 +31,7 @@ pub struct Event<'a> {
     expires_at: String,
 }
 
-impl<'a> From<&'a Summary> for Event<'a> {
+impl<'a> From<&'a Summary> for EventView<'a> {
     fn from(event: &'a Summary) -> Self {
         let time = |moment: Option<Timestamp>| moment.map(Timestamp::to_rfc3339);
         Self {

@@ -18,3 +18,76 @@ async fn a_shell_completes_the_commands() {
         assert!(ran.text().contains("purge-dlq"), "{shell}");
     }
 }
+
+#[tokio::test]
+async fn every_command_explains_itself_with_examples() {
+    let operator = Operator::new().await;
+    let help = operator.run(&["--help"]).await.expect(0);
+    let commands: Vec<&str> = help
+        .text()
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            "events",
+            "show",
+            "dlq",
+            "replay",
+            "redrive",
+            "purge-dlq",
+            "forget",
+            "listen",
+            "verify",
+            "send",
+            "secret",
+            "doctor",
+            "logs",
+            "completions",
+        ]
+    );
+    for command in commands {
+        let ran = operator.run(&[command, "--help"]).await.expect(0);
+        let has_examples = ran.text().contains("Examples:\n  ");
+        assert!(has_examples, "{command}: {}", ran.text());
+        assert!(ran.text().contains("--json"), "{command}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_followed_by_the_tool_that_follows_logs_well() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mut operator = Operator::new().await;
+    let directory = operator.directory().to_owned();
+    std::fs::write(directory.join("processor.log"), "one\ntwo\n").unwrap();
+    operator.set("functions", serde_json::json!({"processor": "processor"}));
+    operator.set("logs", directory.to_str().unwrap().into());
+    let ran = operator.run(&["logs", "processor", "--no-follow"]).await.expect(0);
+    assert_eq!(ran.text(), "one\ntwo\n");
+    let ran = operator.run(&["logs", "sweeper"]).await.expect(2);
+    assert!(ran.stderr.contains("known are processor"), "{}", ran.stderr);
+
+    operator.set("logs", serde_json::Value::Null);
+    operator.set("functions", serde_json::json!({"processor": "inbox-prod-processor"}));
+    let aws = directory.join("aws");
+    std::fs::write(&aws, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = operator.command(&["logs", "processor", "--since", "1h"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", directory.display()));
+    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(0);
+    assert_eq!(
+        ran.text(),
+        "logs tail /aws/lambda/inbox-prod-processor --format short --since 1h --follow \
+         --region us-east-1\n"
+    );
+    let mut command = operator.command(&["logs", "processor"]);
+    command.env("PATH", "/nowhere");
+    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
+    assert!(ran.stderr.contains("install the AWS CLI"), "{}", ran.stderr);
+}

@@ -106,14 +106,18 @@ async fn a_lost_connection_loses_no_event() {
     // AWS is away while events arrive, also in the middle of a look.
     let count = AtomicUsize::new(0);
     operator.proxy.set_hook(move |_| {
-        let is_away = count.fetch_add(1, Ordering::SeqCst) % 8 != 0;
+        let is_away = !count.fetch_add(1, Ordering::SeqCst).is_multiple_of(8);
         if is_away { Fault::DropBefore } else { Fault::None }
     });
     make(&operator, fresh("two", 20)).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     operator.proxy.clear_hook();
     target.wait_for(25).await;
-    make(&operator, fresh("three", 5)).await;
+    // Stamped before those that were given, and written after them.
+    let late = ids("three", 5)
+        .into_iter()
+        .map(|id| Given::new(&id, State::Received, Duration::from_secs(8)));
+    make(&operator, late).await;
     let mut names = names(&target.wait_for(30).await);
     // Nothing comes twice either.
     tokio::time::sleep(Duration::from_millis(1500)).await;

@@ -123,6 +123,22 @@ async fn unknown_ids_stop_a_replay_before_it_begins() {
 }
 
 #[tokio::test]
+async fn what_fails_again_is_dead_again_and_can_be_replayed_again() {
+    let operator = Operator::new().await;
+    dead(&operator, 1).await;
+    operator.run(&["replay", "stripe", "evt-000", "--yes"]).await.expect(0);
+    assert_eq!(Worker::failing(&operator, &["billing"]).drain().await.len(), 1);
+    let record = held(&operator, "evt-000").await;
+    assert_eq!((record.state, record.life), (State::Dead, 2));
+    assert_eq!(record.last_error.as_deref(), Some("billing: still broken"));
+    // The first replay is over: the same command is another one.
+    operator.run(&["replay", "stripe", "evt-000", "--yes"]).await.expect(0);
+    assert_eq!(Worker::new(&operator, &["billing"]).drain().await.len(), 1);
+    let record = held(&operator, "evt-000").await;
+    assert_eq!((record.state, record.life), (State::Done, 3));
+}
+
+#[tokio::test]
 async fn an_event_that_is_being_run_is_left_alone_and_told() {
     let operator = Operator::new().await;
     dead(&operator, 1).await;

@@ -109,7 +109,9 @@ impl Posted {
         )
         .with_public_url(Some(url.to_owned()));
         let judged = request.verify(provider.as_ref(), &bundle, Timestamp::now());
-        assert!(judged.is_ok(), "{}", judged.err().expect("refused").rejection);
+        if let Err(refused) = judged {
+            panic!("{}", refused.rejection);
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -35,11 +35,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let selection = args.filter.read(&context.deployment, now)?;
     let ledger = context.ledger().await?;
     let found = {
-        let progress = console.progress("looking through events", None);
+        let progress = console.progress("looking for events", None);
         selection.find(&ledger, &context.deployment, args.limit, now, &progress).await?
     };
     if console.json {
-        let events: Vec<view::Event<'_>> = found.events.iter().map(view::Event::from).collect();
+        let events: Vec<view::EventView<'_>> =
+            found.events.iter().map(view::EventView::from).collect();
         console.value(&serde_json::json!({"events": events, "has_more": found.has_more}));
         return Ok(Outcome::Done);
     }

@@ -80,14 +80,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         fault = listener.follow() => Some(fault),
         () = stop.asked() => None,
     };
-    match followed {
-        Some(fault) => Err(fault),
-        None => {
-            let count = listener.posted.load(Ordering::Relaxed);
-            context.console.note(format!("{count} events posted"));
-            Ok(Outcome::Done)
-        }
+    if let Some(fault) = followed {
+        return Err(fault);
     }
+    let count = listener.posted.load(Ordering::Relaxed);
+    context.console.note(format!("{count} events posted"));
+    Ok(Outcome::Done)
 }
 
 struct Listener<'a> {

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod events;
 pub mod forget;
 pub mod listen;
+pub mod logs;
 pub mod purge_dlq;
 pub mod redrive;
 pub mod replay;
@@ -33,6 +34,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome, 
         Command::Send(args) => send::run(context, args).await,
         Command::Secret(args) => secret::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Logs(args) => logs::run(context, args).await,
         Command::Completions(args) => Ok(completions::run(&args)),
     }
 }

@@ -1,7 +1,7 @@
 //! How Lambda reads the queue, and the function that it calls.
 
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::types::{EventSourceMappingConfiguration, FunctionResponseType};
+use aws_sdk_lambda::types::{EventSourceMappingConfiguration, FunctionResponseType, ScalingConfig};
 use inbox_aws::describe;
 use inbox_core::stack::stack;
 
@@ -59,7 +59,7 @@ fn check_mapping(mapping: &EventSourceMappingConfiguration, findings: &mut Findi
         "set ReportBatchItemFailures: without it the whole batch is deleted, messages that were \
          to be kept among it",
     );
-    let most = mapping.scaling_config().and_then(|config| config.maximum_concurrency());
+    let most = mapping.scaling_config().and_then(ScalingConfig::maximum_concurrency);
     match most {
         Some(most) => findings.ok("maximum concurrency", most.to_string()),
         None => findings.warn(

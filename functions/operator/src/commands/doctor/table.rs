@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_dynamodb::types::{
     ContinuousBackupsStatus, GlobalSecondaryIndexDescription, IndexStatus, KeySchemaElement,
-    KeyType, PointInTimeRecoveryStatus, ProjectionType, TableDescription, TableStatus,
+    KeyType, PointInTimeRecoveryStatus, Projection, ProjectionType, TableDescription, TableStatus,
     TimeToLiveStatus,
 };
 use inbox_aws::describe;
@@ -95,7 +95,7 @@ fn check_index(
     }
     let projection = held.projection();
     let is_all = projection.and_then(|it| it.projection_type()) == Some(&ProjectionType::All);
-    let projected = projection.map(|it| it.non_key_attributes()).unwrap_or_default();
+    let projected = projection.map(Projection::non_key_attributes).unwrap_or_default();
     let missing: Vec<&str> = index
         .projected
         .iter()

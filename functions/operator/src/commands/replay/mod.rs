@@ -13,7 +13,7 @@
 mod carry_out;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use inbox_aws::{DynamoDbLedger, Summary};
 use inbox_core::Timestamp;
@@ -41,6 +41,7 @@ An interrupted replay goes on when the same command is given again.";
 /// What the command takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// A source and the ids of some of its events; or use filters
     #[arg(value_name = "SOURCE ID")]
@@ -162,16 +163,13 @@ impl Args {
         ledger: &DynamoDbLedger,
         now: Timestamp,
     ) -> Result<(Plan, Vec<Summary>), Fault> {
-        let events = match self.targets.split_first() {
-            Some((source, ids)) => named(ledger, source, ids).await?,
-            None => {
-                let selection = self.filter.read(&context.deployment, now)?;
-                let progress = context.console.progress("looking through events", None);
-                selection
-                    .find(ledger, &context.deployment, usize::MAX, now, &progress)
-                    .await?
-                    .events
-            }
+        let events = if let Some((source, ids)) = self.targets.split_first() {
+            named(ledger, source, ids).await?
+        } else {
+            let selection = self.filter.read(&context.deployment, now)?;
+            let progress = context.console.progress("looking for events", None);
+            let found = selection.find(ledger, &context.deployment, usize::MAX, now, &progress);
+            found.await?.events
         };
         self.check_handlers(&events)?;
         let planned = |event: &Summary| Planned {
@@ -190,14 +188,13 @@ impl Args {
 
     /// A handler that none of the events knows is one that was misspelt.
     fn check_handlers(&self, events: &[Summary]) -> Result<(), Fault> {
-        let known: BTreeMap<&String, ()> = events
+        let known: BTreeSet<&String> = events
             .iter()
             .flat_map(|event| event.handlers.keys().chain(event.errors.keys()))
-            .map(|name| (name, ()))
             .collect();
-        match self.handlers.iter().find(|name| !known.contains_key(name)) {
+        match self.handlers.iter().find(|name| !known.contains(name)) {
             Some(name) if !events.is_empty() => {
-                let names: Vec<&str> = known.keys().map(|name| name.as_str()).collect();
+                let names: Vec<&str> = known.into_iter().map(String::as_str).collect();
                 Err(Fault::usage(
                     format!("none of these events has been to a handler {name:?}"),
                     format!("they have been to: {}", names.join(", ")),

@@ -1,6 +1,6 @@
 //! What is said of a plan, before and after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inbox_aws::Summary;
 use inbox_core::Timestamp;
@@ -66,14 +66,15 @@ impl Replay<'_> {
         let list = |names: Vec<(&str, usize)>| {
             names.into_iter().map(counted).collect::<Vec<_>>().join(", ")
         };
-        let mut text = "Runs the handlers that have not completed".to_owned();
-        if !again.is_empty() {
-            text.push_str(&format!(", and again: {}", list(again)));
-        }
-        if !kept.is_empty() {
-            text.push_str(&format!("; not again: {}", list(kept)));
-        }
-        text + "."
+        let again = match list(again) {
+            names if names.is_empty() => names,
+            names => format!(", and again: {names}"),
+        };
+        let kept = match list(kept) {
+            names if names.is_empty() => names,
+            names => format!("; not again: {names}"),
+        };
+        format!("Runs the handlers that have not completed{again}{kept}.")
     }
 
     pub(super) fn tell_end(&self, done: &Done, goes_on: bool) {
@@ -101,9 +102,9 @@ impl Replay<'_> {
 
 /// How many of what.
 fn summary_table(events: &[Summary], open: &[Planned], now: Timestamp) -> Table {
-    let open: BTreeMap<EventKey, ()> = open.iter().map(|event| (event.key(), ())).collect();
+    let open: BTreeSet<EventKey> = open.iter().map(Planned::key).collect();
     let mut groups: BTreeMap<(&str, &str, &str), (usize, Timestamp, State)> = BTreeMap::new();
-    for event in events.iter().filter(|event| open.contains_key(&event.key)) {
+    for event in events.iter().filter(|event| open.contains(&event.key)) {
         let group = (event.key.source.as_str(), event.event_type.as_str(), event.state.as_str());
         let entry = groups.entry(group).or_insert((0, event.received_at, event.state));
         entry.0 += 1;
