@@ -110,6 +110,25 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Sets one variable of a function's environment; processes that run already end.
+    pub async fn set_variable(
+        &self,
+        function: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), LocalError> {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let response = self.send("GET", "lambda", &path, &Value::Null).await?;
+        let held: Value = serde_json::from_slice(&accepted(format!("GET {path}"), response)?)
+            .map_err(LocalError::call(format!("read {path}")))?;
+        let mut variables = held["Environment"]["Variables"].clone();
+        variables[name] = value.into();
+        let change = json!({ "Environment": { "Variables": variables } });
+        let response = self.send("PUT", "lambda", &path, &change).await?;
+        accepted(format!("PUT {path}"), response)?;
+        Ok(())
+    }
+
     /// Invokes a function and waits for its answer; a function error is an error.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Bytes, LocalError> {
         let what = format!("invoke {function}");

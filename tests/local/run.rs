@@ -15,12 +15,15 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), Failure> {
     let port = port(arguments, std::env::var("PORT").ok())?;
     let local = paths::local_directory();
     let directory = local.join(format!("run-{port}"));
-    let options = StackOptions {
+    let mut options = StackOptions {
         port,
         facts_file: Some(directory.join("stack.json")),
         directory,
         ..StackOptions::default()
     };
+    if let Some(routes) = routes(std::env::var("ROUTES").ok())? {
+        options.routes = routes;
+    }
     let stopped = stop_signal()?;
     tokio::pin!(stopped);
     let mut stack = tokio::select! {
@@ -58,6 +61,14 @@ fn port(arguments: &[String], environment: Option<String>) -> Result<u16, Failur
         Ok(port) if port != 0 => Ok(port),
         _ => Err(Failure::Usage(format!("{text:?} is no port (1 to 65535)"))),
     })
+}
+
+/// `ROUTES` of the processor, to try a handler here; an empty one is none.
+fn routes(environment: Option<String>) -> Result<Option<serde_json::Value>, Failure> {
+    let text = environment.filter(|value| !value.is_empty());
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|fault| Failure::Usage(format!("ROUTES is no JSON: {fault}")))
 }
 
 fn announcement(stack: &StackDescription, facts: &Path) -> Vec<String> {

@@ -213,6 +213,11 @@ impl LocalStack {
         Ok(())
     }
 
+    /// Gives the processor other routes, as a deployment of a fixed handler would.
+    pub async fn set_routes(&self, routes: &serde_json::Value) -> Result<(), LocalError> {
+        self.control.set_variable(PROCESSOR, "ROUTES", &routes.to_string()).await
+    }
+
     /// What a function has written so far: `receiver-{source}`, `processor`, `sweeper`.
     #[must_use]
     pub fn function_log(&self, function: &str) -> String {

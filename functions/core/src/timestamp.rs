@@ -100,6 +100,13 @@ impl Timestamp {
         Self(self.0.saturating_add(milliseconds).min(LATEST_MS))
     }
 
+    /// This moment and `duration` less, at least the beginning of 1970.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(LATEST_MS);
+        Self(self.0.saturating_sub(milliseconds).max(0))
+    }
+
     /// This moment, or the next whole second.
     #[must_use]
     pub fn ceil_to_seconds(self) -> Self {
@@ -154,5 +161,8 @@ mod tests {
         assert_eq!(Timestamp::from_unix_seconds(-1), None);
         let latest = Timestamp::from_unix_ms(LATEST_MS).unwrap();
         assert_eq!(latest.plus(Duration::MAX), latest);
+        let first = Timestamp::from_unix_ms(0).unwrap();
+        assert_eq!(latest.minus(Duration::MAX), first);
+        assert_eq!(first.plus(Duration::from_secs(9)).minus(Duration::from_secs(9)), first);
     }
 }

@@ -88,8 +88,8 @@ impl Follower {
             self.given.insert(arrival.key.clone(), arrival.received_at);
             self.newest = self.newest.max(arrival.received_at);
         }
-        let by_events = earlier(self.newest, LATE_BY);
-        let by_clock = earlier(now, SKEW);
+        let by_events = self.newest.minus(LATE_BY);
+        let by_clock = now.minus(SKEW);
         self.cursor = self.cursor.max(by_events.max(by_clock));
         let cursor = self.cursor;
         self.given.retain(|_, received_at| *received_at >= cursor);
@@ -106,11 +106,6 @@ impl Follower {
         }
         hours
     }
-}
-
-fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
-    let ms = moment.unix_ms().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
-    Timestamp::from_unix_ms(ms.max(0)).unwrap_or(moment)
 }
 
 async fn all(

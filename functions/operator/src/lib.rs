@@ -5,6 +5,7 @@
 //! cli.rs               commands and their options
 //! commands/<name>.rs   one command each: arguments, what it does, what it prints
 //! selection.rs         which events: filters, and finding what matches
+//! timeline.rs          all events by arrival, walked back
 //! view.rs pretty.rs    events as JSON, payloads as text
 //! follow.rs            new events as they arrive
 //! plan.rs              what a replay is going to do, kept until it is done
@@ -35,6 +36,7 @@ pub mod pretty;
 pub mod selection;
 pub mod stop;
 pub mod table;
+mod timeline;
 pub mod view;
 
 use std::process::ExitCode;

@@ -10,11 +10,10 @@
 //! that a state shown is the state now. What is past its retention is left out,
 //! though TTL may delete it up to two days late.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use inbox_aws::{Arrival, Cursor, DynamoDbLedger, OpenKind, Summary, TimelinePartition};
+use inbox_aws::{DynamoDbLedger, OpenKind, Summary};
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{LedgerError, State};
@@ -25,12 +24,12 @@ use crate::console::Progress;
 use crate::deployment::Deployment;
 use crate::fault::Fault;
 use crate::moments::parse_moment;
+use crate::timeline::Walk;
 
 /// Queries under way at once.
 const AT_ONCE: usize = 32;
 /// Rows looked at before their states are read.
 const CHUNK: usize = 100;
-const HOUR: Duration = Duration::from_hours(1);
 /// How far back to look for events in any state when nobody says.
 pub const DEFAULT_SINCE: Duration = Duration::from_hours(24);
 
@@ -200,7 +199,7 @@ impl Selection {
             self.find_open(ledger, now, progress).await?
         } else {
             let sources = self.known_sources(deployment)?;
-            let since = self.since.unwrap_or_else(|| before(self.until, DEFAULT_SINCE));
+            let since = self.since.unwrap_or_else(|| self.until.minus(DEFAULT_SINCE));
             let mut walk = Walk::new(sources, since, self.until);
             self.find_arrived(ledger, &mut walk, limit, now, progress).await?
         };
@@ -307,117 +306,5 @@ async fn open_keys(
         if after.is_none() {
             return Ok(keys);
         }
-    }
-}
-
-fn before(moment: Timestamp, duration: Duration) -> Timestamp {
-    let ms = moment.unix_ms().saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(0));
-    Timestamp::from_unix_ms(ms.max(0)).unwrap_or(moment)
-}
-
-/// The timeline, the newest arrival first: hour by hour, and within an hour all
-/// shards of all sources merged, each read no further than is needed.
-struct Walk {
-    sources: Vec<String>,
-    since: Timestamp,
-    until: Timestamp,
-    /// The hour that `lanes` are of; `None` when the walk is over.
-    hour: Option<Timestamp>,
-    lanes: Vec<Lane>,
-}
-
-/// One shard of one source in one hour.
-struct Lane {
-    source: String,
-    shard: u32,
-    rows: VecDeque<Arrival>,
-    next: Next,
-}
-
-enum Next {
-    Start,
-    After(Cursor),
-    End,
-}
-
-impl Walk {
-    fn new(sources: Vec<String>, since: Timestamp, until: Timestamp) -> Self {
-        let mut walk = Self { sources, since, until, hour: Some(until), lanes: Vec::new() };
-        walk.lanes = walk.fresh_lanes();
-        walk
-    }
-
-    fn fresh_lanes(&self) -> Vec<Lane> {
-        let shards = stack().table.timeline_index.shards;
-        let lane = |source: &String, shard| Lane {
-            source: source.clone(),
-            shard,
-            rows: VecDeque::new(),
-            next: Next::Start,
-        };
-        let lanes = self.sources.iter().flat_map(|source| (0..shards).map(move |n| (source, n)));
-        lanes.map(|(source, shard)| lane(source, shard)).collect()
-    }
-
-    async fn next(
-        &mut self,
-        ledger: &DynamoDbLedger,
-        progress: &Progress,
-    ) -> Result<Option<Arrival>, LedgerError> {
-        while let Some(hour) = self.hour {
-            let hours = |from, to| u64::try_from(hour_of(from) - hour_of(to)).unwrap_or(0) + 1;
-            progress.set(hours(self.until, hour), hours(self.until, self.since));
-            self.fill(ledger, hour).await?;
-            let place =
-                |lane: &Lane| lane.rows.front().map(|row| (row.received_at, row.key.clone()));
-            let newest = self.lanes.iter_mut().filter(|lane| !lane.rows.is_empty());
-            if let Some(lane) = newest.max_by_key(|lane| place(lane)) {
-                return Ok(lane.rows.pop_front());
-            }
-            // An hour earlier, unless that is over before it begins.
-            let earlier = before(hour, HOUR);
-            let is_over = hour_of(hour) <= hour_of(self.since) || earlier == hour;
-            self.hour = (!is_over).then_some(earlier);
-            self.lanes = self.fresh_lanes();
-        }
-        Ok(None)
-    }
-
-    /// Every lane has a row, or has come to its end.
-    async fn fill(&mut self, ledger: &DynamoDbLedger, hour: Timestamp) -> Result<(), LedgerError> {
-        let (since, until) = (self.since, self.until);
-        let empty = self.lanes.iter_mut().filter(|lane| lane.rows.is_empty());
-        stream::iter(empty.filter(|lane| !matches!(lane.next, Next::End)))
-            .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |lane| lane.read(ledger, hour, since, until))
-            .await
-    }
-}
-
-fn hour_of(moment: Timestamp) -> i64 {
-    moment.unix_seconds() / 3600
-}
-
-impl Lane {
-    async fn read(
-        &mut self,
-        ledger: &DynamoDbLedger,
-        within_hour: Timestamp,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<(), LedgerError> {
-        let (source, shard) = (self.source.as_str(), self.shard);
-        let partition = TimelinePartition { source, within_hour, shard, since, until };
-        while self.rows.is_empty() {
-            let after = match std::mem::replace(&mut self.next, Next::End) {
-                Next::Start => None,
-                Next::After(cursor) => Some(cursor),
-                Next::End => return Ok(()),
-            };
-            let page = ledger.arrivals(&partition, true, after).await?;
-            self.rows = page.rows.into();
-            self.next = page.next.map_or(Next::End, Next::After);
-        }
-        Ok(())
     }
 }

@@ -4,6 +4,8 @@
 //! sweeper looks every minute, so an event that is overdue by several of its
 //! intervals says that it does not run, or cannot keep up.
 
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use inbox_core::Timestamp;
 use inbox_core::ledger::{Ledger as _, LedgerError};
@@ -15,7 +17,7 @@ use crate::fault::Fault;
 use crate::moments::span;
 
 /// So many of the sweeper's intervals may pass.
-const INTERVALS: u64 = 5;
+const INTERVALS: u32 = 5;
 const MOST: u32 = 1000;
 const AT_ONCE: usize = 16;
 
@@ -25,9 +27,8 @@ pub(super) async fn check(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let ledger = context.ledger().await?;
-    let interval = u64::from(stack().sweeper.interval_seconds);
-    let allowed_ms = i64::try_from(INTERVALS * interval * 1000).unwrap_or(i64::MAX);
-    let before = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(allowed_ms)).unwrap_or(now);
+    let interval = Duration::from_secs(stack().sweeper.interval_seconds.into());
+    let before = now.minus(interval * INTERVALS);
     let shards = 0..stack().table.open_index.shards;
     let pages: Result<Vec<_>, LedgerError> = stream::iter(shards)
         .map(|shard| ledger.due(shard, None, MOST, before))
