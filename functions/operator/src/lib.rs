@@ -5,6 +5,7 @@
 //! cli.rs               commands and their options
 //! commands/<name>.rs   one command each: arguments, what it does, what it prints
 //! selection.rs         which events: filters, and finding what matches
+//! letters/             dead letters, joined with the ledger
 //! deployment.rs        names of table, queues and sources, from a file
 //! context.rs           deployment, AWS, console, who is asking
 //! console.rs table.rs moments.rs   how things are said
@@ -24,6 +25,7 @@ pub mod context;
 pub mod deployment;
 pub mod fault;
 pub mod http_client;
+pub mod letters;
 pub mod moments;
 pub mod pace;
 pub mod selection;
