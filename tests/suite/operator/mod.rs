@@ -2,5 +2,11 @@
 //! queues of the test's own.
 
 mod basics;
+mod dlq;
+mod letters;
+mod move_tasks;
+mod purge;
+mod redrive;
+mod redrive_task;
 pub(crate) mod rig;
 pub(crate) mod world;
