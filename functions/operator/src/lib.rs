@@ -10,6 +10,7 @@
 //! context.rs           deployment, AWS, console, who is asking
 //! console.rs table.rs moments.rs   how things are said
 //! fault.rs             why a command failed, and its exit code
+//! question.rs          asking before something is done
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
 //!
@@ -28,6 +29,7 @@ pub mod http_client;
 pub mod letters;
 pub mod moments;
 pub mod pace;
+pub mod question;
 pub mod selection;
 pub mod stop;
 pub mod table;

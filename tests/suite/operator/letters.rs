@@ -1,6 +1,7 @@
 //! Dead letters for the tests: made, counted, and what became of them.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,12 +14,13 @@ use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_core::ledger::{Ledger as _, Record, State};
 use inbox_core::queue::Pointer;
+use inbox_local::paths;
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 use tokio::process::Child;
 
-use super::rig::Operator;
+use super::rig::{Operator, finish};
 use super::world::Given;
 
 /// Half an hour old, of this source and type, failed with this error.
@@ -94,6 +96,40 @@ pub(crate) fn signal(child_id: u32, signal: &str) {
     let killed =
         std::process::Command::new("kill").args([signal, &child_id.to_string()]).status().unwrap();
     assert!(killed.success());
+}
+
+/// Runs the command at a terminal, at which somebody types this; its exit code
+/// and everything that the terminal showed.
+pub(crate) async fn run_at_terminal(
+    operator: &Operator,
+    arguments: &[&str],
+    typed: &str,
+) -> (i32, String) {
+    // Types when there is a question, as a person would.
+    const TERMINAL: &str = "\
+import os, pty, sys
+shown = b''
+def read(fd):
+    global shown, typed
+    data = os.read(fd, 4096)
+    shown += data
+    if b'to go on: ' in shown and typed:
+        os.write(fd, typed)
+        typed = b''
+    return data
+typed = sys.argv[1].encode()
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[2:], read)))";
+    let command = operator.command(arguments);
+    let command = command.as_std();
+    let mut terminal = tokio::process::Command::new(paths::emulator_python().unwrap());
+    terminal.args(["-c", TERMINAL, typed]).arg(command.get_program()).args(command.get_args());
+    terminal.env_clear();
+    for (name, value) in command.get_envs() {
+        terminal.env(name, value.unwrap_or_default());
+    }
+    terminal.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let ran = finish(terminal.spawn().unwrap()).await;
+    (ran.code, ran.text().to_owned())
 }
 
 /// The id of a command's process.

@@ -4,7 +4,7 @@ use inbox_core::ledger::State;
 use inbox_local::calls::Fault;
 use serde_json::json;
 
-use super::letters::{depth, given, held, visible};
+use super::letters::{depth, given, held, run_at_terminal, visible};
 use super::rig::Operator;
 use super::world::{ids, make};
 
@@ -57,4 +57,19 @@ async fn a_second_purge_within_a_minute_is_told_to_wait() {
     assert!(ran.stderr.contains("SQS takes one purge a minute"), "{}", ran.stderr);
     assert!(ran.stderr.contains("wait a minute"), "{}", ran.stderr);
     assert_eq!(depth(&operator).await, visible(2));
+}
+
+#[tokio::test]
+async fn whoever_types_the_count_goes_on_and_nobody_else() {
+    let operator = with_dead(3).await;
+    for typed in ["2\n", "yes\n", "\n"] {
+        let (code, shown) = run_at_terminal(&operator, &["purge-dlq"], typed).await;
+        assert_eq!(code, 1, "{shown}");
+        assert!(shown.contains("not confirmed, and nothing was done"), "{shown}");
+        assert_eq!(depth(&operator).await, visible(3));
+    }
+    let (code, shown) = run_at_terminal(&operator, &["purge-dlq"], "3\n").await;
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("Delete them? Type 3 to go on: "), "{shown}");
+    assert_eq!(depth(&operator).await, visible(0));
 }

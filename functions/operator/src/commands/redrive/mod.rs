@@ -26,6 +26,7 @@ use super::dlq::{self, MOST};
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
 use crate::letters::{Fate, Groups, Letter, LetterFilter};
+use crate::question::confirm;
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -107,9 +108,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     }
     if !args.yes {
         let about = if plan.is_whole { "" } else { "about " };
-        context
-            .console
-            .confirm(&format!("Send {about}{to_move} dead letters back to the queue?"), "yes")?;
+        let question = format!("Send {about}{to_move} dead letters back to the queue?");
+        confirm(context.console, &stop, question, "yes".to_owned()).await?;
+    }
+    if stop.is_asked() {
+        return Err(Fault::Interrupted { done: "stopped before anything was moved".to_owned() });
     }
 
     let moved = match latest {
