@@ -1,7 +1,7 @@
 //! `inbox dlq`: what lies dead, and that looking leaves no trace.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use inbox_core::ledger::State;
@@ -217,6 +217,27 @@ async fn ctrl_c_while_looking_leaves_every_letter_visible() {
     let ran = finish(child).await.expect(130);
     assert_eq!(ran.stderr, "interrupted: stopped while looking; nothing was changed\n");
     assert_eq!(depth(&operator).await, visible(40));
+}
+
+#[tokio::test]
+async fn an_event_that_is_buried_meanwhile_is_not_said_to_be_without_a_letter() {
+    let operator = Operator::new().await;
+    make(&operator, [given("old", State::Dead, "stripe", "invoice.paid", "x")]).await;
+    let (ledger, queue) = (operator.ledger(), operator.queue());
+    let new = Mutex::new(Some(given("new", State::Dead, "stripe", "invoice.paid", "x")));
+    operator.proxy.set_hook(move |call| {
+        if let Some(new) = new.lock().unwrap().take_if(|_| call.is("dynamodb", "BatchGetItem")) {
+            let (ledger, queue) = (ledger.clone(), queue.clone());
+            tokio::spawn(async move { new.make(&ledger, &queue).await });
+            // Long enough for it to be buried; the letters have been looked through.
+            return Fault::DelayReply(Duration::from_secs(1));
+        }
+        Fault::None
+    });
+    let told = operator.run(&["dlq", "--json"]).await.expect(0).json();
+    assert_eq!(told["dead_events_without_letter"], 0);
+    operator.proxy.clear_hook();
+    assert_eq!(operator.run(&["dlq", "--json"]).await.expect(0).json()["dead_events"], 2);
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //!
 //! One active task a source; a handle only while it runs; counts as of the start;
 //! a message that was sent to the dead-letter queue directly needs an explicit
-//! destination.
+//! destination. A task that was just started does not show in the first list,
+//! which may happen with anything that is not said to be consistent.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,6 +34,7 @@ struct Task {
     rate: Option<u64>,
     failure: Value,
     started_at: i64,
+    shows: bool,
 }
 
 impl MoveTasks {
@@ -60,7 +62,13 @@ impl MoveTasks {
         }
         let body = call.json();
         match call.operation.as_str() {
-            "StartMessageMoveTask" => self.start(&body),
+            "StartMessageMoveTask" => {
+                let answer = self.start(&body);
+                if matches!(answer, Fault::Answer { .. }) {
+                    self.0.tasks.lock().unwrap().last_mut().unwrap().shows = false;
+                }
+                answer
+            }
             "ListMessageMoveTasks" => self.list(&body),
             "CancelMessageMoveTask" => self.cancel(&body),
             _ => Fault::None,
@@ -89,6 +97,7 @@ impl MoveTasks {
             rate,
             failure: Value::Null,
             started_at: Timestamp::now().unix_ms(),
+            shows: true,
         });
         tokio::spawn(Arc::clone(&self.0).work(tasks.len() - 1));
         let handle = format!("task-{}", tasks.len() - 1);
@@ -97,11 +106,14 @@ impl MoveTasks {
 
     fn list(&self, body: &Value) -> Fault {
         assert_eq!(body["SourceArn"], arn(&self.0.dlq_url));
-        let tasks = self.0.tasks.lock().unwrap();
+        let mut tasks = self.0.tasks.lock().unwrap();
+        let showing: Vec<bool> =
+            tasks.iter_mut().map(|task| std::mem::replace(&mut task.shows, true)).collect();
         let results: Vec<Value> = tasks
             .iter()
             .enumerate()
             .rev()
+            .filter(|(at, _)| showing[*at])
             .take(1)
             .map(|(at, task)| {
                 let mut entry = json!({

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use inbox_core::event::EventKey;
@@ -307,11 +307,20 @@ async fn an_event_that_dies_again_meanwhile_is_not_fed_to_its_handler_for_ever()
 async fn the_rate_is_kept() {
     let operator = Operator::new().await;
     make(&operator, dead("late", 30)).await;
-    let started = Instant::now();
+    let sent_at: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let sends = Arc::clone(&sent_at);
+    operator.proxy.set_hook(move |call| {
+        if call.is("sqs", "SendMessageBatch") {
+            sends.lock().unwrap().push(Instant::now());
+        }
+        Fault::None
+    });
     operator.run(&["redrive", "--yes", "--rate", "15"]).await.expect(0);
-    let took = started.elapsed();
-    // The first goes at once, 29 wait a fifteenth of a second each.
-    assert!((Duration::from_millis(1930)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    let sent_at = sent_at.lock().unwrap();
+    assert_eq!(sent_at.len(), 30, "one at a time, so that the rate is kept within a second too");
+    let took = sent_at[29] - sent_at[0];
+    // 29 wait a fifteenth of a second each.
+    assert!((Duration::from_millis(1850)..Duration::from_secs(10)).contains(&took), "{took:?}");
 }
 
 #[tokio::test]
