@@ -109,6 +109,14 @@ pub enum Fault {
         /// The error's message.
         message: String,
     },
+    /// Answer with this JSON; the upstream is not asked. A double of what the
+    /// emulator lacks is made of these.
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// The body.
+        body: serde_json::Value,
+    },
     /// Close the connection; the upstream is not asked.
     DropBefore,
     /// Forward, wait for the upstream's answer, then close the connection: the

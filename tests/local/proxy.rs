@@ -200,6 +200,11 @@ impl Shared {
                 });
                 return Ok(response);
             }
+            Fault::Answer { status, body } => {
+                let code = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+                self.settle(record, |call| call.status = Some(code.as_u16()));
+                return Ok(json(code, &body, None));
+            }
             Fault::None | Fault::DropReply | Fault::DelayReply(_) => {}
         }
         let response = self.forward(parts, body).await;

@@ -6,10 +6,12 @@
 
 mod browse;
 mod clients;
+mod dead_letters;
 mod error;
 mod item;
 pub mod lambda;
 mod ledger;
+mod move_tasks;
 mod queue;
 mod secrets;
 mod steering;
@@ -18,7 +20,9 @@ mod update;
 pub use aws_config::SdkConfig;
 pub use browse::{Arrival, Cursor, OpenKind, Page, Summary, TimelinePartition};
 pub use clients::{Limits, config_loader, sdk_config};
+pub use dead_letters::{DeadLetterQueue, Depth, LETTERS_AT_ONCE, Purge, ReceivedLetter};
 pub use error::describe;
 pub use ledger::DynamoDbLedger;
+pub use move_tasks::{MOVES_PER_SECOND, MoveError, MoveStatus, MoveTask, MoveTasks};
 pub use queue::SqsQueue;
 pub use secrets::SecretsManagerSecrets;

@@ -156,7 +156,7 @@ impl From<SecretsError> for Fault {
 }
 
 /// What each of AWS's error codes, which stand in `inbox-aws`'s texts, asks for.
-const ADVICE: [(&[&str], &str); 7] = [
+const ADVICE: [(&[&str], &str); 8] = [
     (
         &["no credentials", "IMDS", "CredentialsNotLoaded", "ExpiredToken", "InvalidClientTokenId"],
         "sign in to AWS (`aws sso login`, AWS_PROFILE=…) and try again; for the local stack, \
@@ -174,6 +174,11 @@ const ADVICE: [(&[&str], &str); 7] = [
         &["QueueDoesNotExist", "NonExistentQueue"],
         "there is no such queue in this account and region: look at --stack (or QUEUE_URL, DLQ_URL) \
          and AWS_REGION; `inbox doctor` checks all names",
+    ),
+    (
+        &["must be configured as a Dead Letter Queue"],
+        "no queue's redrive policy names this dead-letter queue: look at --stack (or DLQ_URL); \
+         `inbox doctor` checks it",
     ),
     (
         &["ResourceNotFoundException", "Cannot do operations on a non-existent table"],

@@ -9,10 +9,12 @@
 //! view.rs pretty.rs    events as JSON, payloads as text
 //! follow.rs            new events as they arrive
 //! plan.rs              what a replay is going to do, kept until it is done
+//! letters/             dead letters, joined with the ledger
 //! deployment.rs        names of table, queues and sources, from a file
 //! context.rs           deployment, AWS, console, who is asking
 //! console.rs table.rs moments.rs   how things are said
 //! fault.rs             why a command failed, and its exit code
+//! question.rs          asking before something is done
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
 //!
@@ -29,10 +31,12 @@ pub mod deployment;
 pub mod fault;
 pub mod follow;
 pub mod http_client;
+pub mod letters;
 pub mod moments;
 pub mod pace;
 pub mod plan;
 pub mod pretty;
+pub mod question;
 pub mod selection;
 pub mod stop;
 pub mod table;

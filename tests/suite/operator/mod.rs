@@ -2,10 +2,16 @@
 //! queues of the test's own.
 
 mod basics;
+mod dlq;
 mod doctor;
 mod events;
 mod forget;
+mod letters;
 mod listen;
+mod move_tasks;
+mod purge;
+mod redrive;
+mod redrive_task;
 mod replay;
 pub(crate) mod rig;
 mod show;

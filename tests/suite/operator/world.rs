@@ -74,7 +74,8 @@ impl Given {
         self
     }
 
-    async fn make(self, ledger: &DynamoDbLedger, queue: &SqsQueue) {
+    /// Makes it, past every proxy.
+    pub(crate) async fn make(self, ledger: &DynamoDbLedger, queue: &SqsQueue) {
         let at = self.event.received_at;
         let new = NewEvent {
             request_id: uuid::Uuid::new_v4().to_string(),

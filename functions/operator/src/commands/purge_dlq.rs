@@ -1,12 +1,65 @@
-//! `inbox purge-dlq`.
+//! `inbox purge-dlq`: deletes all dead letters, after naming their number.
+//!
+//! Letters are pointers, so no event is lost: what is dead stays dead in the
+//! ledger, with its payload, and is opened again by `inbox replay`.
 
+use inbox_aws::Purge;
+use serde_json::json;
+
+use super::dlq;
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
 
+const EXAMPLES: &str = "\
+Examples:
+  inbox purge-dlq             asks, and wants the number of letters typed
+  inbox purge-dlq --yes       for scripts
+
+Events stay in the ledger, and dead ones can be replayed:
+  inbox replay --state dead --dry-run";
+
 /// What the command takes.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
 
-pub(super) async fn run(_context: &Context, _args: Args) -> Result<Outcome, Fault> {
-    Err(Fault::usage("not built yet", ""))
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
+    let queue = dlq::dead_letter_queue(context).await?;
+    let console = &context.console;
+    let depth = queue.depth().await?;
+    let count = depth.total();
+    // SQS's count may be a minute old: a purge that was asked for is done anyway.
+    if count == 0 && !args.yes {
+        if console.json {
+            console.value(&json!({"purged": 0}));
+        } else {
+            console.line("no dead letters");
+        }
+        return Ok(Outcome::Done);
+    }
+    if !args.yes {
+        console.note(format!(
+            "This deletes {count} dead letters for good, of every source. Their events stay in the \
+             ledger: dead ones can be opened again by `inbox replay`, but no longer by a redrive."
+        ));
+        console.confirm("Delete them?", &count.to_string())?;
+    }
+    match queue.purge().await? {
+        Purge::Started if console.json => console.value(&json!({"purged": count})),
+        Purge::Started => {
+            console.line(format!("{count} dead letters deleted; SQS takes up to a minute for it"));
+            console.note("their events can be opened again: inbox replay --state dead --dry-run");
+        }
+        Purge::TooSoon => {
+            return Err(Fault::refused(
+                "SQS takes one purge a minute, and another was started just now",
+                "wait a minute and look with `inbox dlq` whether there is anything left to purge",
+            ));
+        }
+    }
+    Ok(Outcome::Done)
 }
