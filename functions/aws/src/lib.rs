@@ -11,6 +11,7 @@ mod item;
 pub mod lambda;
 mod ledger;
 mod queue;
+mod secret_versions;
 mod secrets;
 mod update;
 
@@ -19,4 +20,7 @@ pub use browse::{Arrival, Cursor, OpenKind, Page, Summary, TimelinePartition};
 pub use clients::{Limits, config_loader, sdk_config};
 pub use ledger::DynamoDbLedger;
 pub use queue::SqsQueue;
+pub use secret_versions::{
+    Replaced, SecretVersion, SecretVersions, SecretVersionsError, StoredSecret,
+};
 pub use secrets::SecretsManagerSecrets;

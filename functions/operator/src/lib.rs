@@ -9,6 +9,7 @@
 //! context.rs           deployment, AWS, console, who is asking
 //! console.rs table.rs moments.rs   how things are said
 //! fault.rs             why a command failed, and its exit code
+//! rotation.rs          a source's signing secrets, added and retired
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod fault;
 pub mod http_client;
 pub mod moments;
 pub mod pace;
+pub mod rotation;
 pub mod selection;
 pub mod stop;
 pub mod table;

@@ -3,4 +3,5 @@
 
 mod basics;
 pub(crate) mod rig;
+mod secret;
 pub(crate) mod world;
