@@ -102,6 +102,12 @@ pub trait Provider: Send + Sync {
         url.to_owned()
     }
 
+    /// Whether it sends JSON indented, so that indented JSON is no sign of a
+    /// body that was written anew.
+    fn indents_json(&self) -> bool {
+        false
+    }
+
     /// What only this provider's file can tell about a request that it refused:
     /// its own traps, most likely first, each a sentence or two that say what to
     /// do. What holds for every provider (missing headers, white space, bodies

@@ -9,6 +9,7 @@
 //! context.rs           deployment, AWS, console, who is asking
 //! console.rs table.rs moments.rs   how things are said
 //! fault.rs             why a command failed, and its exit code
+//! captured.rs records.rs diagnosis/   a captured request, many of them, why one is refused
 //! rotation.rs          a source's signing secrets, added and retired
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
@@ -18,15 +19,18 @@
 //! operators, an operator and a processor, or one who was interrupted cannot do
 //! anything twice.
 
+pub mod captured;
 pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod context;
 pub mod deployment;
+pub mod diagnosis;
 pub mod fault;
 pub mod http_client;
 pub mod moments;
 pub mod pace;
+pub mod records;
 pub mod rotation;
 pub mod selection;
 pub mod stop;

@@ -4,4 +4,5 @@
 mod basics;
 pub(crate) mod rig;
 mod secret;
+mod verify;
 pub(crate) mod world;

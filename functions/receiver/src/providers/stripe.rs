@@ -118,6 +118,10 @@ impl Provider for Stripe {
         Some(TOLERANCE)
     }
 
+    fn indents_json(&self) -> bool {
+        true
+    }
+
     fn advise(
         &self,
         request: &Request,
