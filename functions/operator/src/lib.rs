@@ -10,6 +10,7 @@
 //! console.rs table.rs moments.rs   how things are said
 //! fault.rs             why a command failed, and its exit code
 //! captured.rs records.rs diagnosis/   a captured request, many of them, why one is refused
+//! samples.rs curl.rs tally.rs   what `send` sends, prints and counts
 //! rotation.rs          a source's signing secrets, added and retired
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod context;
+pub mod curl;
 pub mod deployment;
 pub mod diagnosis;
 pub mod fault;
@@ -32,9 +34,11 @@ pub mod moments;
 pub mod pace;
 pub mod records;
 pub mod rotation;
+pub mod samples;
 pub mod selection;
 pub mod stop;
 pub mod table;
+pub mod tally;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,9 @@
 //! queues of the test's own.
 
 mod basics;
+mod receivers;
 pub(crate) mod rig;
 mod secret;
+mod send;
 mod verify;
 pub(crate) mod world;
