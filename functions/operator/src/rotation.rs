@@ -75,13 +75,11 @@ impl Rotation {
     ///
     /// It is held already, at this position from 1.
     pub fn add(&mut self, new: Secret) -> Result<(), usize> {
-        match self.secrets.iter().position(|held| *held == new) {
-            Some(at) => Err(at + 1),
-            None => {
-                self.secrets.insert(0, new);
-                Ok(())
-            }
+        if let Some(at) = self.secrets.iter().position(|held| *held == new) {
+            return Err(at + 1);
         }
+        self.secrets.insert(0, new);
+        Ok(())
     }
 
     /// Takes a secret out, by its position from 1; the last in the list is the

@@ -12,9 +12,11 @@
 //! so that each sending is an event of its own, whatever the provider.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use fastrand::Rng;
+use inbox_core::form::MEDIA_TYPE as FORM;
 use inbox_core::pattern::glob;
 use serde::Deserialize;
 
@@ -26,7 +28,6 @@ struct Folder {
 
 const FOLDERS: &[Folder] = include!(concat!(env!("OUT_DIR"), "/samples.rs"));
 
-const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 static ALL: LazyLock<Vec<Sample>> = LazyLock::new(|| FOLDERS.iter().flat_map(read).collect());
@@ -88,7 +89,7 @@ fn read(folder: &'static Folder) -> Vec<Sample> {
         .filter_map(|(file, body)| Some((*file, *body, described(file)?)))
         .map(|(file, body, described)| Sample {
             provider: folder.provider,
-            content_type: if file.ends_with(".form") { FORM } else { JSON },
+            content_type: media_type(Path::new(file)).unwrap_or(JSON),
             event_type: described.event_type.clone(),
             header_event_type: described.header_event_type.clone().unwrap_or_default(),
             body,
@@ -101,7 +102,19 @@ fn read(folder: &'static Folder) -> Vec<Sample> {
         .collect()
 }
 
+/// What the ending of a file's name says.
+#[must_use]
+pub fn media_type(file: &Path) -> Option<&'static str> {
+    match file.extension()?.to_str()? {
+        "json" => Some(JSON),
+        "form" => Some(FORM),
+        "xml" => Some("application/xml"),
+        _ => None,
+    }
+}
+
 /// A provider's samples whose type, read or in the header, matches the pattern.
+#[must_use]
 pub fn find(provider: &str, pattern: &str) -> Vec<&'static Sample> {
     let matches = |sample: &&Sample| {
         [&sample.event_type, &sample.header_event_type].into_iter().any(|it| glob(pattern, it))

@@ -147,29 +147,34 @@ pub fn milliseconds(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, ms: u64) -> Result<Answered, Fault> {
-        Ok(Answered {
+    fn answered(status: u16, ms: u64) -> Answered {
+        Answered {
             status,
             inbox_status: None,
             inbox_id: None,
             body: String::new(),
             took: Duration::from_millis(ms),
-        })
+        }
     }
 
     #[test]
     fn all_good_is_done_some_bad_is_no_and_silence_is_a_fault() {
         let outcome = |answers: Vec<Result<Answered, Fault>>| {
             let mut tally = Tally::default();
-            answers.into_iter().for_each(|answer| tally.add(answer));
+            for answer in answers {
+                tally.add(answer);
+            }
             (tally.sent(), tally.times().map(|(_, worst)| worst.as_millis()), tally.outcome())
         };
         assert_eq!(
-            outcome(vec![answered(200, 1), answered(204, 9)]),
+            outcome(vec![Ok(answered(200, 1)), Ok(answered(204, 9))]),
             (2, Some(9), Ok(Outcome::Done))
         );
-        assert_eq!(outcome(vec![answered(200, 1), answered(302, 2)]).2, Ok(Outcome::Negative));
-        let silent = outcome(vec![answered(200, 1), Err(Fault::unavailable("x: no answer"))]);
+        assert_eq!(
+            outcome(vec![Ok(answered(200, 1)), Ok(answered(302, 2))]).2,
+            Ok(Outcome::Negative)
+        );
+        let silent = outcome(vec![Ok(answered(200, 1)), Err(Fault::unavailable("x: no answer"))]);
         assert_eq!(silent.2.unwrap_err().exit_code(), 3);
         assert_eq!(silent.0, 2);
     }

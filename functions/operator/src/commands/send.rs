@@ -9,6 +9,7 @@ use fastrand::Rng;
 use inbox_aws::SecretsManagerSecrets;
 use inbox_core::Timestamp;
 use inbox_core::event::clean_text;
+use inbox_core::form;
 use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::{Secret, Secrets as _};
 use inbox_receiver::providers;
@@ -292,18 +293,12 @@ fn read(file: &Path) -> Result<Vec<u8>, Fault> {
 
 /// By its name, else by how it begins.
 fn guess(file: &Path, body: &[u8]) -> &'static str {
-    const FORM: &str = "application/x-www-form-urlencoded";
-    match file.extension().and_then(|it| it.to_str()) {
-        Some("json") => return "application/json",
-        Some("form") => return FORM,
-        Some("xml") => return "application/xml",
-        _ => {}
-    }
-    match body.trim_ascii_start().first() {
+    let by_content = || match body.trim_ascii_start().first() {
         Some(b'{' | b'[') => "application/json",
-        Some(_) if body.contains(&b'=') && !body.trim_ascii().contains(&b' ') => FORM,
+        Some(_) if body.contains(&b'=') && !body.trim_ascii().contains(&b' ') => form::MEDIA_TYPE,
         _ => "application/octet-stream",
-    }
+    };
+    samples::media_type(file).unwrap_or_else(by_content)
 }
 
 fn print_curl(context: &Context, target: &Target, request: &Signed) {

@@ -206,15 +206,15 @@ fn say_valid(console: &Console, case: &Case<'_>) {
         }));
         return;
     }
-    let mut line = format!("{}: {}", console.tint(Tone::Good, "valid"), case.provider.name());
-    if let Some(signed_at) = signed_at {
-        line.push_str(&format!(", signed {}", moments::relative(signed_at, case.now)));
-    }
-    line.push_str(&match position {
-        Some(position) => format!(", with secret {position} of {of}"),
-        None => ", with another value of the source's secret".to_owned(),
+    let (verdict, name) = (console.tint(Tone::Good, "valid"), case.provider.name());
+    let when = signed_at.map_or_else(String::new, |signed_at| {
+        format!(", signed {}", moments::relative(signed_at, case.now))
     });
-    console.line(line);
+    let by = match position {
+        Some(position) => format!("secret {position} of {of}"),
+        None => "another value of the source's secret".to_owned(),
+    };
+    console.line(format!("{verdict}: {name}{when}, with {by}"));
     let event = [identity.event_type, identity.idempotency_key];
     let event: Vec<_> = event.into_iter().flatten().collect();
     if !event.is_empty() {

@@ -50,18 +50,32 @@ pub(super) fn malformed(case: &Case<'_>) -> Vec<Reason> {
         .into_iter()
         .chain(other_providers(case))
         .collect();
-    let Some((example, _)) = example(case.provider) else { return reasons };
-    for name in &needed {
-        let [should, is] = [&example, case.captured].map(|it| it.headers.get(name).map(shape));
-        let (Some(should), Some(is)) = (should, is) else { continue };
-        if should != is {
-            reasons.push(Reason::certain(
-                format!("{name} should read like `{should}`; this one reads like `{is}`"),
-                "capture it as it arrives: it was cut, changed, or is another scheme's",
-            ));
-        }
+    if let Some((example, _)) = example(case.provider) {
+        reasons.extend(needed.iter().filter_map(|name| misread(case, &example, name)));
     }
     reasons
+}
+
+/// Whether it is this header: with the example's in its place, the signature can
+/// be read.
+fn misread(case: &Case<'_>, example: &Captured, name: &HeaderName) -> Option<Reason> {
+    let (should, is) = (example.headers.get(name)?, case.captured.headers.get(name)?);
+    let mut with_example = case.captured.clone();
+    with_example.headers.insert(name.clone(), should.clone());
+    let judged = with_example.judge(case.provider, case.secrets, case.now);
+    if matches!(judged, Err(Rejection::MalformedSignature)) {
+        return None;
+    }
+    let (should, is) = (shape(should), shape(is));
+    let advice = "capture it as it arrives: it was cut, changed, or is another scheme's";
+    Some(if should == is {
+        Reason::certain(format!("{name} does not read as the scheme writes it"), advice)
+    } else {
+        Reason::certain(
+            format!("{name} should read like `{should}`; this one reads like `{is}`"),
+            advice,
+        )
+    })
 }
 
 /// A request that the provider would have sent, and its secret.
@@ -198,19 +212,20 @@ fn shape(value: &HeaderValue) -> String {
         let (run, behind) = rest.split_at(length);
         rest = behind;
         let is = |test: fn(&u8) -> bool| run.bytes().all(|byte| test(&byte));
-        if run.len() <= NAME_CHARACTERS_MAX {
-            out.push_str(run);
+        let shown = if run.len() <= NAME_CHARACTERS_MAX {
+            run.to_owned()
         } else if is(u8::is_ascii_digit) {
-            out.push_str(&format!("<{length} digits>"));
+            format!("<{length} digits>")
         } else if is(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte)) {
-            out.push_str(&format!("<{length} hex digits>"));
+            format!("<{length} hex digits>")
         } else if is(u8::is_ascii_hexdigit) {
-            out.push_str(&format!("<{length} hex digits in capitals>"));
+            format!("<{length} hex digits in capitals>")
         } else {
             let padding = rest.len() - rest.trim_start_matches('=').len();
             rest = &rest[padding..];
-            out.push_str(&format!("<{} characters>", length + padding));
-        }
+            format!("<{} characters>", length + padding)
+        };
+        out.push_str(&shown);
     }
     crate::table::cut(&out, SHAPE_CHARACTERS_MAX)
 }

@@ -21,21 +21,28 @@ pub(super) fn stale(case: &Case<'_>) -> Reason {
             "judge it as of then with --now",
         );
     };
-    let then = case.provider.signed_at(&case.captured.request());
-    let seconds = then.map_or(0, inbox_core::Timestamp::unix_seconds);
+    let then = then(case);
     Reason::certain(
         format!("The signature is right, and {age}"),
         format!(
-            "judge it as of then with --now {seconds}; if it has just arrived, a clock is wrong, or \
-             something held it back"
+            "judge it as of then with {then}; if it has just arrived, a clock is wrong, or something \
+             held it back"
         ),
     )
+}
+
+fn then(case: &Case<'_>) -> String {
+    let signed_at = case.provider.signed_at(&case.captured.request());
+    format!("--now {}", signed_at.map_or(0, inbox_core::Timestamp::unix_seconds))
 }
 
 /// The same, beside a signature that does not match either.
 pub(super) fn also_stale(case: &Case<'_>) -> Option<Reason> {
     let age = age(case)?;
-    Some(Reason::likely(format!("Besides, {age}"), "judge it as of then with --now"))
+    Some(Reason::certain(
+        format!("Besides, {age}"),
+        format!("judge it as of then with {}", then(case)),
+    ))
 }
 
 /// `it was signed 7 min 12 s before now, where 5 min are allowed`.

@@ -6,6 +6,8 @@
 //! of members and spelling of numbers stay as they are: what another program
 //! did to those cannot be undone.
 
+use std::fmt::Write as _;
+
 use serde::de::IgnoredAny;
 
 /// White space between tokens.
@@ -159,7 +161,7 @@ impl Writer {
                 (true, c) => {
                     let mut units = [0; 2];
                     for unit in c.encode_utf16(&mut units) {
-                        self.out.push_str(&format!("\\u{unit:04x}"));
+                        let _ = write!(self.out, "\\u{unit:04x}");
                     }
                 }
             }

@@ -93,19 +93,24 @@ impl Case<'_> {
     #[must_use]
     pub fn reasons(&self, rejection: Rejection) -> Vec<Reason> {
         let mut reasons = match rejection {
-            Rejection::StaleTimestamp => vec![hints::stale(self)],
+            Rejection::StaleTimestamp => return vec![hints::stale(self)],
             Rejection::MissingSignature => headers::missing(self),
             Rejection::MalformedSignature => headers::malformed(self),
-            Rejection::SignatureMismatch { .. } => trials::run(self),
+            Rejection::SignatureMismatch { .. } => {
+                let found = trials::run(self);
+                if !found.is_empty() {
+                    // What was wrong is known, and guesses would only hide it.
+                    return found.into_iter().chain(hints::also_stale(self)).collect();
+                }
+                found
+            }
         };
         reasons.extend(hints::secrets_of_another_kind(self));
         let told = self.provider.advise(&self.captured.request(), self.secrets, rejection);
         reasons.extend(told.into_iter().map(|text| Reason::likely(text, "")));
-        if let Rejection::SignatureMismatch { fresh } = rejection {
+        if let Rejection::SignatureMismatch { .. } = rejection {
             reasons.extend(hints::of_the_body(self));
-            if !fresh {
-                reasons.extend(hints::also_stale(self));
-            }
+            reasons.extend(hints::also_stale(self));
             if !reasons.iter().any(|reason| reason.certain) {
                 reasons.push(hints::nothing_helped());
             }

@@ -192,7 +192,7 @@ fn a_signature_too_old_or_too_early_is_told_with_the_distance_and_what_to_give()
     );
     let early = reasons("stripe", &captured, SECRET, at(-301));
     assert!(early[0].finding.contains("signed 5 min 1 s after now"), "{early:?}");
-    // A body with another fault is found all the same, and the age is told.
+    // Another fault is found all the same, and the age is told.
     let both = reasons("stripe", &with_body(&captured, format!("{JSON}\n")), SECRET, at(432));
     assert!(both[0].finding.contains("a line end behind it"), "{both:?}");
     assert!(
@@ -239,6 +239,18 @@ fn a_header_that_was_changed_on_its_way_is_found_and_else_shown_by_its_shape() {
         "stripe-signature should read like `t=<10 digits>,v1=<64 hex digits>`; this one reads like \
          `t=<10 digits>,v1=<62 hex digits>`"
     );
+}
+
+#[test]
+fn of_several_headers_the_one_that_does_not_read_is_named() {
+    let captured = signed("standard_webhooks", SECRET, "application/json", JSON);
+    for (header, value, part) in [
+        ("webhook-timestamp", "soon", "should read like `<10 digits>`; this one reads like `soon`"),
+        ("webhook-signature", "v1,short", "should read like `v1,<44 characters>`"),
+    ] {
+        let told = certain("standard_webhooks", &with_header(&captured, header, value), SECRET);
+        assert!(told.starts_with(header) && told.contains(part), "{told}");
+    }
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Provider for GitHub {
                 "It comes from GitHub and has no signature: no secret is set at the hook. Set one \
                  under Settings, Webhooks"
             }
-            Rejection::SignatureMismatch { .. } if self.is_unwrapped_form(request) => {
+            Rejection::SignatureMismatch { .. } if is_unwrapped_form(request) => {
                 "The body is JSON and says that it is a form: GitHub signed the form, \
                  payload=…, as it was sent. Capture that, or set the hook's content type to \
                  application/json"
@@ -149,11 +149,9 @@ impl Provider for GitHub {
     }
 }
 
-impl GitHub {
-    /// Whether somebody took the JSON out of the form that was signed.
-    fn is_unwrapped_form(&self, request: &Request) -> bool {
-        request.media_type() == form::MEDIA_TYPE && request.body().starts_with(b"{")
-    }
+/// Whether somebody took the JSON out of the form that was signed.
+fn is_unwrapped_form(request: &Request) -> bool {
+    request.media_type() == form::MEDIA_TYPE && request.body().starts_with(b"{")
 }
 
 /// When it happened. There is no one field for it. A push tells in

@@ -12,10 +12,15 @@ const DASHBOARD_CHARACTERS: usize = 32;
 /// Those of `stripe listen`: 64 hex digits.
 const CLI_CHARACTERS: usize = 64;
 
+/// Whose secret it is, its form does not tell.
+const BOTH_KINDS: &str = "Secrets of Standard Webhooks senders (Svix, Clerk, Resend, …) may have the same form as \
+     Stripe's: make sure that it is the one the Dashboard shows for this endpoint";
+
 pub(super) fn on_mismatch(body: &[u8], secrets: &SecretBundle) -> Vec<String> {
     let secrets = secrets.signing_secrets();
     let kinds = secrets.iter().enumerate().filter_map(|(at, secret)| kind(at + 1, secret));
-    kinds.chain(mode(body)).chain(connect(body)).chain(spacing(body)).collect()
+    let told = kinds.chain(mode(body)).chain(connect(body)).chain(spacing(body));
+    told.chain(secrets.iter().any(is_of_both_kinds).then(|| BOTH_KINDS.to_owned())).collect()
 }
 
 /// Test deliveries come with `v0` beside `v1`; alone it proves nothing.
@@ -62,13 +67,16 @@ fn kind(position: usize, secret: &Secret) -> Option<String> {
     })
 }
 
+/// 32 letters and digits are base64 of 24 bytes, too.
+fn is_of_both_kinds(secret: &Secret) -> bool {
+    let rest = secret.expose().strip_prefix(PREFIX);
+    rest.is_some_and(|rest| rest.len() == DASHBOARD_CHARACTERS)
+}
+
 /// The same address registered in test and live mode is two endpoints.
 fn mode(body: &[u8]) -> Option<String> {
     let [livemode] = json::members(body, ["livemode"]);
-    let (mode, other) = match livemode.flag()? {
-        true => ("live", "test"),
-        false => ("test", "live"),
-    };
+    let (mode, other) = if livemode.flag()? { ("live", "test") } else { ("test", "live") };
     Some(format!(
         "The event is of {mode} mode: the endpoint of {other} mode has another secret, even at the \
          same address"
@@ -114,10 +122,10 @@ mod tests {
 
     #[test]
     fn a_secret_of_another_kind_is_recognised_by_its_form_and_never_quoted() {
-        assert_eq!(advice(DASHBOARD, "{}"), [""; 0]);
+        assert_eq!(advice(DASHBOARD, "{}"), [super::BOTH_KINDS]);
         let cli = format!("whsec_{}", "0123456789abcdef".repeat(4));
         for (secret, part) in [
-            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa/w", "Standard Webhooks"),
+            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAA==", "Standard Webhooks"),
             (cli.as_str(), "stripe listen"),
             ("whsec_tooshort", "8 characters after whsec_"),
             ("not even the prefix", "does not begin with whsec_"),
@@ -133,13 +141,13 @@ mod tests {
     fn the_mode_the_account_and_the_spacing_are_told_from_the_body() {
         let snapshot = r#"{"object":"event","livemode":false,"account":"acct_1","data":{}}"#;
         let told = advice(DASHBOARD, snapshot);
-        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told.len(), 4, "{told:?}");
         assert!(told[0].starts_with("The event is of test mode"), "{told:?}");
         assert!(told[1].starts_with("The event is of a connected account"), "{told:?}");
         assert!(told[2].contains("re-serialised"), "{told:?}");
         let indented = "{\n  \"object\": \"event\",\n  \"livemode\": true,\n  \"data\": {}\n}";
         let told = advice(DASHBOARD, indented);
-        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].starts_with("The event is of live mode"), "{told:?}");
     }
 
