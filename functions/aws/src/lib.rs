@@ -13,6 +13,7 @@ pub mod lambda;
 mod ledger;
 mod move_tasks;
 mod queue;
+mod secret_versions;
 mod secrets;
 mod steering;
 mod update;
@@ -25,4 +26,7 @@ pub use error::describe;
 pub use ledger::DynamoDbLedger;
 pub use move_tasks::{MOVES_PER_SECOND, MoveError, MoveStatus, MoveTask, MoveTasks};
 pub use queue::SqsQueue;
+pub use secret_versions::{
+    Replaced, SecretVersion, SecretVersions, SecretVersionsError, StoredSecret,
+};
 pub use secrets::SecretsManagerSecrets;

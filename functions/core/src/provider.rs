@@ -6,6 +6,7 @@
 //! of fixtures. Nothing here touches the network or the clock.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -82,6 +83,43 @@ pub trait Provider: Send + Sync {
     /// The advice.
     fn check_secret(&self, _secret: &Secret) -> Result<(), &'static str> {
         Ok(())
+    }
+
+    /// When the request says that it was signed, where the scheme signs a time:
+    /// for people who ask why it was refused. Nothing is believed of it.
+    fn signed_at(&self, _request: &Request) -> Option<Timestamp> {
+        None
+    }
+
+    /// How far the signed time may be from now, where one is signed.
+    fn tolerance(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The address to call with this body, where the provider puts something
+    /// about the body into the query.
+    fn address(&self, url: &str, _content_type: &str, _body: &[u8]) -> String {
+        url.to_owned()
+    }
+
+    /// Whether it sends JSON indented, so that indented JSON is no sign of a
+    /// body that was written anew.
+    fn indents_json(&self) -> bool {
+        false
+    }
+
+    /// What only this provider's file can tell about a request that it refused:
+    /// its own traps, most likely first, each a sentence or two that say what to
+    /// do. What holds for every provider (missing headers, white space, bodies
+    /// written anew) is found without its help. Must not quote a secret, nor a
+    /// part of one.
+    fn advise(
+        &self,
+        _request: &Request,
+        _secrets: &SecretBundle,
+        _rejection: Rejection,
+    ) -> Vec<String> {
+        Vec::new()
     }
 }
 

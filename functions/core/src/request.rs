@@ -126,6 +126,12 @@ impl<State> Request<State> {
         }))
     }
 
+    /// All headers, names without case.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The media type without parameters, in lower case; empty when missing.
     #[must_use]
     pub fn media_type(&self) -> String {

@@ -87,12 +87,35 @@ impl SecretBundle {
     pub fn parse(json: &str) -> Result<Self, SecretFault> {
         // serde_json's own message may quote the value, which is the secret.
         let bundle: Self = serde_json::from_str(json).map_err(|_| SecretFault::NotABundle)?;
-        if bundle.signing_secrets.is_empty() {
+        bundle.filled()
+    }
+
+    /// These secrets, and no other values.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or an empty one.
+    pub fn of(signing_secrets: Vec<Secret>) -> Result<Self, SecretFault> {
+        Self { signing_secrets, others: BTreeMap::new() }.filled()
+    }
+
+    /// These secrets in place of its own, with the same other values.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or an empty one.
+    pub fn with_signing_secrets(&self, signing_secrets: Vec<Secret>) -> Result<Self, SecretFault> {
+        Self { signing_secrets, others: self.others.clone() }.filled()
+    }
+
+    /// Neither is there nothing to try, nor a secret that lets anybody sign.
+    fn filled(self) -> Result<Self, SecretFault> {
+        if self.signing_secrets.is_empty() {
             return Err(SecretFault::None);
         }
-        match bundle.signing_secrets.iter().position(|secret| secret.expose().is_empty()) {
+        match self.signing_secrets.iter().position(|secret| secret.expose().is_empty()) {
             Some(index) => Err(SecretFault::Empty { index }),
-            None => Ok(bundle),
+            None => Ok(self),
         }
     }
 

@@ -15,6 +15,9 @@
 //! console.rs table.rs moments.rs   how things are said
 //! fault.rs             why a command failed, and its exit code
 //! question.rs          asking before something is done
+//! captured.rs records.rs diagnosis/   a captured request, many of them, why one is refused
+//! samples.rs curl.rs tally.rs   what `send` sends, prints and counts
+//! rotation.rs          a source's signing secrets, added and retired
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
 //!
@@ -23,11 +26,14 @@
 //! operators, an operator and a processor, or one who was interrupted cannot do
 //! anything twice.
 
+pub mod captured;
 pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod context;
+pub mod curl;
 pub mod deployment;
+pub mod diagnosis;
 pub mod fault;
 pub mod follow;
 pub mod http_client;
@@ -37,9 +43,13 @@ pub mod pace;
 pub mod plan;
 pub mod pretty;
 pub mod question;
+pub mod records;
+pub mod rotation;
+pub mod samples;
 pub mod selection;
 pub mod stop;
 pub mod table;
+pub mod tally;
 mod timeline;
 pub mod view;
 

@@ -23,6 +23,16 @@ impl<'a> Member<'a> {
         (!text.is_empty()).then_some(text)
     }
 
+    /// The value if it is `true` or `false`.
+    pub(crate) fn flag(self) -> Option<bool> {
+        serde_json::from_str(self.0?.get()).ok()
+    }
+
+    /// Whether there is a value, of any type.
+    pub(crate) fn is_there(self) -> bool {
+        self.0.is_some()
+    }
+
     /// The moment, as a whole number of Unix seconds or milliseconds, or as
     /// RFC 3339 text. Seconds reach this size in the year 5138 only.
     pub(crate) fn moment(self) -> Option<Timestamp> {

@@ -262,6 +262,26 @@ fn a_hash_in_the_url_is_of_a_provider_that_signs_its_url() {
 }
 
 #[test]
+fn what_the_provider_says_of_time_and_address_is_what_it_verifies_by() {
+    for sample in testing::all() {
+        let (provider, name) = (&sample.provider, sample.provider.name());
+        // A provider may leave both out; what it says must be true.
+        if let Some(tolerance) = provider.tolerance() {
+            let seconds = i64::try_from(tolerance.as_secs()).unwrap();
+            assert_eq!(Some(seconds), sample.facts.tolerance_seconds, "{name}");
+        }
+        let delivery = sample.delivery(b"a=1");
+        if let Some(signed_at) = provider.signed_at(&delivery.request()) {
+            assert_eq!(signed_at, testing::at(0), "{name}");
+        }
+        let address = provider.address("https://x.example/in?a=1", sample.content_type, b"a=1");
+        let covered = sample.facts.cover("https://x.example/in?a=1", b"a=1");
+        let is_decoded = sample.facts.decodes(sample.content_type);
+        assert_eq!(address == covered, !is_decoded || sample.facts.body_hash_parameter.is_none());
+    }
+}
+
+#[test]
 fn what_is_missing_or_unknown_is_said_by_name() {
     let told = load("nobody").unwrap_err();
     assert_eq!(

@@ -38,6 +38,7 @@ use inbox_core::form;
 pub(super) const NAME: &str = "github";
 
 const HEADER_SIGNATURE: &str = "x-hub-signature-256";
+const HEADER_SHA_1: &str = "x-hub-signature";
 const HEADER_EVENT: &str = "x-github-event";
 const HEADER_DELIVERY: &str = "x-github-delivery";
 const SIGNATURE_PREFIX: &str = "sha256=";
@@ -126,6 +127,31 @@ impl Provider for GitHub {
         }
         Ok(())
     }
+
+    fn advise(&self, request: &Request, _: &SecretBundle, rejection: Rejection) -> Vec<String> {
+        let told = match rejection {
+            Rejection::MissingSignature if request.header(HEADER_SHA_1).is_some() => {
+                "Only X-Hub-Signature is there, which is SHA-1. GitHub sends X-Hub-Signature-256 \
+                 beside it, so something on the way lets only the old one through"
+            }
+            Rejection::MissingSignature if request.header(HEADER_EVENT).is_some() => {
+                "It comes from GitHub and has no signature: no secret is set at the hook. Set one \
+                 under Settings, Webhooks"
+            }
+            Rejection::SignatureMismatch { .. } if is_unwrapped_form(request) => {
+                "The body is JSON and says that it is a form: GitHub signed the form, \
+                 payload=…, as it was sent. Capture that, or set the hook's content type to \
+                 application/json"
+            }
+            _ => return Vec::new(),
+        };
+        vec![told.to_owned()]
+    }
+}
+
+/// Whether somebody took the JSON out of the form that was signed.
+fn is_unwrapped_form(request: &Request) -> bool {
+    request.media_type() == form::MEDIA_TYPE && request.body().starts_with(b"{")
 }
 
 /// When it happened. There is no one field for it. A push tells in
@@ -148,7 +174,7 @@ fn occurred_at(event: &str, json: &[u8]) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Delivery, at};
+    use super::super::testing::{Delivery, at, bundle};
     use super::*;
 
     const SECRET: &str = "It's a Secret to Everybody";
@@ -191,6 +217,23 @@ mod tests {
             .with_header("x-hub-signature", "sha1=126f2c800419c60137ce748d7672e77b65cf16d6");
         let judged = delivery.judge(&GitHub, &["0123456789abcdef"], at(0));
         assert_eq!(judged, Err(Rejection::MissingSignature));
+    }
+
+    #[test]
+    fn the_old_header_a_hook_without_a_secret_and_an_unwrapped_form_are_explained() {
+        let advise = |delivery: &Delivery, rejection| {
+            let told = GitHub.advise(&delivery.request(), &bundle(&[SECRET]), rejection);
+            told.first().cloned().unwrap_or_default()
+        };
+        let bare = Delivery::signed(&GitHub, SECRET, JSON, b"{}").without_header(HEADER_SIGNATURE);
+        let missing = Rejection::MissingSignature;
+        assert!(advise(&bare, missing).contains("no secret is set"));
+        let old = bare.with_header(HEADER_SHA_1, "sha1=00");
+        assert!(advise(&old, missing).contains("SHA-1"));
+        let unwrapped = Delivery::signed(&GitHub, SECRET, FORM, b"{}");
+        let mismatch = Rejection::SignatureMismatch { fresh: true };
+        assert!(advise(&unwrapped, mismatch).contains("payload="));
+        assert_eq!(advise(&Delivery::signed(&GitHub, SECRET, JSON, b"{}"), mismatch), "");
     }
 
     #[test]

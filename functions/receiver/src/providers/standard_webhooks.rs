@@ -43,6 +43,8 @@ use inbox_core::signature::{self, Hash, Proof};
 
 use crate::json;
 
+mod advice;
+
 /// The provider's name.
 pub(super) const NAME: &str = "standard_webhooks";
 
@@ -148,6 +150,23 @@ impl Provider for StandardWebhooks {
                 Err("is shorter than 24 bytes when decoded: it was cut, or is no signing secret")
             }
             Some(_) => Ok(()),
+        }
+    }
+
+    fn signed_at(&self, request: &Request) -> Option<Timestamp> {
+        let [_, timestamp, _] = headers(request)?;
+        signature::decode_unix_seconds(&timestamp)
+    }
+
+    fn tolerance(&self) -> Option<Duration> {
+        Some(TOLERANCE)
+    }
+
+    fn advise(&self, request: &Request, _: &SecretBundle, rejection: Rejection) -> Vec<String> {
+        match rejection {
+            Rejection::MissingSignature => advice::incomplete(request),
+            Rejection::MalformedSignature => advice::unreadable(request),
+            _ => Vec::new(),
         }
     }
 }

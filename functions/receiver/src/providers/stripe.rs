@@ -28,6 +28,8 @@ use inbox_core::signature::{self, Hash, Proof};
 
 use crate::json;
 
+mod advice;
+
 /// The provider's name.
 pub(super) const NAME: &str = "stripe";
 
@@ -105,6 +107,32 @@ impl Provider for Stripe {
             return Err("has white space around it, which Stripe's signing secrets never have");
         }
         Ok(())
+    }
+
+    fn signed_at(&self, request: &Request) -> Option<Timestamp> {
+        let header = request.header(HEADER_SIGNATURE)?;
+        SignatureHeader::parse(&header).map(|header| header.signed_at)
+    }
+
+    fn tolerance(&self) -> Option<Duration> {
+        Some(TOLERANCE)
+    }
+
+    fn indents_json(&self) -> bool {
+        true
+    }
+
+    fn advise(
+        &self,
+        request: &Request,
+        secrets: &SecretBundle,
+        rejection: Rejection,
+    ) -> Vec<String> {
+        match rejection {
+            Rejection::SignatureMismatch { .. } => advice::on_mismatch(request.body(), secrets),
+            Rejection::MalformedSignature => advice::on_malformed(request),
+            Rejection::MissingSignature | Rejection::StaleTimestamp => Vec::new(),
+        }
     }
 }
 

@@ -59,6 +59,8 @@ use inbox_core::signature::{self, Hash, Proof};
 use super::header_name_or_id;
 use inbox_core::form;
 
+mod advice;
+
 /// The provider's name.
 pub(super) const NAME: &str = "twilio";
 
@@ -199,6 +201,30 @@ impl Provider for Twilio {
             return Err("has white space around it, which auth tokens never have");
         }
         Ok(())
+    }
+
+    /// With the hash of a body that no parameters cover.
+    fn address(&self, url: &str, content_type: &str, body: &[u8]) -> String {
+        let is_form = content_type.starts_with(form::MEDIA_TYPE);
+        if is_form && form::pairs(body).next().is_some() {
+            return url.to_owned();
+        }
+        let separator = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{separator}{BODY_HASH}={}", signature::sha256_hex(&[body]))
+    }
+
+    fn advise(
+        &self,
+        request: &Request,
+        secrets: &SecretBundle,
+        rejection: Rejection,
+    ) -> Vec<String> {
+        match rejection {
+            Rejection::SignatureMismatch { .. } => advice::on_mismatch(request, secrets),
+            Rejection::MissingSignature => advice::on_missing(request),
+            Rejection::MalformedSignature => advice::on_malformed(request),
+            Rejection::StaleTimestamp => Vec::new(),
+        }
     }
 }
 
