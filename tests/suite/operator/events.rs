@@ -109,7 +109,7 @@ async fn people_get_a_table_that_says_what_to_know() {
     let ran = operator.run(&["events"]).await.expect(0);
     let lines: Vec<&str> = ran.text().lines().collect();
     assert!(
-        lines[0].starts_with("RECEIVED    SOURCE  TYPE          ID     STATE"),
+        lines[0].starts_with("received    source  type          id     state"),
         "{}",
         ran.text()
     );

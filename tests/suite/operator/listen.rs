@@ -73,10 +73,13 @@ async fn new_events_of_every_provider_arrive_signed_and_in_order() {
     let twilio = Given::new("hash", State::Received, Duration::ZERO)
         .of("twilio", "message.sent")
         .with_payload("application/x-www-form-urlencoded", form);
-    make(&operator, [push, standard, twilio]).await;
-    let posted = target.wait_for(33).await;
+    let batch = Given::new("batch", State::Received, Duration::ZERO)
+        .of("twilio", "event_streams.batch")
+        .with_payload("application/json", "[]");
+    make(&operator, [push, standard, twilio, batch]).await;
+    let posted = target.wait_for(34).await;
     for request in &posted[30..] {
-        let provider = if request.body == form {
+        let provider = if request.body == form || request.body == "[]" {
             "twilio"
         } else if request.header("webhook-id") == "msg_1" {
             "standard_webhooks"
@@ -91,8 +94,8 @@ async fn new_events_of_every_provider_arrive_signed_and_in_order() {
         }
     }
     let ran = interrupt(child).await.expect(0);
-    assert_eq!(ran.text().lines().count(), 33);
-    assert!(ran.stderr.ends_with("33 events posted\n"), "{}", ran.stderr);
+    assert_eq!(ran.text().lines().count(), 34);
+    assert!(ran.stderr.ends_with("34 events posted\n"), "{}", ran.stderr);
     assert!(!ran.stderr.contains(SECRET));
 }
 

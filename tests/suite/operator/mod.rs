@@ -18,6 +18,7 @@ pub(crate) mod rig;
 mod secret;
 mod send;
 mod show;
+mod situations;
 pub(crate) mod target;
 mod verify;
 pub(crate) mod worker;

@@ -63,14 +63,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
 /// Events as rows: for everybody who shows some.
 pub(super) fn table(events: &[Summary], now: Timestamp) -> Table {
     let mut table = Table::new([
-        Column::new("RECEIVED"),
-        Column::new("SOURCE"),
-        Column::new("TYPE").cut(),
-        Column::new("ID").cut(),
-        Column::new("STATE"),
-        Column::new("TRIES").right(),
-        Column::new("LIFE").right(),
-        Column::new("WHAT").cut(),
+        Column::new("received"),
+        Column::new("source"),
+        Column::new("type").cut(),
+        Column::new("id").cut(),
+        Column::new("state"),
+        Column::new("tries").right(),
+        Column::new("life").right(),
+        Column::new("what").cut(),
     ]);
     for event in events {
         table.row([

@@ -206,7 +206,8 @@ impl<'a> Listener<'a> {
         provider: &Arc<dyn Provider>,
         secret: &Secret,
     ) -> (String, Vec<(String, String)>) {
-        let url = self.args.forward_to.clone();
+        let payload = &event.payload;
+        let url = provider.address(&self.args.forward_to, &payload.content_type, &payload.bytes);
         let unsigned = Unsigned {
             url: &url,
             content_type: &event.payload.content_type,

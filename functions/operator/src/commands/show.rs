@@ -130,7 +130,7 @@ fn print(console: &Console, record: &Record, now: Timestamp) {
         section(console, "Handlers", &handlers);
     }
     if !event.headers.is_empty() {
-        let mut table = Table::new([Column::new("NAME"), Column::new("VALUE").cut()]);
+        let mut table = Table::new([Column::new("name"), Column::new("value").cut()]);
         for (name, value) in &event.headers {
             table.row([name.as_str().into(), value.as_str().into()]);
         }
@@ -218,10 +218,10 @@ fn life(record: &Record) -> Table {
     // Stable: what happened within a millisecond stays as it was put down.
     rows.sort_by_key(|(at, _)| *at);
     let columns = [
-        Column::new("WHEN"),
-        Column::new("WHAT"),
-        Column::new("LIFE").right(),
-        Column::new("DETAIL").cut(),
+        Column::new("when"),
+        Column::new("what"),
+        Column::new("life").right(),
+        Column::new("detail").cut(),
     ];
     let mut table = Table::new(columns);
     for (_, row) in rows {
@@ -237,7 +237,7 @@ fn precise(at: Timestamp) -> String {
 /// Each handler that has run, with its result.
 fn handlers(record: &Record) -> Table {
     let mut table =
-        Table::new([Column::new("HANDLER"), Column::new("RESULT"), Column::new("DETAIL").cut()]);
+        Table::new([Column::new("handler"), Column::new("result"), Column::new("detail").cut()]);
     for (route, at) in &record.handlers {
         table.row([
             route.as_str().into(),

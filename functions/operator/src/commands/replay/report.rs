@@ -111,11 +111,11 @@ fn summary_table(events: &[Summary], open: &[Planned], now: Timestamp) -> Table 
         entry.1 = entry.1.min(event.received_at);
     }
     let mut table = Table::new([
-        Column::new("SOURCE"),
-        Column::new("TYPE").cut(),
-        Column::new("STATE"),
-        Column::new("EVENTS").right(),
-        Column::new("OLDEST").right(),
+        Column::new("source"),
+        Column::new("type").cut(),
+        Column::new("state"),
+        Column::new("events").right(),
+        Column::new("oldest").right(),
     ]);
     for ((source, event_type, _), (count, oldest, state)) in groups {
         table.row([
