@@ -199,6 +199,23 @@ async fn a_lost_answer_to_a_write_that_landed_is_no_fault() {
 }
 
 #[tokio::test]
+async fn a_permission_that_is_missing_is_told_and_nothing_is_half_done() {
+    let operator = Operator::new().await;
+    for operation in
+        ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
+    {
+        let denied = Fault::status(400, "AccessDeniedException");
+        operator.proxy.fail_next("secretsmanager", operation, 1, denied);
+        let ran = add(&operator, NEW).await.expect(3);
+        assert!(ran.stderr.contains(operation), "{}", ran.stderr);
+        assert!(ran.stderr.contains("lacks a permission"), "{}", ran.stderr);
+        assert_says_no_secret(&ran);
+        assert_eq!(stored(&operator, "stripe").await, json!({"signing_secrets": [OLD]}));
+    }
+    add(&operator, NEW).await.expect(0);
+}
+
+#[tokio::test]
 async fn a_secret_without_a_value_gets_its_first_and_one_that_is_not_there_is_told() {
     let mut operator = Operator::new().await;
     let client = operator.bed.secrets();

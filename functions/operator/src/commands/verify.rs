@@ -46,7 +46,8 @@ pub struct Args {
     /// --source, is better
     #[arg(long, value_name = "SECRET", env = "INBOX_SIGNING_SECRET", hide_env_values = true)]
     secret: Vec<String>,
-    /// Take provider, secrets and address of this source of the deployment
+    /// Take provider, secrets and address of this source of the deployment; a secret that is given
+    /// is used instead of the stored ones
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Judge as of this time: Unix seconds, 2026-11-22T04:50:00Z, or 10m (ago)
