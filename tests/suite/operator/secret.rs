@@ -56,8 +56,8 @@ async fn a_rotation_adds_the_new_one_first_then_retires_the_old_and_keeps_all_el
     assert_eq!(
         added.stderr,
         "note: the line end behind the secret was left out\n\
-         receivers take it within 5 min; now let the provider sign with it, then \
-         `inbox secret retire stripe`\n"
+         receivers take it within 5 min: let the provider sign with it after that, and once it \
+         does, `inbox secret retire stripe`\n"
     );
     assert_says_no_secret(&added);
     let both = json!({"signing_secrets": [NEW, OLD], "verify_token": "kept", "other": "too"});

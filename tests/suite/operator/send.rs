@@ -59,6 +59,10 @@ async fn one_is_told_in_words_with_what_to_do_next() {
     receivers.answer_next(&[500]);
     let ran = operator.run(&["send", "stripe"]).await.expect(1);
     assert!(ran.text().starts_with("500 in "), "{}", ran.text());
+    assert_eq!(ran.stderr, "");
+    receivers.answer_next(&[401]);
+    let ran = operator.run(&["send", "stripe"]).await.expect(1);
+    assert!(ran.stderr.contains("less than 5 min ago"), "{}", ran.stderr);
 }
 
 #[tokio::test]

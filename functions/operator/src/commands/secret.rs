@@ -25,7 +25,7 @@ use crate::table::{Cell, Column, Table};
 const EXAMPLES: &str = "\
 A rotation without an outage:
   inbox secret add stripe          asks for the new secret; both are tried from now on
-  …                                let the provider sign with the new one
+  …                                five minutes later, let the provider sign with the new one
   inbox secret retire stripe       takes the oldest out
 
 Examples:
@@ -233,8 +233,8 @@ async fn add(context: &Context, name: &str) -> Result<Outcome, Fault> {
         context.console.note(format!("receivers take it within {within}"));
     } else {
         context.console.note(format!(
-            "receivers take it within {within}; now let the provider sign with it, then \
-             `inbox secret retire {name}`"
+            "receivers take it within {within}: let the provider sign with it after that, and once \
+             it does, `inbox secret retire {name}`"
         ));
     }
     Ok(Outcome::Done)

@@ -11,7 +11,7 @@ use inbox_core::Timestamp;
 use inbox_core::event::clean_text;
 use inbox_core::form;
 use inbox_core::provider::{Provider, Unsigned};
-use inbox_core::secrets::{Secret, Secrets as _};
+use inbox_core::secrets::{CACHE_FOR, Secret, Secrets as _};
 use inbox_receiver::providers;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -333,6 +333,13 @@ fn say_one(context: &Context, source: &str, target: &Target, draft: &Draft, answ
         Some(id) => console.note(format!("look at it: inbox show {source} {id}")),
         None if !answered.is_success() && !body.is_empty() => console.line(format!("  {body}")),
         None => {}
+    }
+    if *status == 401 {
+        console.note(format!(
+            "it was signed with the newest secret of {source}: one that was added less than {} ago may \
+             not have reached the receiver",
+            moments::span(CACHE_FOR)
+        ));
     }
 }
 

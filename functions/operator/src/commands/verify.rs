@@ -80,6 +80,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         Some(text) => parse_now(text, Timestamp::now())
             .map_err(|problem| Fault::usage(format!("--now: {problem}"), ""))?,
     };
+    if let Some(url) = args.url.as_deref().filter(|url| !url.starts_with("http")) {
+        return Err(Fault::usage(
+            format!("--url {url:?} is not a whole address"),
+            "give it with https:// and all, as it is set up at the provider",
+        ));
+    }
     let subject = Subject::new(context, &args).await?;
     let mut captured = read_request()?;
     let url = args.url.as_deref().or(subject.url.as_deref());
