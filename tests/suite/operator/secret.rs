@@ -122,8 +122,14 @@ async fn a_value_that_cannot_be_a_secret_is_refused_before_aws_is_asked() {
         assert!(!ran.stderr.contains("0123456789"), "{}", ran.stderr);
     }
     assert_eq!(operator.proxy.calls().len(), 0);
-    let by_argument = operator.run(&["secret", "add", "stripe", NEW]).await.expect(2);
-    assert_eq!(operator.proxy.calls().len(), 0, "{}", by_argument.stderr);
+    for arguments in
+        [&["secret", "add", "stripe", NEW][..], &["secret", "add", "stripe", "--", NEW]]
+    {
+        let by_argument = operator.run(arguments).await.expect(2);
+        assert!(by_argument.stderr.contains("not taken from the command line"));
+        assert_says_no_secret(&by_argument);
+    }
+    assert_eq!(operator.proxy.calls().len(), 0);
 }
 
 #[tokio::test]
@@ -181,7 +187,9 @@ async fn a_change_by_somebody_else_at_the_same_moment_is_kept_and_told() {
     assert!(ran.stderr.contains("somebody else changed this secret"), "{}", ran.stderr);
     operator.proxy.clear_hook();
     assert_eq!(stored(&operator, "stripe").await.to_string(), theirs);
-    add(&operator, NEW).await.expect(0);
+    let as_json = ["secret", "add", "stripe", "--json"];
+    let json = operator.run_with(&as_json, NEW.as_bytes()).await.expect(0).json();
+    assert_eq!(json, json!({"source": "stripe", "added": 1, "signing_secrets": 3}));
     assert_eq!(
         stored(&operator, "stripe").await,
         json!({"signing_secrets": [NEW, "whsec_theirs_0123456789", OLD]})
