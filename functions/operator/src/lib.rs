@@ -16,7 +16,7 @@
 //! fault.rs             why a command failed, and its exit code
 //! question.rs          asking before something is done
 //! captured.rs records.rs diagnosis/   a captured request, many of them, why one is refused
-//! samples.rs curl.rs tally.rs   what `send` sends, prints and counts
+//! samples.rs drafts.rs curl.rs tally.rs   what `send` sends, prints and counts
 //! rotation.rs          a source's signing secrets, added and retired
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
@@ -34,6 +34,7 @@ pub mod context;
 pub mod curl;
 pub mod deployment;
 pub mod diagnosis;
+pub mod drafts;
 pub mod fault;
 pub mod follow;
 pub mod http_client;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"signing_secrets":["old"], …}         the provider signs with old
-//!   add     ["new","old"]                receivers try both, within 5 minutes
+//!   add     ["new","old"]                receivers try both, after 5 minutes at most
 //!           … the provider signs with new …
 //!   retire  ["new"]
 //! ```

@@ -56,8 +56,8 @@ async fn a_rotation_adds_the_new_one_first_then_retires_the_old_and_keeps_all_el
     assert_eq!(
         added.stderr,
         "note: the line end behind the secret was left out\n\
-         receivers take it within 5 min; now let the provider sign with it, then \
-         `inbox secret retire stripe`\n"
+         receivers take it within 5 min: let the provider sign with it after that, and once it \
+         does, `inbox secret retire stripe`\n"
     );
     assert_says_no_secret(&added);
     let both = json!({"signing_secrets": [NEW, OLD], "verify_token": "kept", "other": "too"});
@@ -122,8 +122,14 @@ async fn a_value_that_cannot_be_a_secret_is_refused_before_aws_is_asked() {
         assert!(!ran.stderr.contains("0123456789"), "{}", ran.stderr);
     }
     assert_eq!(operator.proxy.calls().len(), 0);
-    let by_argument = operator.run(&["secret", "add", "stripe", NEW]).await.expect(2);
-    assert_eq!(operator.proxy.calls().len(), 0, "{}", by_argument.stderr);
+    for arguments in
+        [&["secret", "add", "stripe", NEW][..], &["secret", "add", "stripe", "--", NEW]]
+    {
+        let by_argument = operator.run(arguments).await.expect(2);
+        assert!(by_argument.stderr.contains("not taken from the command line"));
+        assert_says_no_secret(&by_argument);
+    }
+    assert_eq!(operator.proxy.calls().len(), 0);
 }
 
 #[tokio::test]
@@ -181,7 +187,9 @@ async fn a_change_by_somebody_else_at_the_same_moment_is_kept_and_told() {
     assert!(ran.stderr.contains("somebody else changed this secret"), "{}", ran.stderr);
     operator.proxy.clear_hook();
     assert_eq!(stored(&operator, "stripe").await.to_string(), theirs);
-    add(&operator, NEW).await.expect(0);
+    let as_json = ["secret", "add", "stripe", "--json"];
+    let json = operator.run_with(&as_json, NEW.as_bytes()).await.expect(0).json();
+    assert_eq!(json, json!({"source": "stripe", "added": 1, "signing_secrets": 3}));
     assert_eq!(
         stored(&operator, "stripe").await,
         json!({"signing_secrets": [NEW, "whsec_theirs_0123456789", OLD]})
@@ -196,6 +204,23 @@ async fn a_lost_answer_to_a_write_that_landed_is_no_fault() {
     }
     add(&operator, NEW).await.expect(0);
     assert_eq!(stored(&operator, "stripe").await, json!({"signing_secrets": [NEW, OLD]}));
+}
+
+#[tokio::test]
+async fn a_permission_that_is_missing_is_told_and_nothing_is_half_done() {
+    let operator = Operator::new().await;
+    for operation in
+        ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
+    {
+        let denied = Fault::status(400, "AccessDeniedException");
+        operator.proxy.fail_next("secretsmanager", operation, 1, denied);
+        let ran = add(&operator, NEW).await.expect(3);
+        assert!(ran.stderr.contains(operation), "{}", ran.stderr);
+        assert!(ran.stderr.contains("lacks a permission"), "{}", ran.stderr);
+        assert_says_no_secret(&ran);
+        assert_eq!(stored(&operator, "stripe").await, json!({"signing_secrets": [OLD]}));
+    }
+    add(&operator, NEW).await.expect(0);
 }
 
 #[tokio::test]

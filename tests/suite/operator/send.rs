@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -58,6 +59,10 @@ async fn one_is_told_in_words_with_what_to_do_next() {
     receivers.answer_next(&[500]);
     let ran = operator.run(&["send", "stripe"]).await.expect(1);
     assert!(ran.text().starts_with("500 in "), "{}", ran.text());
+    assert_eq!(ran.stderr, "");
+    receivers.answer_next(&[401]);
+    let ran = operator.run(&["send", "stripe"]).await.expect(1);
+    assert!(ran.stderr.contains("less than 5 min ago"), "{}", ran.stderr);
 }
 
 #[tokio::test]
@@ -89,6 +94,24 @@ async fn many_are_counted_by_answer_and_take_turns_through_the_types() {
             {"status": 503, "inbox_status": null, "count": 1},
         ])
     );
+}
+
+#[tokio::test]
+async fn who_is_interrupted_is_told_how_many_were_sent() {
+    let receivers = Receivers::start().await;
+    let operator = operator(&receivers).await;
+    let child = operator.start(&["send", "stripe", "--count", "1000", "--rate", "20"]);
+    let begun = tokio::time::Instant::now();
+    while receivers.accepted("stripe").len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nothing was sent");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let id = child.id().expect("it runs").to_string();
+    Command::new("kill").args(["-INT", &id]).status().await.unwrap();
+    let ran = finish(child).await.expect(130);
+    let sent = receivers.accepted("stripe").len();
+    assert_eq!(ran.stderr, format!("interrupted: sent {sent} of 1000\n"));
+    assert!(ran.text().starts_with("answer  inbox "), "{}", ran.text());
 }
 
 #[tokio::test]

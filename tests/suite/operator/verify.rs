@@ -228,6 +228,7 @@ async fn calls_that_cannot_work_end_in_two_with_advice() {
         (&["--provider", "stripe", "--secret", "s"], "", "no request on standard input"),
         (&["--provider", "stripe", "--secret", "s"], "{}", "no API Gateway event"),
         (&["--provider", "stripe", "--secret", "s", "--now", "soon"], "X: y\n\n", "--now: "),
+        (&["--source", "stripe", "--url", "h.example/in"], "X: y\n\n", "not a whole address"),
         (&["--source", "nobody"], "X: y\n\n", "known are github"),
         (&["--jsonl", "/nowhere/x"], "", "cannot read /nowhere/x"),
         (&["--jsonl", "-", "--source", "stripe"], "", "cannot be used with"),

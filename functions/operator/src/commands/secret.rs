@@ -25,7 +25,7 @@ use crate::table::{Cell, Column, Table};
 const EXAMPLES: &str = "\
 A rotation without an outage:
   inbox secret add stripe          asks for the new secret; both are tried from now on
-  …                                let the provider sign with the new one
+  …                                five minutes later, let the provider sign with the new one
   inbox secret retire stripe       takes the oldest out
 
 Examples:
@@ -37,14 +37,23 @@ Examples:
 const LONGEST_BYTES: u64 = 8 * 1024;
 
 /// What the command takes.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
 }
 
-#[derive(Debug, clap::Subcommand)]
+/// Which source may be told; what somebody typed behind it may be a secret.
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Action::Show { source } | Action::Add { source, .. } | Action::Retire { source, .. }) =
+            &self.action;
+        f.debug_struct("Args").field("source", source).finish_non_exhaustive()
+    }
+}
+
+#[derive(clap::Subcommand)]
 enum Action {
     /// Show how many there are, how each ends, and whether it can be one
     #[command(
@@ -61,6 +70,9 @@ enum Action {
     Add {
         /// The source
         source: String,
+        /// Here to be refused in words of its own: clap would quote the secret.
+        #[arg(hide = true, allow_hyphen_values = true)]
+        on_the_command_line: Vec<String>,
     },
     /// Take a signing secret out, the oldest by default; never the last one
     #[command(
@@ -84,7 +96,16 @@ enum Action {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     match args.action {
         Action::Show { source } => show(context, &source).await,
-        Action::Add { source } => add(context, &source).await,
+        Action::Add { source, on_the_command_line } if on_the_command_line.is_empty() => {
+            add(context, &source).await
+        }
+        Action::Add { source, .. } => Err(Fault::usage(
+            "a secret is not taken from the command line, which shells and process lists remember; \
+             nothing was changed",
+            format!(
+                "`inbox secret add {source}` asks for it; if this one was real, make a new one"
+            ),
+        )),
         Action::Retire { source, position, dry_run, yes } => {
             retire(context, &source, position, dry_run, yes).await
         }
@@ -233,8 +254,8 @@ async fn add(context: &Context, name: &str) -> Result<Outcome, Fault> {
         context.console.note(format!("receivers take it within {within}"));
     } else {
         context.console.note(format!(
-            "receivers take it within {within}; now let the provider sign with it, then \
-             `inbox secret retire {name}`"
+            "receivers take it within {within}: let the provider sign with it after that, and once \
+             it does, `inbox secret retire {name}`"
         ));
     }
     Ok(Outcome::Done)

@@ -1,6 +1,6 @@
 //! `inbox send`: a provider's signed request, posted or printed as `curl`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,9 +9,8 @@ use fastrand::Rng;
 use inbox_aws::SecretsManagerSecrets;
 use inbox_core::Timestamp;
 use inbox_core::event::clean_text;
-use inbox_core::form;
 use inbox_core::provider::{Provider, Unsigned};
-use inbox_core::secrets::{Secret, Secrets as _};
+use inbox_core::secrets::{CACHE_FOR, Secret, Secrets as _};
 use inbox_receiver::providers;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -20,11 +19,11 @@ use crate::console::Tone;
 use crate::context::Context;
 use crate::curl;
 use crate::deployment::Source;
+use crate::drafts::{Bodies, Draft};
 use crate::fault::{Fault, Outcome};
 use crate::http_client::HttpClient;
 use crate::moments;
 use crate::pace::Pace;
-use crate::samples::{self, Fresh, Sample};
 use crate::stop::Stop;
 use crate::tally::{Answered, Tally, milliseconds};
 
@@ -45,8 +44,6 @@ Exit codes: 0 all answered with 2xx, 1 some were not, 3 there was no answer.";
 const SECRET_VARIABLE: &str = "INBOX_SIGNING_SECRET";
 /// Requests under way at once; a slower address slows the sending down.
 const AT_ONCE: usize = 64;
-/// The type in a header, for a --file without --type.
-const TYPE_OF_FILES: &str = "test";
 const USER_AGENT: &str = concat!("webhook-inbox/", env!("CARGO_PKG_VERSION"));
 
 /// What the command takes.
@@ -84,7 +81,11 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     let named = Named::new(context, &args)?;
-    let bodies = Bodies::new(&args, named.provider.name())?;
+    let event_type = args.event_type.as_deref();
+    let bodies = match &args.file {
+        Some(file) => Bodies::of_file(file, args.content_type.as_deref(), event_type)?,
+        None => Bodies::of_samples(named.provider.name(), event_type)?,
+    };
     let target = Target::new(context, &args, named).await?;
     let mut random = Rng::new();
     if args.curl {
@@ -212,95 +213,6 @@ impl Signed {
     }
 }
 
-/// What is sent: samples in turn, or always the same file.
-enum Bodies {
-    Samples(Vec<&'static Sample>),
-    File { body: Vec<u8>, content_type: String, event_type: String },
-}
-
-/// One body with what is said of it.
-struct Draft {
-    content_type: String,
-    /// In the header.
-    event_type: String,
-    /// For people.
-    name: String,
-    fresh: Fresh,
-}
-
-impl Bodies {
-    fn new(args: &Args, provider: &str) -> Result<Self, Fault> {
-        if let Some(file) = &args.file {
-            let body = read(file)?;
-            let guessed = || guess(file, &body).to_owned();
-            let content_type = args.content_type.clone().unwrap_or_else(guessed);
-            let event_type = args.event_type.clone().unwrap_or_else(|| TYPE_OF_FILES.to_owned());
-            return Ok(Self::File { body, content_type, event_type });
-        }
-        let found: Vec<_> = match &args.event_type {
-            Some(pattern) => samples::find(provider, pattern),
-            None => samples::of(provider).take(1).collect(),
-        };
-        if !found.is_empty() {
-            return Ok(Self::Samples(found));
-        }
-        let known: Vec<_> = samples::of(provider).map(|it| it.event_type.as_str()).collect();
-        Err(Fault::usage(
-            format!("there is no sample of that type for {provider}"),
-            if known.is_empty() {
-                "give the body with --file".to_owned()
-            } else {
-                format!("known are {}; or give the body with --file", known.join(", "))
-            },
-        ))
-    }
-
-    fn next(&self, turn: usize, random: &mut Rng) -> Draft {
-        match self {
-            Self::Samples(samples) => {
-                let sample = samples[turn % samples.len()];
-                Draft {
-                    content_type: sample.content_type.to_owned(),
-                    event_type: sample.header_event_type.clone(),
-                    name: sample.event_type.clone(),
-                    fresh: sample.fresh(random),
-                }
-            }
-            Self::File { body, content_type, event_type } => {
-                let id = uuid::Uuid::new_v4().to_string();
-                Draft {
-                    content_type: content_type.clone(),
-                    event_type: event_type.clone(),
-                    name: "file".to_owned(),
-                    fresh: Fresh { body: body.clone(), id },
-                }
-            }
-        }
-    }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Fault> {
-    let read = if file.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(file)
-    };
-    read.map_err(|fault| {
-        Fault::usage(format!("cannot read {}: {fault}", file.display()), "name another file")
-    })
-}
-
-/// By its name, else by how it begins.
-fn guess(file: &Path, body: &[u8]) -> &'static str {
-    let by_content = || match body.trim_ascii_start().first() {
-        Some(b'{' | b'[') => "application/json",
-        Some(_) if body.contains(&b'=') && !body.trim_ascii().contains(&b' ') => form::MEDIA_TYPE,
-        _ => "application/octet-stream",
-    };
-    samples::media_type(file).unwrap_or_else(by_content)
-}
-
 fn print_curl(context: &Context, target: &Target, request: &Signed) {
     let command = curl::command(&request.url, &request.headers, &request.body);
     if context.console.json {
@@ -333,6 +245,13 @@ fn say_one(context: &Context, source: &str, target: &Target, draft: &Draft, answ
         Some(id) => console.note(format!("look at it: inbox show {source} {id}")),
         None if !answered.is_success() && !body.is_empty() => console.line(format!("  {body}")),
         None => {}
+    }
+    if *status == 401 {
+        console.note(format!(
+            "it was signed with the newest secret of {source}: one that was added less than {} ago may \
+             not have reached the receiver",
+            moments::span(CACHE_FOR)
+        ));
     }
 }
 

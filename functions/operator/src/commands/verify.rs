@@ -46,7 +46,8 @@ pub struct Args {
     /// --source, is better
     #[arg(long, value_name = "SECRET", env = "INBOX_SIGNING_SECRET", hide_env_values = true)]
     secret: Vec<String>,
-    /// Take provider, secrets and address of this source of the deployment
+    /// Take provider, secrets and address of this source of the deployment; a secret that is given
+    /// is used instead of the stored ones
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Judge as of this time: Unix seconds, 2026-11-22T04:50:00Z, or 10m (ago)
@@ -79,6 +80,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         Some(text) => parse_now(text, Timestamp::now())
             .map_err(|problem| Fault::usage(format!("--now: {problem}"), ""))?,
     };
+    if let Some(url) = args.url.as_deref().filter(|url| !url.starts_with("http")) {
+        return Err(Fault::usage(
+            format!("--url {url:?} is not a whole address"),
+            "give it with https:// and all, as it is set up at the provider",
+        ));
+    }
     let subject = Subject::new(context, &args).await?;
     let mut captured = read_request()?;
     let url = args.url.as_deref().or(subject.url.as_deref());

@@ -96,6 +96,28 @@ fn what_was_signed_verifies_for_every_provider_and_says_by_which_secret() {
 }
 
 #[test]
+fn a_key_beside_the_signing_secrets_is_none_of_them() {
+    use base64::Engine as _;
+    let mut captured = signed("twilio", SECRET, FORM, "MessageSid=SM1");
+    let settings = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256";
+    let signed = b"https://hooks.example.com/inMessageSidSM1";
+    let mac = inbox_core::signature::hmac(
+        inbox_core::signature::Hash::Sha256,
+        b"shared",
+        &[signed.as_slice()],
+    );
+    let mac = base64::engine::general_purpose::STANDARD.encode(mac);
+    captured = with_header(&captured, "x-twilio-signature", &mac);
+    captured = with_header(&captured, "x-twilio-webhooks-signature-settings", settings);
+    let json = r#"{"signing_secrets":["12345"],"webhooks_sharedkey_1":"shared"}"#;
+    let secrets = SecretBundle::parse(json).unwrap();
+    let provider = providers::find("twilio").unwrap();
+    let case =
+        Case { provider: provider.as_ref(), captured: &captured, secrets: &secrets, now: at(0) };
+    assert_eq!((case.judge(), case.signed_by()), (Ok(()), None));
+}
+
+#[test]
 fn line_ends_and_encodings_of_the_body_are_found_for_every_provider_that_signs_it_raw() {
     for name in ["stripe", "github", "standard_webhooks"] {
         let genuine = signed(name, SECRET, "application/json", JSON);
