@@ -98,7 +98,6 @@ impl Console {
     }
 
     /// One line of the result.
-    #[expect(clippy::unused_self, reason = "a console is asked to speak")]
     pub fn line(&self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
     }
@@ -108,7 +107,6 @@ impl Console {
     /// # Errors
     ///
     /// They could not be written: the reader of bytes wants all of them.
-    #[expect(clippy::unused_self, reason = "a console is asked to speak")]
     pub fn bytes(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut out = std::io::stdout().lock();
         out.write_all(bytes)
@@ -134,7 +132,6 @@ impl Console {
     }
 
     /// A word besides the result, for the person who waits.
-    #[expect(clippy::unused_self, reason = "a console is asked to speak")]
     pub fn note(&self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::rig::{Operator, Ran};
 
 /// No situation takes so long to come about or to be over.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 struct Situation {
     operator: Operator,
