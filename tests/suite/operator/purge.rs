@@ -35,6 +35,8 @@ async fn without_a_yes_the_count_is_named_and_nothing_is_deleted() {
     let ran = operator.run(&["purge-dlq"]).await.expect(2);
     assert!(ran.stderr.starts_with("This deletes 3 dead letters for good"), "{}", ran.stderr);
     assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
+    let ran = operator.run(&["purge-dlq", "--dry-run"]).await.expect(0);
+    assert_eq!(ran.text(), "3 dead letters would be deleted\n");
     assert_eq!(operator.proxy.count("sqs", "PurgeQueue"), 0);
     assert_eq!(depth(&operator).await, visible(3));
 }
@@ -44,7 +46,7 @@ async fn an_empty_queue_needs_no_answer() {
     let operator = Operator::new().await;
     assert_eq!(operator.run(&["purge-dlq"]).await.expect(0).text(), "no dead letters\n");
     let told = operator.run(&["purge-dlq", "--json"]).await.expect(0).json();
-    assert_eq!(told, json!({"purged": 0}));
+    assert_eq!(told, json!({"dry_run": false, "to_purge": 0, "purged": 0}));
     assert_eq!(operator.proxy.count("sqs", "PurgeQueue"), 0);
 }
 

@@ -97,7 +97,7 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_eq!((&told["dry_run"], &told["moved"]), (&json!(true), &json!(0)));
     let ran = operator.run(&["redrive", "--dry-run"]).await.expect(0);
     assert!(ran.text().contains("to be sent back to the queue: 12 dead letters"), "{}", ran.text());
-    assert!(ran.text().contains("left where they are: 1 dead letters"), "{}", ran.text());
+    assert!(ran.text().contains("left where they are: 1 dead letter\n"), "{}", ran.text());
     assert!(ran.stderr.ends_with("a dry run: nothing was moved\n"), "{}", ran.stderr);
     // Nobody is there to be asked either.
     let ran = operator.run(&["redrive"]).await.expect(2);
@@ -263,6 +263,24 @@ async fn a_letter_that_the_queue_did_not_take_is_not_deleted() {
     assert!(ran.text().contains("0 dead letters moved\n3 could not be moved"), "{}", ran.text());
     assert_eq!(operator.proxy.count("sqs", "DeleteMessageBatch"), 0);
     assert_eq!(depth(&operator).await, visible(3));
+}
+
+#[tokio::test]
+async fn a_refusal_half_way_says_how_far_it_came_and_leaves_the_rest_visible() {
+    let operator = Operator::new().await;
+    make(&operator, dead("late", 30)).await;
+    let sends = AtomicU32::new(0);
+    operator.proxy.set_hook(move |call| {
+        let is_send = call.is("sqs", "SendMessageBatch");
+        let refused = is_send && sends.fetch_add(1, Ordering::SeqCst) >= 4;
+        if refused { Fault::status(403, "AccessDenied") } else { Fault::None }
+    });
+    let ran = operator.run(&["redrive", "--yes", "--rate", "50"]).await.expect(3);
+    let told = "20 dead letters moved before this; the same command goes on with the rest\n\
+                error: queue unavailable: SendMessageBatch: AccessDenied";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lacks a permission"), "{}", ran.stderr);
+    assert_eq!(depth(&operator).await, visible(10));
 }
 
 #[tokio::test]

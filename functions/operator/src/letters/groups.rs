@@ -10,6 +10,12 @@ use crate::console::{Console, Tone};
 use crate::moments::relative;
 use crate::table::{Cell, Column, Table};
 
+/// `1 dead letter`, `2 dead letters`.
+#[must_use]
+pub fn dead_letters(count: u64) -> String {
+    if count == 1 { "1 dead letter".to_owned() } else { format!("{count} dead letters") }
+}
+
 /// Letters with the same source, type and error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {

@@ -99,6 +99,8 @@ struct Seen {
     letters: HashMap<String, Held>,
     /// Receives one after another that brought only what was seen before.
     nothing_new: usize,
+    /// Receives that are under way.
+    under_way: usize,
     /// A receiver found the end, or a fault.
     is_over: bool,
 }
@@ -121,6 +123,7 @@ impl Looking<'_> {
                 }
             };
             let mut seen = self.seen();
+            seen.under_way -= 1;
             if received.is_empty() {
                 seen.is_over = true;
                 break;
@@ -146,6 +149,12 @@ impl Looking<'_> {
         if seen.is_over || count >= self.most {
             return None;
         }
+        // Whoever asks for what the others are about to bring would wait in vain.
+        let coming = seen.under_way * LETTERS_AT_ONCE;
+        if coming > 0 && (count + coming) as u64 >= self.depth.visible {
+            return None;
+        }
+        seen.under_way += 1;
         let all_seen = count > 0 && count as u64 >= self.depth.visible;
         Some(if all_seen { Duration::ZERO } else { WAIT })
     }

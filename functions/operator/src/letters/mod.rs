@@ -32,7 +32,7 @@ use inbox_core::queue::Pointer;
 
 use crate::fault::Fault;
 
-pub use groups::{Group, Groups};
+pub use groups::{Group, Groups, dead_letters};
 pub use look::{Look, look};
 
 /// Keys that the ledger is asked for in one call.

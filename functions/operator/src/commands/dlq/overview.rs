@@ -18,7 +18,7 @@ use super::{letters, note_sample};
 use crate::console::Tone;
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
-use crate::letters::{Fate, Groups};
+use crate::letters::{Fate, Groups, dead_letters};
 use crate::moments::relative;
 use crate::stop::Stop;
 
@@ -56,8 +56,7 @@ pub(super) async fn run(context: &Context, most: u32) -> Result<Outcome, Fault> 
     let depth = look.depth.total().max(letters.len() as u64);
     let mut head = vec![match depth {
         0 => "no dead letters".to_owned(),
-        1 => "1 dead letter".to_owned(),
-        depth => format!("{depth} dead letters"),
+        depth => dead_letters(depth),
     }];
     if look.depth.in_flight > 0 {
         head.push(format!("{} of them hidden by somebody else", look.depth.in_flight));
@@ -81,7 +80,8 @@ fn advise(context: &Context, groups: &Groups, without_letter: usize) {
     if without_letter > 0 {
         console.line("");
         let line = format!(
-            "{without_letter} dead events have no letter that could open them again: replay them"
+            "{without_letter} dead events have no letter here that could open them again: unless they \
+             were redriven just now, replay them"
         );
         console.line(console.tint(Tone::Warning, &line));
     }

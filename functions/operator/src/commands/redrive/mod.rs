@@ -25,7 +25,7 @@ use serde_json::json;
 use super::dlq::{self, MOST};
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
-use crate::letters::{Fate, Groups, Letter, LetterFilter};
+use crate::letters::{Fate, Groups, Letter, LetterFilter, dead_letters};
 use crate::question::confirm;
 use crate::stop::Stop;
 
@@ -82,7 +82,7 @@ struct Plan {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     let stop = Stop::listen()?;
-    let dead_letters = dlq::dead_letter_queue(context).await?;
+    let dead_letter_queue = dlq::dead_letter_queue(context).await?;
     let queue_url = context.deployment.queue_url()?;
     let tasks =
         MoveTasks::new(context.aws().await?, context.deployment.dlq_url()?, queue_url).await?;
@@ -108,7 +108,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     }
     if !args.yes {
         let about = if plan.is_whole { "" } else { "about " };
-        let question = format!("Send {about}{to_move} dead letters back to the queue?");
+        let question = format!("Send {about}{} back to the queue?", dead_letters(to_move as u64));
         confirm(context.console, &stop, question, "yes".to_owned()).await?;
     }
     if stop.is_asked() {
@@ -130,7 +130,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
                 rate: args.rate,
                 expected: to_move as u64,
             };
-            one_by_one::run(context, &dead_letters, &order, &stop).await?
+            one_by_one::run(context, &dead_letter_queue, &order, &stop).await?
         }
     };
     report(context, &args, Some(&plan), Some(&moved));
@@ -187,20 +187,21 @@ fn print(context: &Context, plan: &Plan) {
     if to_move == 0 {
         console.line("nothing to redrive");
     } else {
-        console.line(format!("to be sent back to the queue: {to_move} dead letters"));
+        console.line(format!("to be sent back to the queue: {}", dead_letters(to_move as u64)));
         console.line("");
         plan.to_move.print(console, now);
         console.line("");
         console.line(format!(
-            "{} open the next life of their event, {} wake one that lives on, {} are dropped",
+            "opening the next life of their event: {}; waking one that lives on: {}; dropped: {}",
             plan.to_move.count(Fate::Redrivable),
             plan.to_move.count(Fate::Alive),
             plan.to_move.count(Fate::Over),
         ));
     }
-    if plan.to_stay.letters() > 0 {
+    let to_stay = plan.to_stay.letters();
+    if to_stay > 0 {
         console.line("");
-        console.line(format!("left where they are: {} dead letters", plan.to_stay.letters()));
+        console.line(format!("left where they are: {}", dead_letters(to_stay as u64)));
         console.line("");
         plan.to_stay.print(console, now);
     }
@@ -233,7 +234,10 @@ fn report(context: &Context, args: &Args, plan: Option<&Plan>, moved: Option<&Mo
         }
         return;
     };
-    console.line(format!("{} dead letters moved", moved.count));
+    if plan.is_some() {
+        console.line("");
+    }
+    console.line(format!("{} moved", dead_letters(moved.count)));
     if moved.failed > 0 {
         let why = moved.first_fault.as_deref().unwrap_or_default();
         console.line(format!("{} could not be moved, the first for {why}", moved.failed));

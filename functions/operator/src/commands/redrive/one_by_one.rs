@@ -26,7 +26,7 @@ use super::Moved;
 use crate::console::Progress;
 use crate::context::Context;
 use crate::fault::Fault;
-use crate::letters::{Fate, Letter, LetterFilter, join};
+use crate::letters::{Fate, Letter, LetterFilter, dead_letters, join};
 use crate::pace::Pace;
 use crate::stop::Stop;
 
@@ -53,7 +53,7 @@ pub(super) struct Order<'a> {
 /// Moves all letters that the order means.
 pub(super) async fn run(
     context: &Context,
-    dead_letters: &DeadLetterQueue,
+    queue: &DeadLetterQueue,
     order: &Order<'_>,
     stop: &Stop,
 ) -> Result<Moved, Fault> {
@@ -61,7 +61,7 @@ pub(super) async fn run(
     let movers = order.rate.map_or(MOVERS, |rate| (rate / 10).clamp(1, MOVERS));
     let moving = Moving {
         order,
-        dead_letters,
+        dead_letter_queue: queue,
         ledger: context.ledger().await?,
         stop,
         progress: context.console.progress("dead letters moved", Some(order.expected)),
@@ -72,14 +72,15 @@ pub(super) async fn run(
     let moved = moving.release().await;
     ended.into_iter().collect::<Result<(), Fault>>().inspect_err(|_| {
         context.console.note(format!(
-            "{} dead letters were moved before this; the same command goes on with the rest",
-            moved.count
+            "{} moved before this; the same command goes on with the rest",
+            dead_letters(moved.count)
         ));
     })?;
     if stop.is_asked() {
         let done = format!(
-            "{} of about {} dead letters moved; the same command goes on with the rest",
-            moved.count, order.expected
+            "{} of about {} moved; the same command goes on with the rest",
+            moved.count,
+            dead_letters(order.expected)
         );
         return Err(Fault::Interrupted { done });
     }
@@ -88,7 +89,7 @@ pub(super) async fn run(
 
 struct Moving<'a> {
     order: &'a Order<'a>,
-    dead_letters: &'a DeadLetterQueue,
+    dead_letter_queue: &'a DeadLetterQueue,
     ledger: DynamoDbLedger,
     stop: &'a Stop,
     progress: Progress,
@@ -120,7 +121,7 @@ impl Moving<'_> {
 
     async fn work_until_the_end(&self) -> Result<(), Fault> {
         while !self.is_over() {
-            let received = self.dead_letters.receive(self.hidden_for(), WAIT).await?;
+            let received = self.dead_letter_queue.receive(self.hidden_for(), WAIT).await?;
             if received.is_empty() {
                 break;
             }
@@ -169,7 +170,7 @@ impl Moving<'_> {
     async fn send_then_delete(&self, letters: &[&Letter]) -> Result<(), Fault> {
         let named: Vec<_> =
             letters.iter().map(|letter| (letter.source(), &letter.received)).collect();
-        let sent = self.dead_letters.send_to(self.order.queue_url, &named).await?;
+        let sent = self.dead_letter_queue.send_to(self.order.queue_url, &named).await?;
         let mut taken = Vec::with_capacity(letters.len());
         for ((_, letter), result) in named.into_iter().zip(sent) {
             match result {
@@ -180,7 +181,7 @@ impl Moving<'_> {
         if taken.is_empty() {
             return Ok(());
         }
-        let deleted = self.dead_letters.delete(&taken).await?;
+        let deleted = self.dead_letter_queue.delete(&taken).await?;
         for (letter, result) in taken.into_iter().zip(deleted) {
             match result {
                 Ok(()) => {
@@ -236,7 +237,7 @@ impl Moving<'_> {
         stream::iter(held.chunks(LETTERS_AT_ONCE))
             .for_each_concurrent(MOVERS as usize, |batch| async {
                 // What fails is visible again by itself all the same.
-                let _ = self.dead_letters.release(batch).await;
+                let _ = self.dead_letter_queue.release(batch).await;
             })
             .await;
         state.moved

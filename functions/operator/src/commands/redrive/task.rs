@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::Moved;
 use crate::context::Context;
 use crate::fault::Fault;
+use crate::letters::dead_letters;
 use crate::stop::Stop;
 
 /// Between two looks at a task, at first and at most.
@@ -133,7 +134,7 @@ fn ended(task: &MoveTask, was_cancelled_here: bool) -> Result<Moved, Fault> {
 
 fn far(task: &MoveTask) -> String {
     match task.to_move {
-        Some(to_move) => format!("{} of about {to_move} dead letters moved", task.moved),
-        None => format!("{} dead letters moved", task.moved),
+        Some(to_move) => format!("{} of about {} moved", task.moved, dead_letters(to_move)),
+        None => format!("{} moved", dead_letters(task.moved)),
     }
 }
