@@ -166,7 +166,7 @@ impl Console {
         if !std::io::stdin().is_terminal() {
             return Err(Fault::usage(
                 "nobody is here to confirm this, and nothing was done",
-                "give --yes to go on without being asked, or --dry-run to look only",
+                "give --yes to go on without being asked",
             ));
         }
         let _ = write!(std::io::stderr(), "{question} Type {expected} to go on: ");

@@ -6,6 +6,7 @@
 
 use inbox_core::event::Event;
 use inbox_core::form;
+use serde_json::value::RawValue;
 
 const INDENT: &str = "  ";
 
@@ -23,8 +24,17 @@ pub fn payload(event: &Event) -> Option<Vec<String>> {
             pairs.map(|(name, value)| format!("{} = {}", text(&name), text(&value))).collect(),
         );
     }
-    let text = std::str::from_utf8(bytes).ok()?;
-    Some(text.lines().map(printable).collect())
+    let plain = std::str::from_utf8(bytes).ok()?;
+    Some(plain.lines().map(printable).collect())
+}
+
+/// A text as lines, laid out if it is JSON.
+#[must_use]
+pub fn text(text: &str) -> Vec<String> {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(json) => layout(json.get()).lines().map(printable).collect(),
+        Err(_) => text.lines().map(printable).collect(),
+    }
 }
 
 /// Without control characters, those of C1 and DEL included; a tab stays.
@@ -116,6 +126,12 @@ mod tests {
     #[test]
     fn nothing_moves_the_cursor() {
         assert_eq!(printable("a\u{1b}[2Jb\u{9b}c\u{7f}\td"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}\td");
+    }
+
+    #[test]
+    fn a_text_that_is_no_json_is_shown_as_it_is() {
+        assert_eq!(text("a\u{1b}[2Jb\r\nc"), ["a\u{FFFD}[2Jb", "c"]);
+        assert_eq!(text("{\"a\":1}"), ["{", "  \"a\": 1", "}"]);
     }
 
     #[test]

@@ -134,7 +134,8 @@ async fn an_empty_dead_letter_queue_is_good_news() {
     let told = operator.run(&["dlq", "--json"]).await.expect(0).json();
     assert_eq!((&told["seen"], &told["groups"]), (&json!(0), &json!([])));
     assert_eq!(operator.run(&["dlq", "list"]).await.expect(0).text(), "no dead letters\n");
-    assert_eq!(operator.run(&["dlq", "list", "--json"]).await.expect(0).text(), "");
+    let ran = operator.run(&["dlq", "list", "--json"]).await.expect(0);
+    assert_eq!(ran.text(), "{\"has_more\":false,\"letters\":[]}\n");
 }
 
 #[tokio::test]
@@ -259,7 +260,8 @@ async fn the_list_is_filtered_by_source_type_and_error() {
         let mut all = vec!["dlq", "list", "--json", "--limit", "1000"];
         all.extend(arguments);
         let ran = operator.run(&all).await.expect(0);
-        assert_eq!(ran.text().lines().count() as u64, matching, "{arguments:?}");
+        let letters = ran.json()["letters"].as_array().map_or(0, Vec::len) as u64;
+        assert_eq!(letters, matching, "{arguments:?}");
     }
     let ran = operator.run(&["dlq", "list", "--source", "github", "--limit", "5"]).await.expect(0);
     assert_eq!(ran.text().lines().count(), 6, "{}", ran.text());

@@ -8,19 +8,17 @@ use std::time::Duration;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use inbox_aws::{DeadLetterQueue, Depth, DynamoDbLedger, SqsQueue};
-use inbox_core::Timestamp;
+use inbox_aws::{DeadLetterQueue, Depth};
 use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_core::ledger::{Ledger as _, Record, State};
 use inbox_core::queue::Pointer;
 use inbox_local::paths;
-use inbox_processor::batch::{Message, Processor};
-use inbox_processor::retry::RetryPolicy;
-use inbox_processor::routes::{Route, Routes};
+use inbox_processor::routes::Route;
 use tokio::process::Child;
 
 use super::rig::{Operator, finish};
+use super::worker::Processing;
 use super::world::Given;
 
 /// Half an hour old, of this source and type, failed with this error.
@@ -149,6 +147,12 @@ impl Work {
         Self { fails: true, ..Self::default() }
     }
 
+    /// The processor, with this as its only handler.
+    pub(crate) fn processing<'a>(&self, operator: &'a Operator) -> Processing<'a> {
+        let route = Route::new("billing", "*", "*", Arc::new(self.clone()));
+        Processing::new(operator, vec![route])
+    }
+
     /// How often each life of each event ran.
     pub(crate) fn ran(&self) -> BTreeMap<(EventKey, u32), usize> {
         self.ran.lock().unwrap().clone()
@@ -164,64 +168,6 @@ impl Handler for Work {
         *self.ran.lock().unwrap().entry((event.key.clone(), run.life)).or_default() += 1;
         let result = if self.fails { Err(HandlerError::permanent("still broken")) } else { Ok(()) };
         async { result }.boxed()
-    }
-}
-
-/// The real processor on the operator's table and queues.
-pub(crate) struct Processing<'a> {
-    operator: &'a Operator,
-    processor: Processor<DynamoDbLedger, SqsQueue>,
-}
-
-impl<'a> Processing<'a> {
-    pub(crate) fn new(operator: &'a Operator, work: &Work) -> Self {
-        let processor = Processor {
-            ledger: operator.ledger(),
-            queue: operator.queue(),
-            routes: Routes::of(vec![Route::new("billing", "*", "*", Arc::new(work.clone()))]),
-            retry: RetryPolicy {
-                delays: vec![Duration::from_mins(1)],
-                jitter_percent: 0,
-                park_above: Duration::from_mins(15),
-            },
-            sweep_grace: Duration::from_mins(15),
-            handler_timeout: Duration::from_secs(30),
-            lease_margin: Duration::from_secs(10),
-            retention: Duration::from_hours(24 * 30),
-            clock: Arc::new(Timestamp::now),
-            chance: Arc::new(|| 0.0),
-        };
-        Self { operator, processor }
-    }
-
-    /// Handles one batch of what waits; how many messages it was.
-    pub(crate) async fn run_once(&self) -> usize {
-        let (sqs, url) = (self.operator.bed.sqs(), &self.operator.bed.queue_url);
-        let answer =
-            sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
-        let messages: Vec<Message> = answer
-            .messages
-            .unwrap_or_default()
-            .into_iter()
-            .map(|message| Message {
-                id: message.message_id.unwrap(),
-                receipt_handle: message.receipt_handle.unwrap(),
-                body: message.body.unwrap(),
-            })
-            .collect();
-        let deadline = Timestamp::now().plus(Duration::from_mins(1));
-        let kept = self.processor.run_batch(messages.clone(), deadline).await;
-        let done = messages.iter().filter(|message| !kept.contains(&message.id));
-        for message in done {
-            let handle = &message.receipt_handle;
-            sqs.delete_message().queue_url(url).receipt_handle(handle).send().await.unwrap();
-        }
-        messages.len()
-    }
-
-    /// Handles all that waits.
-    pub(crate) async fn run_all(&self) {
-        while self.run_once().await > 0 {}
     }
 }
 

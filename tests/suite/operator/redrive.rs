@@ -14,8 +14,7 @@ use serde_json::json;
 use tokio::process::Child;
 
 use super::letters::{
-    Processing, Work, depth, drain, given, held, names, process_id, run_at_terminal, send, signal,
-    visible,
+    Work, depth, drain, given, held, names, process_id, run_at_terminal, send, signal, visible,
 };
 use super::rig::{Operator, finish};
 use super::world::{Given, ids, make};
@@ -62,7 +61,7 @@ async fn everything_that_is_worth_it_is_moved_and_opens_one_life_each() {
     // What stays is visible at once.
     assert_eq!(depth(&operator).await, visible(8));
     let work = Work::default();
-    Processing::new(&operator, &work).run_all().await;
+    work.processing(&operator).run_all().await;
     assert_done_in_life_2(&operator, &work, &late).await;
     assert_eq!(depth(&operator).await, visible(8));
 }
@@ -83,7 +82,7 @@ async fn a_filter_moves_what_it_means_and_leaves_the_rest_visible() {
     let ran = operator.run(&arguments).await.expect(0);
     assert_eq!(ran.text(), "nothing to redrive\n");
     let work = Work::default();
-    Processing::new(&operator, &work).run_all().await;
+    work.processing(&operator).run_all().await;
     assert_done_in_life_2(&operator, &work, &timeouts).await;
 }
 
@@ -190,7 +189,7 @@ async fn redriven_killed_and_redriven(operation: &'static str) -> usize {
     let left = depth(&operator).await.total();
     assert!((20..=60).contains(&left), "killed half-way: {left} left");
     let work = Work::default();
-    let processing = Processing::new(&operator, &work);
+    let processing = work.processing(&operator);
     let mut handled = 0;
     for _ in 0..3 {
         handled += processing.run_once().await;
@@ -243,7 +242,7 @@ async fn ctrl_c_half_way_says_how_far_it_came_and_the_same_command_goes_on() {
     assert!(ran.stderr.ends_with(&told), "{}", ran.stderr);
     operator.run(&arguments).await.expect(0);
     let work = Work::default();
-    Processing::new(&operator, &work).run_all().await;
+    work.processing(&operator).run_all().await;
     assert_done_in_life_2(&operator, &work, &late).await;
 }
 
@@ -292,7 +291,7 @@ async fn letters_that_were_sent_twice_because_the_reply_was_lost_run_once() {
     operator.run(&["redrive", "--yes"]).await.expect(0);
     assert_eq!(drain_and_give_back(&operator).await, 20);
     let work = Work::default();
-    Processing::new(&operator, &work).run_all().await;
+    work.processing(&operator).run_all().await;
     assert_done_in_life_2(&operator, &work, &late).await;
 }
 
@@ -301,7 +300,7 @@ async fn an_event_that_dies_again_meanwhile_is_not_fed_to_its_handler_for_ever()
     let operator = Operator::new().await;
     make(&operator, dead("late", 30)).await;
     let work = Work::failing();
-    let processing = Processing::new(&operator, &work);
+    let processing = work.processing(&operator);
     let child = operator.start(&["redrive", "--yes", "--rate", "20"]);
     let mut redrive = std::pin::pin!(finish(child));
     let ran = loop {

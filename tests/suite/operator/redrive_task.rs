@@ -7,7 +7,7 @@ use inbox_core::queue::{DeadLetter, Queue as _};
 use inbox_local::calls::Fault;
 use serde_json::json;
 
-use super::letters::{Processing, Work, depth, given, held, process_id, signal, visible};
+use super::letters::{Work, depth, given, held, process_id, signal, visible};
 use super::move_tasks::{MoveTasks, arn};
 use super::rig::{Operator, finish};
 use super::world::{ids, make};
@@ -41,7 +41,7 @@ async fn everything_is_moved_by_sqs_itself_with_a_destination() {
     assert_eq!(start.json(), task(&operator, 500));
     assert!(!calls.iter().any(|call| call.is("sqs", "SendMessageBatch")));
     let work = Work::default();
-    Processing::new(&operator, &work).run_all().await;
+    work.processing(&operator).run_all().await;
     assert_eq!(work.ran().len(), 150);
     assert!(work.ran().iter().all(|((_, life), times)| (*life, *times) == (2, 1)));
     // And again: an older task that is over is not taken for the new one.
@@ -49,7 +49,7 @@ async fn everything_is_moved_by_sqs_itself_with_a_destination() {
     make(&operator, [again]).await;
     let told = operator.run(&["redrive", "--yes", "--json"]).await.expect(0).json();
     assert_eq!(told["moved"], 1);
-    Processing::new(&operator, &work).run_all().await;
+    work.processing(&operator).run_all().await;
     assert_eq!(held(&operator, "stripe", "again").await.life, 2);
 }
 

@@ -19,11 +19,67 @@ use super::rig::Operator;
 /// Event, life and route of each run, in order.
 pub(crate) type Ran = Vec<(String, u32, String)>;
 
-/// Runs whatever lies in the queue.
-pub(crate) struct Worker {
+/// The real processor on the operator's table and queues.
+pub(crate) struct Processing<'a> {
+    operator: &'a Operator,
     processor: Processor<DynamoDbLedger, SqsQueue>,
-    sqs: aws_sdk_sqs::Client,
-    queue_url: String,
+}
+
+impl<'a> Processing<'a> {
+    pub(crate) fn new(operator: &'a Operator, routes: Vec<Route>) -> Self {
+        let processor = Processor {
+            ledger: operator.ledger(),
+            queue: operator.queue(),
+            routes: Routes::of(routes),
+            retry: RetryPolicy {
+                delays: vec![Duration::from_mins(1)],
+                jitter_percent: 0,
+                park_above: Duration::from_mins(15),
+            },
+            sweep_grace: Duration::from_mins(15),
+            handler_timeout: Duration::from_secs(30),
+            lease_margin: Duration::from_secs(10),
+            retention: Duration::from_hours(24 * 30),
+            clock: Arc::new(Timestamp::now),
+            chance: Arc::new(|| 0.0),
+        };
+        Self { operator, processor }
+    }
+
+    /// Handles one batch of what waits; how many messages it was.
+    pub(crate) async fn run_once(&self) -> usize {
+        let (sqs, url) = (self.operator.bed.sqs(), &self.operator.bed.queue_url);
+        let answer =
+            sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
+        let messages: Vec<Message> = answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(|message| Message {
+                id: message.message_id.unwrap(),
+                receipt_handle: message.receipt_handle.unwrap(),
+                body: message.body.unwrap(),
+            })
+            .collect();
+        let deadline = Timestamp::now().plus(Duration::from_mins(1));
+        let kept = self.processor.run_batch(messages.clone(), deadline).await;
+        let done = messages.iter().filter(|message| !kept.contains(&message.id));
+        for message in done {
+            let handle = &message.receipt_handle;
+            sqs.delete_message().queue_url(url).receipt_handle(handle).send().await.unwrap();
+        }
+        messages.len()
+    }
+
+    /// Handles all that waits.
+    pub(crate) async fn run_all(&self) {
+        while self.run_once().await > 0 {}
+    }
+}
+
+/// Runs whatever lies in the queue and notes it.
+pub(crate) struct Worker<'a> {
+    processing: Processing<'a>,
     ran: Arc<Mutex<Ran>>,
 }
 
@@ -45,81 +101,28 @@ impl Handler for Noted {
     }
 }
 
-impl Worker {
+impl<'a> Worker<'a> {
     /// With these routes for everything, each of which succeeds.
-    pub(crate) fn new(operator: &Operator, routes: &[&str]) -> Self {
+    pub(crate) fn new(operator: &'a Operator, routes: &[&str]) -> Self {
         Self::with(operator, routes, false)
     }
 
     /// The same, and each fails for good.
-    pub(crate) fn failing(operator: &Operator, routes: &[&str]) -> Self {
+    pub(crate) fn failing(operator: &'a Operator, routes: &[&str]) -> Self {
         Self::with(operator, routes, true)
     }
 
-    fn with(operator: &Operator, routes: &[&str], fails: bool) -> Self {
+    fn with(operator: &'a Operator, routes: &[&str], fails: bool) -> Self {
         let ran: Arc<Mutex<Ran>> = Arc::default();
-        let routes = routes
-            .iter()
-            .map(|id| Route::new(id, "*", "*", Arc::new(Noted { ran: Arc::clone(&ran), fails })));
-        let processor = Processor {
-            ledger: operator.ledger(),
-            queue: operator.queue(),
-            routes: Routes::of(routes.collect()),
-            retry: RetryPolicy {
-                delays: vec![Duration::from_mins(1)],
-                jitter_percent: 0,
-                park_above: Duration::from_mins(15),
-            },
-            sweep_grace: Duration::from_mins(15),
-            handler_timeout: Duration::from_secs(30),
-            lease_margin: Duration::from_secs(10),
-            retention: Duration::from_hours(24 * 30),
-            clock: Arc::new(Timestamp::now),
-            chance: Arc::new(|| 0.0),
-        };
-        let queue_url = operator.bed.queue_url.clone();
-        Self { processor, sqs: operator.bed.sqs(), queue_url, ran }
+        let noted =
+            |id: &&str| Route::new(id, "*", "*", Arc::new(Noted { ran: Arc::clone(&ran), fails }));
+        let processing = Processing::new(operator, routes.iter().map(noted).collect());
+        Self { processing, ran }
     }
 
     /// Runs batch after batch until the queue is empty, and says what ran.
     pub(crate) async fn drain(&self) -> Ran {
-        loop {
-            let answer = self
-                .sqs
-                .receive_message()
-                .queue_url(&self.queue_url)
-                .max_number_of_messages(10)
-                .visibility_timeout(120)
-                .send()
-                .await
-                .expect("receive");
-            let received = answer.messages.unwrap_or_default();
-            if received.is_empty() {
-                return std::mem::take(&mut *self.ran.lock().unwrap());
-            }
-            let text = |value: &Option<String>| value.clone().expect("SQS says");
-            let messages = received
-                .iter()
-                .map(|message| Message {
-                    id: text(&message.message_id),
-                    receipt_handle: text(&message.receipt_handle),
-                    body: text(&message.body),
-                })
-                .collect();
-            let deadline = Timestamp::now().plus(Duration::from_mins(1));
-            let kept = self.processor.run_batch(messages, deadline).await;
-            for message in received {
-                if kept.contains(&text(&message.message_id)) {
-                    continue;
-                }
-                self.sqs
-                    .delete_message()
-                    .queue_url(&self.queue_url)
-                    .receipt_handle(text(&message.receipt_handle))
-                    .send()
-                    .await
-                    .expect("delete");
-            }
-        }
+        self.processing.run_all().await;
+        std::mem::take(&mut *self.ran.lock().unwrap())
     }
 }

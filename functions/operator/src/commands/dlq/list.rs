@@ -1,6 +1,7 @@
 //! `inbox dlq list`: a row for each dead letter.
 
 use inbox_core::Timestamp;
+use serde_json::json;
 
 use super::{letters, note_sample, show};
 use crate::console::Tone;
@@ -15,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   inbox dlq list
   inbox dlq list --source stripe --error '*timeout*'
-  inbox dlq list --json --limit 100000 | jq -r 'select(.fate == \"alive\") | .id'";
+  inbox dlq list --json --limit 100000 | jq -r '.letters[] | select(.fate == \"alive\") | .id'";
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -36,9 +37,9 @@ pub(super) async fn run(context: &Context, args: &Args, most: u32) -> Result<Out
     let shown = &matching[..matching.len().min(args.limit)];
     let console = &context.console;
     if console.json {
-        for letter in shown {
-            console.value(&show::to_json(letter));
-        }
+        let letters: Vec<_> = shown.iter().map(|letter| show::to_json(letter)).collect();
+        let has_more = shown.len() < matching.len();
+        console.value(&json!({"letters": letters, "has_more": has_more}));
         return Ok(Outcome::Done);
     }
     let now = Timestamp::now();

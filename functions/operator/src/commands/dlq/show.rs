@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::fault::{Fault, Outcome};
 use crate::letters::{Fate, Letter};
 use crate::moments::{clock, relative};
+use crate::pretty;
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -120,29 +121,16 @@ fn print(console: &Console, letter: &Letter, now: Timestamp) {
     }
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     for (name, value) in rows {
-        let name = console.tint(Tone::Dim, &format!("{:<width$}", printable(name)));
-        console.line(format!("{name}  {}", printable(&value)));
+        let name = console.tint(Tone::Dim, &format!("{:<width$}", pretty::printable(name)));
+        console.line(format!("{name}  {}", pretty::printable(&value)));
     }
     let tone = if letter.fate == Fate::Redrivable { Tone::Good } else { Tone::Warning };
     let fate = format!("{}: {}", letter.fate.as_str(), letter.fate.meaning());
     console.line(console.tint(tone, &fate));
     console.line("");
-    console.line(pretty(&received.body));
-}
-
-/// JSON indented, anything else as it is, without what would move the cursor.
-fn pretty(body: &str) -> String {
-    let indented = serde_json::from_str::<Value>(body)
-        .ok()
-        .and_then(|value| serde_json::to_string_pretty(&value).ok());
-    match indented {
-        Some(text) => text,
-        None => printable(body),
+    for line in pretty::text(&received.body) {
+        console.line(line);
     }
-}
-
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
 /// A letter for machines.
@@ -170,15 +158,4 @@ pub(super) fn to_json(letter: &Letter) -> Value {
         "attributes": received.attributes,
         "body": received.body,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_that_is_no_json_cannot_move_the_cursor() {
-        assert_eq!(pretty("a\u{1b}[2Jb\r\nc"), "a [2Jb \nc");
-        assert_eq!(pretty("{\"a\":1}"), "{\n  \"a\": 1\n}");
-    }
 }
