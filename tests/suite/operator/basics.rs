@@ -1,6 +1,10 @@
 //! What is the same for every command: names, exit codes, words on faults.
 
+use inbox_core::ledger::State;
+use inbox_local::calls::Fault;
+
 use super::rig::Operator;
+use super::world::{Given, ids, make};
 
 #[tokio::test]
 async fn an_unknown_stack_file_is_told_with_what_to_do() {
@@ -90,4 +94,83 @@ async fn a_log_is_followed_by_the_tool_that_follows_logs_well() {
     command.env("PATH", "/nowhere");
     let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
     assert!(ran.stderr.contains("install the AWS CLI"), "{}", ran.stderr);
+}
+
+/// Every command that needs AWS, as it would be given.
+const COMMANDS: [&[&str]; 14] = [
+    &["events"],
+    &["events", "--state", "dead"],
+    &["show", "stripe", "evt-000"],
+    &["dlq"],
+    &["dlq", "list"],
+    &["replay", "stripe", "evt-000", "--yes"],
+    &["redrive", "--yes"],
+    &["purge-dlq", "--yes"],
+    &["forget", "stripe", "evt-000", "--yes"],
+    &["listen", "--forward-to", "http://127.0.0.1:9/"],
+    &["send", "stripe"],
+    &["secret", "show", "stripe"],
+    &["verify", "--source", "stripe"],
+    &["doctor"],
+];
+
+#[tokio::test]
+async fn without_credentials_every_command_says_how_to_sign_in() {
+    let mut operator = Operator::new().await;
+    let url = operator.bed.endpoint_url.clone();
+    operator.set("endpoint_url", serde_json::Value::Null);
+    for arguments in COMMANDS {
+        let mut command = operator.command(arguments);
+        command.env("AWS_ENDPOINT_URL", &url);
+        let ran = super::rig::finish(command.spawn().unwrap()).await.expect(3);
+        assert!(ran.stdout.is_empty(), "{arguments:?}: {}", ran.text());
+        assert!(ran.stderr.contains("no credentials"), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("sign in to AWS"), "{arguments:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("panicked"), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn without_its_table_every_command_that_reads_it_says_which_name_to_look_at() {
+    let mut operator = Operator::new().await;
+    let dead = ids("evt", 3)
+        .into_iter()
+        .map(|id| Given::new(&id, State::Dead, std::time::Duration::from_mins(5)));
+    make(&operator, dead).await;
+    operator.set("table", "no-such-table".into());
+    for arguments in COMMANDS.iter().filter(|arguments| {
+        !["purge-dlq", "send", "secret", "verify", "doctor"].contains(&arguments[0])
+    }) {
+        let ran = operator.run(arguments).await.expect(3);
+        assert!(ran.stderr.contains("ResourceNotFoundException"), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("TABLE_NAME"), "{arguments:?}: {}", ran.stderr);
+    }
+    // A command that needs a name which nobody gave.
+    operator.set("table", serde_json::Value::Null);
+    let ran = operator.run(&["events"]).await.expect(2);
+    assert!(ran.stderr.contains("the table's name is not known"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn without_a_region_it_is_asked_for() {
+    let mut operator = Operator::new().await;
+    operator.set("endpoint_url", serde_json::Value::Null);
+    operator.set("region", serde_json::Value::Null);
+    let ran = operator.run(&["events"]).await.expect(2);
+    assert!(ran.stderr.contains("no AWS region is configured"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("AWS_REGION"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_permission_that_is_missing_is_named() {
+    let operator = Operator::new().await;
+    operator.proxy.set_hook(|_| Fault::status(400, "AccessDeniedException"));
+    for arguments in COMMANDS.iter().filter(|arguments| arguments[0] != "doctor") {
+        let ran = operator.run(arguments).await.expect(3);
+        assert!(ran.stderr.contains("AccessDenied"), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("lacks a permission"), "{arguments:?}: {}", ran.stderr);
+    }
+    // The doctor goes on and says what it could not look at.
+    let ran = operator.run(&["doctor"]).await.expect(0);
+    assert!(ran.text().contains("unknown  table "), "{}", ran.text());
 }

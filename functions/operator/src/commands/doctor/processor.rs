@@ -107,3 +107,34 @@ async fn check_function(client: &Client, function: &str, findings: &mut Findings
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    fn mapping() -> aws_sdk_lambda::types::builders::EventSourceMappingConfigurationBuilder {
+        EventSourceMappingConfiguration::builder()
+            .state("Enabled")
+            .function_response_types(FunctionResponseType::ReportBatchItemFailures)
+            .scaling_config(ScalingConfig::builder().maximum_concurrency(50).build())
+    }
+
+    fn found(mapping: &EventSourceMappingConfiguration) -> Vec<(String, Verdict)> {
+        let mut findings = Findings::default();
+        check_mapping(mapping, &mut findings);
+        let all = findings.0.into_iter().map(|finding| (finding.about, finding.verdict));
+        all.filter(|(_, verdict)| *verdict != Verdict::Ok).collect()
+    }
+
+    #[test]
+    fn a_mapping_that_loses_or_throttles_messages_is_told() {
+        assert_eq!(found(&mapping().build()), []);
+        let silent = mapping().set_function_response_types(None).build();
+        assert_eq!(found(&silent), [("partial batch failures".to_owned(), Verdict::Broken)]);
+        let unlimited = mapping().set_scaling_config(None).build();
+        assert_eq!(found(&unlimited), [("maximum concurrency".to_owned(), Verdict::Warning)]);
+        let off = mapping().state("Disabled").build();
+        assert_eq!(found(&off), [(ABOUT.to_owned(), Verdict::Broken)]);
+    }
+}
