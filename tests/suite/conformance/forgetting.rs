@@ -137,6 +137,14 @@ async fn what_changed_since_it_was_read_is_not_forgotten<L: Ledger>(ledger: &L) 
     let done = held(ledger).await;
     assert_eq!(forget(ledger, &reopened, 7).await, Settled::Refused);
     assert_eq!(held(ledger).await, done);
+    // The same state in another life.
+    let cause = Reopen::Replay { seen: 2, rerun: Rerun::All };
+    reopen(ledger, &done, cause, "request-2", 8).await;
+    let record = run(ledger, "c", 3, 9).await;
+    ledger.complete(&record, "billing", &[], at(10)).await.expect("complete");
+    assert_eq!(forget(ledger, &done, 11).await, Settled::Refused);
+    let done = held(ledger).await;
+    assert_eq!((done.state, done.life, done.forgotten_at), (State::Done, 3, None));
     let nobody = Record {
         event: inbox_core::event::Event {
             key: EventKey { source: "stripe_eu".into(), id: "evt_2".into() },

@@ -117,6 +117,20 @@ async fn what_is_broken_in_the_queues_is_named() {
             "warning dead letters",
         ]
     );
+    // The right policy with the wrong target, as a slip of the pen makes it.
+    let name = operator.bed.queue_url.rsplit('/').next().unwrap();
+    let target = format!("arn:aws:sqs:{}:000000000000:{name}", operator.bed.region);
+    let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": 30}).to_string();
+    sqs.set_queue_attributes()
+        .queue_url(&operator.bed.queue_url)
+        .attributes(QueueAttributeName::RedrivePolicy, policy)
+        .send()
+        .await
+        .expect("set");
+    let found = broken(&operator).await;
+    let (about, says) = &found[1];
+    assert_eq!(about, "broken redrive policy");
+    assert!(says.starts_with(&format!("targets {target}, not arn:aws:sqs:")), "{says}");
     operator.set("queue_url", format!("{}-gone", operator.bed.queue_url).into());
     let found = broken(&operator).await;
     assert_eq!(found[0].0, "broken queue", "{found:?}");
