@@ -24,7 +24,8 @@ use crate::ledger::DynamoDbLedger;
 
 /// What `BatchGetItem` takes at once.
 const BATCH: usize = 100;
-/// How often keys that `BatchGetItem` left out are asked for again.
+/// How often keys that `BatchGetItem` left out are asked for again before it has
+/// brought another.
 const BATCH_TRIES: u32 = 8;
 
 /// What has become of an event, without payload, headers and history.
@@ -201,6 +202,10 @@ impl DynamoDbLedger {
                 }
                 tries += 1;
                 let (found, rest) = self.batch(open).await?;
+                // Large items come some at a time, and slowly where AWS throttles.
+                if !found.is_empty() {
+                    tries = 1;
+                }
                 for item in &found {
                     summaries.push(summary(item)?);
                 }
