@@ -91,3 +91,46 @@ async fn a_log_is_followed_by_the_tool_that_follows_logs_well() {
     let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
     assert!(ran.stderr.contains("install the AWS CLI"), "{}", ran.stderr);
 }
+
+#[tokio::test]
+async fn a_variable_that_is_empty_is_one_that_is_not_set() {
+    let operator = Operator::new().await;
+    let mut command = operator.command(&["show", "stripe", "evt_1"]);
+    command.env("INBOX_STACK", "");
+    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
+    assert!(ran.stderr.contains("or set TABLE_NAME"), "{}", ran.stderr);
+    let mut command = operator.command(&["verify", "--provider", "stripe"]);
+    command.env("INBOX_SIGNING_SECRET", "");
+    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
+    assert!(ran.stderr.contains("no signing secret is given"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_shell_completes_without_a_deployment_and_whoever_reads() {
+    let operator = Operator::new().await;
+    let mut command = operator.command(&["completions", "bash"]);
+    command.env("INBOX_STACK", "/nowhere/stack.json");
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = super::rig::finish(child).await.expect(0);
+    assert_eq!(ran.stderr, "");
+}
+
+#[tokio::test]
+async fn a_log_that_somebody_stopped_reading_is_no_fault() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mut operator = Operator::new().await;
+    let directory = operator.directory().to_owned();
+    operator.set("functions", serde_json::json!({"processor": "inbox-processor"}));
+    let aws = directory.join("aws");
+    for (script, code) in
+        [("kill -INT $$", 0), ("kill -PIPE $$", 0), ("exit 130", 0), ("exit 255", 3)]
+    {
+        std::fs::write(&aws, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = operator.command(&["logs", "processor"]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", directory.display()));
+        super::rig::finish(command.spawn().unwrap()).await.expect(code);
+    }
+}
