@@ -224,7 +224,7 @@ async fn calls_that_cannot_work_end_in_two_with_advice() {
         (&["--provider", "stripe"][..], "X: y\n\n", "INBOX_SIGNING_SECRET"),
         (&["--secret", "s"], "X: y\n\n", "--provider"),
         (&["--provider", "strype", "--secret", "s"], "X: y\n\n", "known are "),
-        (&["--provider", "stripe", "--secret", ""], "X: y\n\n", "secret is empty"),
+        (&["--provider", "stripe", "--secret", ""], "X: y\n\n", "no signing secret is given"),
         (&["--provider", "stripe", "--secret", "s"], "", "no request on standard input"),
         (&["--provider", "stripe", "--secret", "s"], "{}", "no API Gateway event"),
         (&["--provider", "stripe", "--secret", "s", "--now", "soon"], "X: y\n\n", "--now: "),
