@@ -24,7 +24,8 @@ use crate::ledger::DynamoDbLedger;
 
 /// What `BatchGetItem` takes at once.
 const BATCH: usize = 100;
-/// How often keys that `BatchGetItem` left out are asked for again.
+/// How often keys that `BatchGetItem` left out are asked for again before it has
+/// brought another.
 const BATCH_TRIES: u32 = 8;
 
 /// What has become of an event, without payload, headers and history.
@@ -138,7 +139,8 @@ impl DynamoDbLedger {
             .send()
             .await
             .map_err(|error| LedgerError::Unavailable(describe("Query", &error)))?;
-        let rows = answer.items().iter().map(arrival).collect::<Result<_, _>>()?;
+        let readable = |item: &Item| readable(item, arrival(item));
+        let rows = answer.items().iter().filter_map(readable).collect();
         Ok(Page { rows, next: answer.last_evaluated_key.map(Cursor) })
     }
 
@@ -173,16 +175,17 @@ impl DynamoDbLedger {
             .await
             .map_err(|error| LedgerError::Unavailable(describe("Query", &error)))?;
         let row = |item: &Item| Ok((key_of(item)?, Fields(item).time(&index.sort_key)?));
-        let rows = answer.items().iter().map(row).collect::<Result<_, LedgerError>>()?;
+        let readable = |item: &Item| readable(item, row(item));
+        let rows = answer.items().iter().filter_map(readable).collect();
         Ok(Page { rows, next: answer.last_evaluated_key.map(Cursor) })
     }
 
     /// What has become of these events, in no order; those that are not there
-    /// are left out.
+    /// are left out, as are those of another layout.
     ///
     /// # Errors
     ///
-    /// The table does not answer, or an item is of another layout.
+    /// The table does not answer.
     pub async fn summaries(&self, keys: &[EventKey]) -> Result<Vec<Summary>, LedgerError> {
         let mut summaries = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
@@ -201,9 +204,11 @@ impl DynamoDbLedger {
                 }
                 tries += 1;
                 let (found, rest) = self.batch(open).await?;
-                for item in &found {
-                    summaries.push(summary(item)?);
+                // Large items come some at a time, and slowly where AWS throttles.
+                if !found.is_empty() {
+                    tries = 1;
                 }
+                summaries.extend(found.iter().filter_map(|item| readable(item, summary(item))));
                 open = rest;
             }
         }
@@ -279,6 +284,16 @@ const ATTRIBUTES: [&str; 15] = [
     item::ERRORS,
     item::FORGOTTEN_AT,
 ];
+
+/// One item that cannot be read, of a newer version perhaps, must not hide all the
+/// others; whoever reads hears of it.
+fn readable<T>(item: &Item, read: Result<T, LedgerError>) -> Option<T> {
+    read.inspect_err(|fault| {
+        let key = Fields(item).optional_text(&stack().table.partition_key);
+        tracing::error!(key, %fault, "left out");
+    })
+    .ok()
+}
 
 fn key_of(item: &Item) -> Result<EventKey, LedgerError> {
     let key = Fields(item).text(&stack().table.partition_key)?;

@@ -4,7 +4,7 @@
 //! the event, so that two operators, or one who was interrupted and starts over,
 //! cannot do either twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use inbox_core::Timestamp;
@@ -38,7 +38,9 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
     match reopening.cause {
         Reopen::Redrive { .. } | Reopen::Replay { rerun: Rerun::Unfinished, .. } => {}
         Reopen::Replay { rerun: Rerun::Routes(routes), .. } => {
-            for (n, route) in routes.iter().enumerate() {
+            // Named twice, it would be removed twice, which DynamoDB refuses as
+            // overlapping paths.
+            for (n, route) in BTreeSet::from_iter(routes).into_iter().enumerate() {
                 let placeholder = format!("#again{n}");
                 write = write
                     .route(&placeholder, route)
@@ -83,7 +85,6 @@ pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Times
 }
 
 /// The attributes that only forgetting touches, by their placeholders.
-/// are known elsewhere.
 pub(crate) const NAMES: [(&str, &str); 6] = [
     ("#headers", "headers"),
     ("#payload", "payload"),

@@ -69,3 +69,16 @@ pub enum Command {
     /// Print a shell's completion script
     Completions(completions::Args),
 }
+
+impl Command {
+    /// Whether it can do nothing without the deployment's names.
+    #[must_use]
+    pub fn needs_names(&self) -> bool {
+        match self {
+            Self::Verify(args) => args.needs_names(),
+            Self::Send(args) => args.needs_names(),
+            Self::Completions(_) => false,
+            _ => true,
+        }
+    }
+}

@@ -121,6 +121,13 @@ impl Console {
         }
     }
 
+    /// For lines that begin so many columns further right.
+    #[must_use]
+    pub(crate) fn indented(mut self, columns: usize) -> Self {
+        self.width = self.width.map(|width| width.saturating_sub(columns));
+        self
+    }
+
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
     }

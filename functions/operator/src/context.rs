@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use aws_config::{Region, SdkConfig};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_aws::{DynamoDbLedger, Limits, SqsQueue};
 use tokio::sync::OnceCell;
 
@@ -17,7 +18,8 @@ use crate::fault::Fault;
 pub struct CommonArgs {
     /// Names of the deployment's resources: .local/stack.json of `make run`, or the output of
     /// `terraform output -json`
-    #[arg(long, env = "INBOX_STACK", value_name = "FILE", global = true)]
+    #[arg(long, env = "INBOX_STACK", value_name = "FILE", global = true,
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub stack: Option<PathBuf>,
     /// AWS profile, as in ~/.aws/config
     #[arg(long, value_name = "NAME", global = true)]
@@ -49,14 +51,20 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads the deployment's names.
+    /// Reads the deployment's names. Where none are needed, `INBOX_STACK` may name
+    /// a stack that is no more.
     ///
     /// # Errors
     ///
     /// The stack file is missing or of another form.
-    pub fn new(common: &CommonArgs, console: Console) -> Result<Self, Fault> {
+    pub fn new(common: &CommonArgs, console: Console, needs_names: bool) -> Result<Self, Fault> {
         let environment = |name: &str| std::env::var(name).ok();
-        let deployment = Deployment::load(common.stack.as_deref(), environment)?;
+        // As with every variable, empty means unset.
+        let stack = common.stack.as_deref().filter(|file| !file.as_os_str().is_empty());
+        let deployment = match Deployment::load(stack, environment) {
+            Err(_) if !needs_names => Deployment::default(),
+            loaded => loaded?,
+        };
         let actor = ["INBOX_ACTOR", "USER", "LOGNAME"]
             .into_iter()
             .find_map(|name| environment(name).filter(|value| !value.is_empty()))

@@ -40,13 +40,23 @@ pub struct Follower {
     newest: Timestamp,
     /// What was given, from the cursor on.
     given: BTreeMap<EventKey, Timestamp>,
+    /// The first look is still to come, and what it finds is not new.
+    is_old_news: bool,
 }
 
 impl Follower {
     /// Follows these sources from a moment on.
     #[must_use]
     pub fn new(sources: Vec<String>, since: Timestamp) -> Self {
-        Self { sources, cursor: since, newest: since, given: BTreeMap::new() }
+        Self { sources, cursor: since, newest: since, given: BTreeMap::new(), is_old_news: false }
+    }
+
+    /// Follows these sources from the first look on: what is not there by then is
+    /// new, whatever it is stamped. Going by the clock here, one that is ahead
+    /// would leave out what arrives until the others have caught up.
+    #[must_use]
+    pub fn from_here(sources: Vec<String>, now: Timestamp) -> Self {
+        Self { is_old_news: true, ..Self::new(sources, now.minus(SKEW)) }
     }
 
     /// What has arrived since the last look, the oldest first.
@@ -80,7 +90,7 @@ impl Follower {
             .collect();
         new.sort_by(|a, b| (a.received_at, &a.key).cmp(&(b.received_at, &b.key)));
         self.move_on(&new, now);
-        Ok(new)
+        Ok(if std::mem::take(&mut self.is_old_news) { Vec::new() } else { new })
     }
 
     fn move_on(&mut self, new: &[Arrival], now: Timestamp) {

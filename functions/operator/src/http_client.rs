@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::ClientBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
@@ -34,14 +35,42 @@ impl HttpClient {
     ///
     /// This machine's root certificates cannot be read.
     pub fn new() -> Result<Self, Fault> {
+        Self::build(|client| client)
+    }
+
+    /// A client that opens a connection for each request. On one that is used
+    /// again, a server may hang up at the moment of sending, and nobody can tell
+    /// whether it had the request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn without_reuse() -> Result<Self, Fault> {
+        Self::build(|client| client.pool_max_idle_per_host(0))
+    }
+
+    fn build(set: fn(ClientBuilder) -> ClientBuilder) -> Result<Self, Fault> {
         // Refused when somebody has chosen one before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
+        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT);
+        set(client)
             .build()
             .map(Self)
             .map_err(|fault| Fault::unavailable(format!("no HTTP client: {}", cause(&fault))))
+    }
+
+    /// Whether this can be posted to at all, before anything is.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Usage`].
+    pub fn check_address(url: &str) -> Result<(), Fault> {
+        let problem = match reqwest::Url::parse(url) {
+            Ok(address) if ["http", "https"].contains(&address.scheme()) => return Ok(()),
+            Ok(address) => format!("its scheme is {:?}", address.scheme()),
+            Err(fault) => fault.to_string(),
+        };
+        Err(no_address(url, &problem))
     }
 
     /// Posts a body.
@@ -89,10 +118,7 @@ impl HttpClient {
         let answer = match self.0.post(url).headers(map).body(body).send().await {
             Ok(answer) => answer,
             Err(fault) if fault.is_builder() => {
-                return Err(Fault::usage(
-                    format!("{url:?} is no address: {}", cause(&fault)),
-                    "it must begin with http:// or https://",
-                ));
+                return Err(no_address(url, &cause(&fault)));
             }
             Err(fault) if fault.is_connect() => {
                 return Ok(Posted::NotConnected(no_answer(url, &fault)));
@@ -116,6 +142,13 @@ pub enum Posted {
     NotConnected(String),
     /// The request may have arrived, and no answer came.
     NoAnswer(String),
+}
+
+fn no_address(url: &str, problem: &str) -> Fault {
+    Fault::usage(
+        format!("{url:?} is no address: {problem}"),
+        "it must begin with http:// or https://",
+    )
 }
 
 fn no_answer(url: &str, fault: &reqwest::Error) -> String {

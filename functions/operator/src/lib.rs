@@ -56,14 +56,19 @@ pub mod view;
 
 use std::process::ExitCode;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 use crate::console::Console;
 use crate::context::Context;
 
 /// Runs one command to its end and says how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
     let console = Console::new(cli.common.json, cli.common.color);
-    let outcome = match Context::new(&cli.common, console) {
+    // Shells run it at their start, with or without a deployment.
+    if let Command::Completions(args) = &cli.command {
+        return commands::completions::run(args).into();
+    }
+    let needs_names = cli.command.needs_names();
+    let outcome = match Context::new(&cli.common, console, needs_names) {
         Ok(context) => commands::run(&context, cli.command).await,
         Err(fault) => Err(fault),
     };

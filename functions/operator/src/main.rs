@@ -7,6 +7,7 @@ use inbox_operator::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    say_what_is_left_out();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(Box::pin(inbox_operator::run(cli))),
@@ -18,4 +19,20 @@ fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// What the library below leaves out, an item that it cannot read, is said on
+/// standard error, and nothing else of what it or the SDK would log.
+fn say_what_is_left_out() {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time();
+    let from_below = Targets::new().with_target("inbox_aws", LevelFilter::ERROR);
+    tracing_subscriber::registry().with(lines).with(from_below).init();
 }

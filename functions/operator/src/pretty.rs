@@ -40,7 +40,15 @@ pub fn text(text: &str) -> Vec<String> {
 /// Without control characters, those of C1 and DEL included; a tab stays.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{FFFD}' } else { c }).collect()
+    text.chars().map(|c| if moves_the_cursor(c) && c != '\t' { '\u{FFFD}' } else { c }).collect()
+}
+
+/// Whether a terminal does something else for it than to show it: control
+/// characters, and those that turn the direction of all that follows, with which
+/// a row could be made to read like another (<https://trojansource.codes>).
+#[must_use]
+pub fn moves_the_cursor(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Valid JSON, one member a line.
@@ -126,6 +134,7 @@ mod tests {
     #[test]
     fn nothing_moves_the_cursor() {
         assert_eq!(printable("a\u{1b}[2Jb\u{9b}c\u{7f}\td"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}\td");
+        assert_eq!(printable("a\u{202e}b\u{2066}c"), "a\u{FFFD}b\u{FFFD}c");
     }
 
     #[test]

@@ -30,6 +30,9 @@ use crate::timeline::Walk;
 const AT_ONCE: usize = 32;
 /// Rows looked at before their states are read.
 const CHUNK: usize = 100;
+/// How far the clocks that stamp events may be ahead of the one here: what has just
+/// arrived is shown all the same, and nobody looks through a future without end.
+const SKEW: Duration = Duration::from_mins(15);
 /// How far back to look for events in any state when nobody says.
 pub const DEFAULT_SINCE: Duration = Duration::from_hours(24);
 
@@ -133,10 +136,11 @@ impl FilterArgs {
             }
         }
         let since = moment(&self.since, "--since")?;
-        let until = moment(&self.until, "--until")?.unwrap_or(now);
-        if since.is_some_and(|since| since > until) {
+        let until = moment(&self.until, "--until")?;
+        if since.is_some_and(|since| since > until.unwrap_or(now)) {
             return Err(Fault::usage("--since is after --until", ""));
         }
+        let until = until.map_or(now.plus(SKEW), |until| until.min(now.plus(SKEW)));
         let mut sources = self.sources.clone();
         sources.sort();
         sources.dedup();
@@ -291,8 +295,8 @@ impl Selection {
     }
 }
 
-/// All keys of one shard.
-async fn open_keys(
+/// All keys of one shard of the index `open`.
+pub(crate) async fn open_keys(
     ledger: &DynamoDbLedger,
     kind: OpenKind,
     shard: u32,

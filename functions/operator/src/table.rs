@@ -2,11 +2,13 @@
 //!
 //! Columns are as wide as their widest cell. Where the whole is wider than the
 //! terminal, the columns that may be cut give way, the widest first, and what is
-//! cut ends in `…`. What is piped is never cut.
+//! cut ends in `…`. Where that is not enough, the columns that can be spared are
+//! left out, the last first. What is piped is whole.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::console::{Console, Tone};
+use crate::pretty::moves_the_cursor;
 
 const GAP: usize = 2;
 /// A column that is cut keeps this much.
@@ -25,19 +27,27 @@ pub struct Column {
     title: &'static str,
     is_right: bool,
     may_be_cut: bool,
+    may_be_spared: bool,
 }
 
 impl Column {
     /// Left-aligned, never cut.
     #[must_use]
     pub const fn new(title: &'static str) -> Self {
-        Self { title, is_right: false, may_be_cut: false }
+        Self { title, is_right: false, may_be_cut: false, may_be_spared: false }
     }
 
     /// For numbers.
     #[must_use]
     pub const fn right(mut self) -> Self {
         self.is_right = true;
+        self
+    }
+
+    /// For what can be looked up elsewhere, where the terminal is too narrow.
+    #[must_use]
+    pub const fn spare(mut self) -> Self {
+        self.may_be_spared = true;
         self
     }
 
@@ -63,11 +73,11 @@ impl Cell {
     }
 }
 
-/// Control characters, which a provider or a handler may have put there, would
-/// move the cursor.
+/// What moves the cursor, which a provider or a handler may have put there, is
+/// left out.
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = text.chars().map(|c| if moves_the_cursor(c) { ' ' } else { c }).collect();
         Self { text, tone: None }
     }
 }
@@ -106,11 +116,9 @@ impl Table {
             .chain(&self.rows)
             .map(|row| {
                 let mut line = String::new();
-                let last = row.len().saturating_sub(1);
-                for (at, ((cell, column), width)) in
-                    row.iter().zip(&self.columns).zip(&widths).enumerate()
-                {
-                    let text = cut(&cell.text, *width);
+                for ((cell, column), width) in row.iter().zip(&self.columns).zip(&widths) {
+                    let Some(width) = *width else { continue };
+                    let text = cut(&cell.text, width);
                     let padding = " ".repeat(width.saturating_sub(text.width()));
                     let text = cell.tone.map_or(text.clone(), |tone| console.tint(tone, &text));
                     let (before, after) = if column.is_right {
@@ -118,34 +126,45 @@ impl Table {
                     } else {
                         (String::new(), padding)
                     };
-                    line.extend([before, text, after]);
-                    if at != last {
+                    if !line.is_empty() {
                         line.push_str(&" ".repeat(GAP));
                     }
+                    line.extend([before, text, after]);
                 }
                 line.trim_end().to_owned()
             })
             .collect()
     }
 
-    fn widths(&self, available: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| {
-                let cells = self.rows.iter().filter_map(|row| row.get(at));
-                cells.map(|cell| cell.text.width()).chain([column.title.width()]).max().unwrap_or(0)
-            })
-            .collect();
+    /// Of each column; `None` for one that is left out.
+    fn widths(&self, available: Option<usize>) -> Vec<Option<usize>> {
+        let widest = |(at, column): (usize, &Column)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            cells.map(|cell| cell.text.width()).chain([column.title.width()]).max()
+        };
+        let mut widths: Vec<Option<usize>> = self.columns.iter().enumerate().map(widest).collect();
         let Some(available) = available else { return widths };
-        let gaps = GAP * self.columns.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > available {
+        let total = |widths: &[Option<usize>]| {
+            let shown: Vec<usize> = widths.iter().flatten().copied().collect();
+            shown.iter().sum::<usize>() + GAP * shown.len().saturating_sub(1)
+        };
+        let least = |widths: &[Option<usize>]| {
+            let least = widths.iter().zip(&self.columns).map(|(width, column)| {
+                width.map(|width| if column.may_be_cut { width.min(LEAST) } else { width })
+            });
+            total(&least.collect::<Vec<_>>())
+        };
+        while least(&widths) > available {
+            let shown = (0..widths.len()).filter(|at| widths[*at].is_some());
+            let Some(spare) = shown.rev().find(|at| self.columns[*at].may_be_spared) else { break };
+            widths[spare] = None;
+        }
+        while total(&widths) > available {
             let widest = (0..widths.len())
-                .filter(|at| self.columns[*at].may_be_cut && widths[*at] > LEAST)
+                .filter(|at| self.columns[*at].may_be_cut && widths[*at] > Some(LEAST))
                 .max_by_key(|at| widths[*at]);
             let Some(widest) = widest else { break };
-            widths[widest] -= 1;
+            widths[widest] = widths[widest].map(|width| width - 1);
         }
         widths
     }
@@ -182,7 +201,7 @@ mod tests {
             Column::new("ERROR").cut(),
         ]);
         table.row(["evt_1".into(), "7".into(), Cell::toned(Tone::Bad, "a".repeat(40))]);
-        table.row(["名前".into(), "1234567".into(), "b\u{1b}[2J\nc".into()]);
+        table.row(["名前".into(), "1234567".into(), "b\u{1b}[2J\u{202e}c".into()]);
         table
     }
 
@@ -210,6 +229,24 @@ mod tests {
         // Below that nobody could read it.
         let lines = table().lines(&Console::plain(Some(5)));
         assert_eq!(lines[1], "evt_1        7  aaaaaaa…");
+    }
+
+    #[test]
+    fn columns_that_can_be_spared_make_room_the_last_first() {
+        let mut table = Table::new([
+            Column::new("ID").cut(),
+            Column::new("LIFE").spare().right(),
+            Column::new("STATE"),
+            Column::new("MESSAGE").spare(),
+        ]);
+        table.row(["evt_1234567890", "1", "dead", "0f3b6a5e"].map(Cell::from));
+        let row = |width| table.lines(&Console::plain(width))[1].clone();
+        assert_eq!(row(None), "evt_1234567890     1  dead   0f3b6a5e");
+        assert_eq!(row(Some(31)), "evt_123…     1  dead   0f3b6a5e");
+        assert_eq!(row(Some(30)), "evt_1234567890     1  dead");
+        assert_eq!(row(Some(20)), "evt_12345678…  dead");
+        // Nothing is left to spare.
+        assert_eq!(row(Some(3)), "evt_123…  dead");
     }
 
     #[test]

@@ -165,12 +165,52 @@ async fn without_a_region_it_is_asked_for() {
 async fn a_permission_that_is_missing_is_named() {
     let operator = Operator::new().await;
     operator.proxy.set_hook(|_| Fault::status(400, "AccessDeniedException"));
-    for arguments in COMMANDS.iter().filter(|arguments| arguments[0] != "doctor") {
+    for arguments in COMMANDS {
         let ran = operator.run(arguments).await.expect(3);
         assert!(ran.stderr.contains("AccessDenied"), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("lacks a permission"), "{arguments:?}: {}", ran.stderr);
     }
-    // The doctor goes on and says what it could not look at.
-    let ran = operator.run(&["doctor"]).await.expect(0);
-    assert!(ran.text().contains("unknown  table "), "{}", ran.text());
+}
+
+#[tokio::test]
+async fn a_variable_that_is_empty_is_one_that_is_not_set() {
+    let operator = Operator::new().await;
+    let mut command = operator.command(&["show", "stripe", "evt_1"]);
+    command.env("INBOX_STACK", "");
+    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
+    assert!(ran.stderr.contains("or set TABLE_NAME"), "{}", ran.stderr);
+    let mut command = operator.command(&["verify", "--provider", "stripe"]);
+    command.env("INBOX_SIGNING_SECRET", "");
+    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
+    assert!(ran.stderr.contains("no signing secret is given"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_shell_completes_without_a_deployment_and_whoever_reads() {
+    let operator = Operator::new().await;
+    let mut command = operator.command(&["completions", "bash"]);
+    command.env("INBOX_STACK", "/nowhere/stack.json");
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = super::rig::finish(child).await.expect(0);
+    assert_eq!(ran.stderr, "");
+}
+
+#[tokio::test]
+async fn a_log_that_somebody_stopped_reading_is_no_fault() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mut operator = Operator::new().await;
+    let directory = operator.directory().to_owned();
+    operator.set("functions", serde_json::json!({"processor": "inbox-processor"}));
+    let aws = directory.join("aws");
+    for (script, code) in
+        [("kill -INT $$", 0), ("kill -PIPE $$", 0), ("exit 130", 0), ("exit 255", 3)]
+    {
+        std::fs::write(&aws, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = operator.command(&["logs", "processor"]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", directory.display()));
+        super::rig::finish(command.spawn().unwrap()).await.expect(code);
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::TimeToLiveSpecification;
 use aws_sdk_sqs::types::QueueAttributeName;
 use inbox_core::ledger::State;
+use inbox_local::calls::Fault;
 use inbox_local::{LocalStack, StackOptions};
 use serde_json::{Value, json};
 
@@ -205,4 +206,14 @@ async fn a_processor_that_is_not_fed_is_named() {
     assert!(found[0].1.starts_with("is Disabled"), "{found:?}");
     stack.stop().await;
     let _ = std::fs::remove_dir_all(directory);
+}
+
+#[tokio::test]
+async fn a_deployment_that_could_not_be_looked_at_is_not_called_sound() {
+    let operator = Operator::new().await;
+    operator.proxy.set_hook(|_| Fault::status(400, "AccessDeniedException"));
+    let ran = operator.run(&["doctor"]).await.expect(3);
+    assert_eq!(ran.text(), "");
+    assert!(ran.stderr.contains("nothing could be looked at; table"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lacks a permission"), "{}", ran.stderr);
 }

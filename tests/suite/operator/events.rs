@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use inbox_core::ledger::State;
-use serde_json::Value;
+use inbox_local::calls::Fault;
+use serde_json::{Value, json};
 
 use super::rig::Operator;
 use super::world::{Given, ids, make};
@@ -154,4 +156,88 @@ async fn an_event_past_its_retention_is_not_shown_though_ttl_is_late() {
     make(&operator, [Given::new("evt-gone", State::Dead, Duration::from_hours(24 * 31))]).await;
     let ran = operator.run(&["events", "--state", "dead", "--json"]).await.expect(0);
     assert_eq!(found(&ran.json()), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn what_a_faster_clock_has_stamped_is_shown_and_the_future_has_an_end() {
+    let operator = Operator::new().await;
+    let mut given = Given::new("evt-ahead", State::Dead, Duration::ZERO);
+    given.event.received_at = given.event.received_at.plus(Duration::from_mins(5));
+    make(&operator, [given]).await;
+    for arguments in [
+        &["events", "--json"][..],
+        &["events", "--state", "dead", "--json"],
+        &["events", "--since", "1h", "--until", "3000-01-01", "--json"],
+    ] {
+        let ran = operator.run(arguments).await.expect(0);
+        assert_eq!(found(&ran.json()), ["evt-ahead"], "{arguments:?}");
+    }
+    let ran = operator.run(&["events", "--until", "now", "--json"]).await.expect(0);
+    assert_eq!(found(&ran.json()), [""; 0]);
+}
+
+#[tokio::test]
+async fn states_that_come_one_at_a_time_are_waited_for() {
+    let operator = Operator::new().await;
+    make(&operator, ids("evt", 12).iter().map(|id| Given::new(id, State::Dead, Duration::ZERO)))
+        .await;
+    // As DynamoDB answers for items near 400 KB, or where it throttles.
+    let table = operator.bed.table.clone();
+    operator.proxy.set_hook(move |call| {
+        if !call.is("dynamodb", "BatchGetItem") {
+            return Fault::None;
+        }
+        let mut wanted = call.json()["RequestItems"][&table].clone();
+        let mut keys = wanted["Keys"].as_array().unwrap().clone();
+        let mut item = keys.pop().unwrap();
+        for name in ["received_at", "life", "attempts", "expires_at"] {
+            item[name] = json!({"N": "4102444800"});
+        }
+        item["received_at"] = json!({"N": "1700000000"});
+        item["provider"] = json!({"S": "stripe"});
+        item["event_type"] = json!({"S": "invoice.paid"});
+        item["state"] = json!({"S": "dead"});
+        item["handlers"] = json!({"M": {}});
+        item["errors"] = json!({"M": {}});
+        wanted["Keys"] = keys.clone().into();
+        let rest = if keys.is_empty() { json!({}) } else { json!({&table: wanted}) };
+        let body = json!({"Responses": {&table: [item]}, "UnprocessedKeys": rest});
+        Fault::Answer { status: 200, body }
+    });
+    let ran = operator.run(&["events", "--state", "dead", "--json"]).await.expect(0);
+    assert_eq!(found(&ran.json()).len(), 12);
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_is_told_and_hides_no_other() {
+    let operator = Operator::new().await;
+    let given =
+        ids("evt", 30).into_iter().map(|id| Given::new(&id, State::Dead, Duration::from_mins(5)));
+    make(&operator, given).await;
+    let text = |text: &str| AttributeValue::S(text.into());
+    operator
+        .bed
+        .dynamodb()
+        .update_item()
+        .table_name(&operator.bed.table)
+        .key("pk", text("stripe#evt-007"))
+        .update_expression("SET #state = :state")
+        .expression_attribute_names("#state", "state")
+        .expression_attribute_values(":state", text("frozen"))
+        .send()
+        .await
+        .expect("update");
+    for arguments in [["--state", "dead"], ["--source", "stripe"]] {
+        let fixed = ["events", "--limit", "100", "--json"];
+        let ran = operator.run(&[&fixed[..], &arguments].concat()).await.expect(0);
+        let mut expected = ids("evt", 30);
+        expected.remove(7);
+        let answer = ran.json();
+        let mut seen = found(&answer);
+        seen.sort_unstable();
+        assert_eq!(seen, expected);
+        assert!(ran.stderr.contains("stripe#evt-007"), "{}", ran.stderr);
+    }
+    let ran = operator.run(&["dlq", "--json"]).await.expect(0);
+    assert!(ran.stderr.contains("stripe#evt-007"), "{}", ran.stderr);
 }

@@ -1,11 +1,13 @@
 //! `inbox listen`: every new event reaches the developer's machine, once, signed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 use inbox_core::ledger::State;
 use inbox_local::calls::Fault;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 
 use super::rig::{Operator, Ran, finish};
@@ -165,4 +167,79 @@ async fn a_mistake_ends_it_at_once() {
         .await
         .expect(2);
     assert!(ran.stderr.contains("known are github, standard_webhooks"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn what_is_new_is_told_by_what_is_there_not_by_the_clock_here() {
+    let operator = Operator::new().await;
+    // The clocks that stamp are five minutes behind the one here.
+    let behind = Duration::from_mins(5);
+    let old = Given::new("old", State::Received, behind + Duration::from_secs(5));
+    make(&operator, [old]).await;
+    let target = Target::start(StatusCode::OK).await;
+    let mut child = operator.start(&["listen", "--forward-to", &target.url, "--every", "1"]);
+    let mut notes = tokio::io::BufReader::new(child.stderr.take().expect("piped")).lines();
+    while !notes.next_line().await.unwrap().expect("it listens").starts_with("listening to") {}
+    make(&operator, [Given::new("new", State::Received, behind)]).await;
+    assert_eq!(names(&target.wait_for(1).await), ["new"]);
+    interrupt(child).await.expect(0);
+    assert_eq!(target.posted().len(), 1);
+}
+
+#[tokio::test]
+async fn a_header_beyond_ascii_is_passed_on_and_ends_nothing() {
+    let operator = Operator::new().await;
+    let target = Target::start(StatusCode::OK).await;
+    let child = listen(&operator, &target.url, &[]);
+    let mut given = Given::new("evt-1", State::Received, Duration::ZERO);
+    given.event.headers.insert("user-agent".into(), "Café/1.0".into());
+    given.event.payload.content_type = "application/json; a=\"é\"".into();
+    make(&operator, [given]).await;
+    let posted = target.wait_for(1).await;
+    assert_eq!(posted[0].parts.headers["user-agent"].as_bytes(), "Café/1.0".as_bytes());
+    interrupt(child).await.expect(0);
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_posted_to_is_told_before_an_event_comes() {
+    let operator = Operator::new().await;
+    for address in ["localhost:3000", "localhost", "ftp://localhost/", ""] {
+        let ran = operator.run(&["listen", "--forward-to", address]).await.expect(2);
+        assert!(ran.stderr.contains("it must begin with http://"), "{}", ran.stderr);
+    }
+}
+
+/// Answers the first request of each connection, and hangs up at the second.
+async fn hangs_up(listener: tokio::net::TcpListener, count: Arc<AtomicUsize>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let count = Arc::clone(&count);
+        tokio::spawn(async move {
+            let mut request = vec![0; 64 * 1024];
+            // Small enough to come in one piece, or its rest is not waited for.
+            let _ = stream.read(&mut request).await;
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            let _ = stream.read(&mut request).await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_between_requests_misses_none() {
+    let operator = Operator::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/in", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = tokio::spawn(hangs_up(listener, Arc::clone(&count)));
+    make(&operator, fresh("evt", 6)).await;
+    let child = listen(&operator, &url, &[]);
+    let came = async {
+        while count.load(Ordering::SeqCst) < 6 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), came).await.expect("all six come");
+    let ran = interrupt(child).await.expect(0);
+    assert!(!ran.text().contains("no answer"), "{}", ran.text());
+    server.abort();
 }

@@ -259,3 +259,68 @@ async fn a_replay_survives_a_table_that_fails_half_way() {
     }
     assert_eq!(Worker::new(&operator, &["billing"]).drain().await.len(), 60);
 }
+
+#[tokio::test]
+async fn a_rate_that_no_clock_can_keep_is_refused() {
+    let operator = Operator::new().await;
+    dead(&operator, 1).await;
+    for rate in ["0", "4000000000"] {
+        operator.run(&["replay", "--state", "dead", "--yes", "--rate", rate]).await.expect(2);
+    }
+    assert_eq!(held(&operator, "evt-000").await.life, 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_is_named_twice_is_taken_out_once() {
+    let operator = Operator::new().await;
+    make(&operator, [Given::new("evt-000", State::Done, MINUTE)]).await;
+    let twice = ["--handler", "billing", "--handler", "billing", "--yes"];
+    operator.run(&[&["replay", "stripe", "evt-000"][..], &twice].concat()).await.expect(0);
+    // DynamoDB refuses overlapping paths; the emulator does not.
+    let calls = operator.proxy.calls();
+    let write = calls.iter().find(|call| call.is("dynamodb", "UpdateItem")).unwrap().json();
+    let expression = write["UpdateExpression"].as_str().unwrap();
+    assert_eq!(expression.matches("#handlers.").count(), 1, "{expression}");
+    assert_eq!(Worker::new(&operator, &["billing"]).drain().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_plan_of_another_account_or_region_is_not_gone_on_with() {
+    let mut operator = Operator::new().await;
+    let ids = dead(&operator, 40).await;
+    let arguments = ["replay", "--state", "dead", "--yes", "--rate", "20", "--json"];
+    killed_half_way(&operator, &arguments, ids.len(), "-KILL").await;
+    let here = operator.bed.queue_url.clone();
+    let elsewhere = here.replace("000000000000", "111111111111") + "-elsewhere";
+    operator.set("queue_url", elsewhere.into());
+    let dry = ["replay", "--state", "dead", "--yes", "--dry-run", "--json"];
+    assert_eq!(operator.run(&dry).await.expect(0).json()["goes_on"], false);
+    operator.set("queue_url", here.into());
+    assert_eq!(operator.run(&dry).await.expect(0).json()["goes_on"], true);
+}
+
+#[tokio::test]
+async fn who_asks_twice_to_stop_does_not_wait() {
+    let operator = Operator::new().await;
+    dead(&operator, 1).await;
+    let reached = Arc::new(tokio::sync::Notify::new());
+    let seen = Arc::clone(&reached);
+    operator.proxy.set_hook(move |call| {
+        if call.is("dynamodb", "UpdateItem") {
+            seen.notify_one();
+            return Fault::Delay(MINUTE);
+        }
+        Fault::None
+    });
+    let child = operator.start(&["replay", "--state", "dead", "--yes"]);
+    let pid = child.id().expect("running").to_string();
+    reached.notified().await;
+    let asked = std::time::Instant::now();
+    for _ in 0..2 {
+        tokio::process::Command::new("kill").args(["-INT", &pid]).status().await.expect("kill");
+        // Two at the same moment would count as one.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    finish(child).await.expect(130);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}

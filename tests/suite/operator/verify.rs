@@ -224,7 +224,7 @@ async fn calls_that_cannot_work_end_in_two_with_advice() {
         (&["--provider", "stripe"][..], "X: y\n\n", "INBOX_SIGNING_SECRET"),
         (&["--secret", "s"], "X: y\n\n", "--provider"),
         (&["--provider", "strype", "--secret", "s"], "X: y\n\n", "known are "),
-        (&["--provider", "stripe", "--secret", ""], "X: y\n\n", "secret is empty"),
+        (&["--provider", "stripe", "--secret", ""], "X: y\n\n", "no signing secret is given"),
         (&["--provider", "stripe", "--secret", "s"], "", "no request on standard input"),
         (&["--provider", "stripe", "--secret", "s"], "{}", "no API Gateway event"),
         (&["--provider", "stripe", "--secret", "s", "--now", "soon"], "X: y\n\n", "--now: "),
@@ -236,4 +236,14 @@ async fn calls_that_cannot_work_end_in_two_with_advice() {
         let ran = verify(&operator, arguments, input).await.expect(2);
         assert!(ran.stderr.contains(part), "{arguments:?}: {}", ran.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_stack_that_is_no_more_hinders_nobody_who_needs_none() {
+    let operator = Operator::new().await;
+    std::fs::remove_file(operator.directory().join("stack.json")).unwrap();
+    let fixed = ["verify", "--provider", "stripe", "--secret", "whsec_x"];
+    let ran = operator.run_with(&fixed, b"Host: x\n\n{}").await.expect(1);
+    assert!(ran.text().starts_with("invalid: missing_signature"), "{}", ran.text());
+    operator.run_with(&["verify", "--source", "stripe"], b"Host: x\n\n{}").await.expect(2);
 }

@@ -1,5 +1,7 @@
 //! `inbox completions`: a shell's completion script.
 
+use std::io::Write as _;
+
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
 
@@ -21,7 +23,10 @@ pub struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> Outcome {
-    generate(args.shell, &mut Cli::command(), "inbox", &mut std::io::stdout());
+pub(crate) fn run(args: &Args) -> Outcome {
+    // Written at once: `generate` panics when whoever reads has gone.
+    let mut script = Vec::new();
+    generate(args.shell, &mut Cli::command(), "inbox", &mut script);
+    let _ = std::io::stdout().write_all(&script);
     Outcome::Done
 }

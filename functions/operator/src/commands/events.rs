@@ -68,8 +68,8 @@ pub(super) fn table(events: &[Summary], now: Timestamp) -> Table {
         Column::new("type").cut(),
         Column::new("id").cut(),
         Column::new("state"),
-        Column::new("tries").right(),
-        Column::new("life").right(),
+        Column::new("tries").right().spare(),
+        Column::new("life").right().spare(),
         Column::new("what").cut(),
     ]);
     for event in events {

@@ -33,6 +33,7 @@ use crate::fault::{Fault, Outcome};
 use crate::follow::Follower;
 use crate::http_client::{HttpClient, Posted};
 use crate::moments::{parse_moment, span};
+use crate::pretty::printable;
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -62,9 +63,10 @@ pub struct Args {
     /// Only events whose type matches; `*` stands for any text
     #[arg(long = "type", value_name = "PATTERN")]
     event_type: Option<String>,
-    /// Begin with events received since then: 10m (ago), 2026-11-22T04:50:00Z
-    #[arg(long, default_value = "now", value_name = "WHEN")]
-    since: String,
+    /// Begin with events received since then: 10m (ago), 2026-11-22T04:50:00Z; without it, with
+    /// those that are not there yet
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
     /// Sign with each source's own signing secret
     #[arg(long)]
     deployed_secret: bool,
@@ -93,7 +95,7 @@ struct Listener<'a> {
     args: &'a Args,
     ledger: DynamoDbLedger,
     http: HttpClient,
-    since: Timestamp,
+    since: Option<Timestamp>,
     sources: Vec<String>,
     secrets: BTreeMap<String, Secret>,
     posted: AtomicU64,
@@ -101,9 +103,12 @@ struct Listener<'a> {
 
 impl<'a> Listener<'a> {
     async fn new(context: &'a Context, args: &'a Args) -> Result<Self, Fault> {
-        let now = Timestamp::now();
-        let since = parse_moment(&args.since, now)
-            .map_err(|problem| Fault::usage(format!("--since: {problem}"), ""))?;
+        HttpClient::check_address(&args.forward_to)?;
+        let read = |text: &String| {
+            parse_moment(text, Timestamp::now())
+                .map_err(|problem| Fault::usage(format!("--since: {problem}"), ""))
+        };
+        let since = args.since.as_ref().map(read).transpose()?;
         for source in &args.sources {
             context.deployment.source(source)?;
         }
@@ -120,16 +125,18 @@ impl<'a> Listener<'a> {
         }
         let ledger = context.ledger().await?;
         let secrets = secrets(context, args, &sources).await?;
-        let about = format!("listening to {}, posting to {}", sources.join(", "), args.forward_to);
-        context.console.note(format!("{about}; Ctrl-C ends it"));
         let posted = AtomicU64::new(0);
-        let http = HttpClient::new()?;
+        let http = HttpClient::without_reuse()?;
         Ok(Self { context, args, ledger, http, since, sources, secrets, posted })
     }
 
     /// Goes on until something happens that waiting does not mend.
     async fn follow(&self) -> Fault {
-        let mut follower = Follower::new(self.sources.clone(), self.since);
+        let sources = self.sources.clone();
+        let mut follower = match self.since {
+            Some(since) => Follower::new(sources, since),
+            None => Follower::from_here(sources, Timestamp::now()),
+        };
         let mut wait = Wait::default();
         loop {
             let seen = follower.look(&self.ledger, Timestamp::now()).await;
@@ -141,6 +148,9 @@ impl<'a> Listener<'a> {
                     continue;
                 }
             };
+            if wait.is_first_ever() {
+                self.tell_start();
+            }
             wait.over(self.context);
             for arrival in arrivals {
                 if let Err(fault) = self.forward(&arrival).await {
@@ -149,6 +159,12 @@ impl<'a> Listener<'a> {
             }
             tokio::time::sleep(Duration::from_secs(self.args.every)).await;
         }
+    }
+
+    /// Not before the first look: what comes after this is new.
+    fn tell_start(&self) {
+        let (from, to) = (self.sources.join(", "), &self.args.forward_to);
+        self.context.console.note(format!("listening to {from}, posting to {to}; Ctrl-C ends it"));
     }
 
     async fn forward(&self, arrival: &Arrival) -> Result<(), Fault> {
@@ -245,10 +261,8 @@ impl<'a> Listener<'a> {
         };
         let time = &Timestamp::now().to_rfc3339()[11..19];
         let status = console.tint(tone, &status);
-        console.line(format!(
-            "{time}  {}  {}  {}  {status}  {about}",
-            key.source, event.event_type, key.id
-        ));
+        let what = printable(&format!("{}  {}  {}", key.source, event.event_type, key.id));
+        console.line(format!("{time}  {what}  {status}  {about}"));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Following logs well is what the AWS CLI does (`aws logs tail`), and `tail` for
 //! the files of a local stack: this only knows the names.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use inbox_core::pattern::glob;
@@ -16,6 +17,11 @@ const EXAMPLES: &str = "\
 Examples:
   inbox logs processor
   inbox logs receiver-stripe --since 1h --no-follow | jq -c 'select(.level == \"ERROR\")'";
+
+const SIGINT: i32 = 2;
+const SIGPIPE: i32 = 13;
+/// What the AWS CLI ends with after Ctrl-C.
+const INTERRUPTED: i32 = 130;
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -61,7 +67,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         () = stop.asked() => return Ok(Outcome::Done),
     };
     let status = ended.map_err(|fault| Fault::io(format!("wait for `{program}`"), &fault))?;
-    if status.success() {
+    // Ctrl-C goes to both, and whoever read the log may have had enough.
+    let was_ended = [SIGINT, SIGPIPE].map(Some).contains(&status.signal())
+        || status.code() == Some(INTERRUPTED)
+        || stop.is_asked();
+    if status.success() || was_ended {
         return Ok(Outcome::Done);
     }
     Err(Fault::unavailable(format!("`{program}` ended with {status}; it says why above")))

@@ -70,8 +70,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
             console.value(&json!({"dry_run": false, "to_purge": count, "purged": count}));
         }
         Purge::Started => {
-            console
-                .line(format!("{} deleted; SQS takes up to a minute for it", dead_letters(count)));
+            console.line(format!(
+                "{} deleted; SQS takes up to a minute, and letters that come meanwhile may go too",
+                dead_letters(count)
+            ));
             console.note("their events can be opened again: inbox replay --state dead --dry-run");
         }
         Purge::TooSoon => {

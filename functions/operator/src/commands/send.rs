@@ -79,6 +79,13 @@ pub struct Args {
     curl: bool,
 }
 
+impl Args {
+    /// A request to an address that was given needs no deployment.
+    pub(crate) fn needs_names(&self) -> bool {
+        self.url.is_none()
+    }
+}
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     let named = Named::new(context, &args)?;
     let event_type = args.event_type.as_deref();

@@ -117,8 +117,9 @@ struct Document {
 fn print(console: &Console, record: &Record, now: Timestamp) {
     let event = &record.event;
     let state = console.tint(tone(record.state), record.state.as_str());
-    let title = format!("{} {}", event.key.source, event.key.id);
-    console.line(format!("{}  {}  {state}", console.tint(Tone::Strong, &title), event.event_type));
+    let title = pretty::printable(&format!("{} {}", event.key.source, event.key.id));
+    let event_type = pretty::printable(&event.event_type);
+    console.line(format!("{}  {event_type}  {state}", console.tint(Tone::Strong, &title)));
     console.line("");
     for (name, value) in facts(record, now) {
         let name = console.tint(Tone::Dim, &format!("{name:<12}"));
@@ -142,7 +143,7 @@ fn print(console: &Console, record: &Record, now: Timestamp) {
 fn section(console: &Console, title: &str, table: &Table) {
     console.line("");
     console.line(console.tint(Tone::Strong, title));
-    for line in table.lines(console) {
+    for line in table.lines(&console.indented(2)) {
         console.line(format!("  {line}"));
     }
 }

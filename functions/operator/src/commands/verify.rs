@@ -71,6 +71,19 @@ impl std::fmt::Debug for Args {
     }
 }
 
+impl Args {
+    /// Provider, secrets and address of a source stand in the deployment.
+    pub(crate) fn needs_names(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Those that were given; an empty variable is one that is not set.
+    fn secrets(&self) -> Vec<Secret> {
+        let given = self.secret.iter().filter(|text| !text.is_empty());
+        given.cloned().map(Secret::new).collect()
+    }
+}
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     if let Some(file) = &args.jsonl {
         return judge_lines(&context.console, file);
@@ -132,7 +145,7 @@ impl Subject {
             let source = context.deployment.source(name)?;
             let provider = require(&source.provider)?;
             let url = Some(source.url.clone());
-            let given: Vec<_> = args.secret.iter().cloned().map(Secret::new).collect();
+            let given = args.secrets();
             let secrets = if given.is_empty() {
                 let id = source.secret_id.clone();
                 SecretsManagerSecrets::new(context.aws().await?, id).fetch().await?
@@ -148,14 +161,14 @@ impl Subject {
             ));
         };
         let provider = require(name)?;
-        if args.secret.is_empty() {
+        let given = args.secrets();
+        if given.is_empty() {
             return Err(Fault::usage(
                 "no signing secret is given",
                 "set INBOX_SIGNING_SECRET, give --secret, or --source for a deployed one",
             ));
         }
-        let secrets = bundle(args.secret.iter().cloned().map(Secret::new).collect())?;
-        Ok(Self { provider, secrets, url: None })
+        Ok(Self { provider, secrets: bundle(given)?, url: None })
     }
 }
 

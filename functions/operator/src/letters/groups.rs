@@ -100,7 +100,7 @@ impl Groups {
             Column::new("type").cut(),
             Column::new("error").cut(),
             Column::new("letters").right(),
-            Column::new("oldest").right(),
+            Column::new("oldest").right().spare(),
             Column::new("redrivable").right(),
             Column::new("others"),
         ]);

@@ -49,9 +49,9 @@ pub(super) async fn run(context: &Context, args: &Args, most: u32) -> Result<Out
         Column::new("type").cut(),
         Column::new("id").cut(),
         Column::new("error").cut(),
-        Column::new("event"),
+        Column::new("event").spare(),
         Column::new("fate"),
-        Column::new("message id"),
+        Column::new("message id").spare(),
     ]);
     for letter in shown {
         let tone = if letter.fate == Fate::Redrivable { Tone::Good } else { Tone::Warning };

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::fault::{Fault, Outcome};
 use crate::letters::{Fate, Groups, dead_letters};
 use crate::moments::relative;
+use crate::selection::open_keys;
 use crate::stop::Stop;
 
 pub(super) async fn run(context: &Context, most: u32) -> Result<Outcome, Fault> {
@@ -107,18 +108,6 @@ fn advise(context: &Context, groups: &Groups, without_letter: usize) {
 /// Every event that is dead in the ledger.
 async fn dead_events(ledger: &DynamoDbLedger) -> Result<Vec<EventKey>, Fault> {
     let shards = 0..stack().table.open_index.shards;
-    let all = try_join_all(shards.map(|shard| async move {
-        let mut keys = Vec::new();
-        let mut after = None;
-        loop {
-            let page = ledger.open(OpenKind::Dead, shard, after).await?;
-            keys.extend(page.rows.into_iter().map(|(key, _)| key));
-            after = page.next;
-            if after.is_none() {
-                return Ok::<_, Fault>(keys);
-            }
-        }
-    }))
-    .await?;
+    let all = try_join_all(shards.map(|shard| open_keys(ledger, OpenKind::Dead, shard))).await?;
     Ok(all.into_iter().flatten().collect())
 }

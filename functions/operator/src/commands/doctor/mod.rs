@@ -118,6 +118,12 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
     processor::check(context, &mut findings).await?;
     secrets::check(context, &mut findings).await?;
     backlog::check(context, &mut findings, now).await?;
+    let is_unknown = |finding: &Finding| finding.verdict == Verdict::Unknown;
+    if let Some(first) = findings.0.first().filter(|_| findings.0.iter().all(is_unknown)) {
+        // Nothing was found to be wrong, because nothing was looked at.
+        let problem = format!("nothing could be looked at; {}: {}", first.about, first.says);
+        return Err(Fault::unavailable(problem));
+    }
     Ok(tell(&context.console, &findings.0))
 }
 

@@ -33,7 +33,8 @@ Examples:
   inbox replay --source stripe --state dead --since 6h --dry-run
   inbox replay --state dead --type 'invoice.*' --reason 'fixed in #412' --yes
   inbox replay --source stripe --since 2d --handler billing    though it completed
-  inbox events --state dead --json | jq -r '.events[].id' | xargs inbox replay stripe --yes
+  inbox events --source stripe --state dead --limit 500 --json | jq -r '.events[].id' |
+    xargs inbox replay --yes -- stripe
 
 Without --handler and --all-handlers only those handlers run that have not completed.
 An interrupted replay goes on when the same command is given again.";
@@ -64,7 +65,8 @@ pub struct Args {
     #[arg(long, short)]
     yes: bool,
     /// Most events a second
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
     /// Make a new plan though an interrupted one is there
     #[arg(long)]
@@ -139,12 +141,14 @@ impl Args {
     /// All that says which events, and of which deployment.
     fn selects(&self, context: &Context) -> Vec<String> {
         let filter = &self.filter;
-        let table = context.deployment.table.clone().unwrap_or_default();
-        let place = context.deployment.endpoint_url.clone().unwrap_or_default();
+        let deployment = &context.deployment;
         let option = |value: &Option<String>| value.clone().unwrap_or_default();
         vec![
-            table,
-            place,
+            // Tables of the same name are there in every account and region; a
+            // queue's address names both.
+            option(&deployment.table),
+            option(&deployment.queue_url),
+            option(&deployment.endpoint_url),
             format!("{:?}", self.targets),
             format!("{:?}", filter.sources),
             format!("{:?}", filter.states),

@@ -44,7 +44,11 @@ impl Replay<'_> {
             ));
         }
         if open.is_empty() {
-            console.note("no such event can be replayed");
+            console.note(if goes_on {
+                "that replay is over; the same command selects anew now"
+            } else {
+                "no such event can be replayed"
+            });
             return;
         }
         console.table(&summary_table(events, open, now));
