@@ -1,5 +1,6 @@
 //! `inbox redrive` by SQS's own move task, against a double of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use inbox_core::ledger::State;
@@ -60,9 +61,12 @@ async fn ctrl_c_cancels_the_task_and_the_same_command_goes_on() {
     let child = operator.start(&["redrive", "--yes", "--rate", "50"]);
     let child_id = process_id(&child);
     let (watched, answers) = (tasks.clone(), tasks.clone());
+    // A second one would end it at once.
+    let is_asked = AtomicBool::new(false);
     operator.proxy.set_hook(move |call| {
         let some_moved = watched.latest().is_some_and(|(_, moved)| moved >= 10);
-        if call.is("sqs", "ListMessageMoveTasks") && some_moved {
+        let is_looking = call.is("sqs", "ListMessageMoveTasks") && some_moved;
+        if is_looking && !is_asked.swap(true, Ordering::SeqCst) {
             signal(child_id, "-INT");
         }
         answers.answer(call)
