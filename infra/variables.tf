@@ -63,7 +63,7 @@ variable "processor" {
   type = object({
     memory_mb               = optional(number)
     maximum_concurrency     = optional(number)
-    routes                  = optional(string)
+    routes                  = optional(any)
     retry_delays_seconds    = optional(list(number))
     handler_timeout_seconds = optional(number)
   })

@@ -29,7 +29,7 @@ resource "aws_lambda_function" "processor" {
         MIRROR_TABLE_NAME = aws_dynamodb_table.mirror.name
       },
       # What is left out is the processor's own default.
-      var.processor.routes == null ? {} : { ROUTES = var.processor.routes },
+      var.processor.routes == null ? {} : { ROUTES = jsonencode(var.processor.routes) },
       var.processor.retry_delays_seconds == null ? {} : {
         RETRY_DELAYS_SECONDS = join(",", var.processor.retry_delays_seconds)
       },

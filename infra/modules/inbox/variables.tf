@@ -64,7 +64,7 @@ variable "sources" {
     error_message = "dedup must be \"id\" or \"content\"."
   }
   validation {
-    condition     = alltrue([for source in var.sources : source.dedup == "id" || !try(local.stack.providers[source.provider].signs_url, false)])
+    condition     = alltrue([for source in var.sources : source.dedup != "content" || !try(local.stack.providers[source.provider].signs_url, false)])
     error_message = "dedup must be \"id\" for a provider that signs its URL (twilio): its id is a hash of all that is signed already."
   }
   validation {
@@ -132,8 +132,8 @@ variable "processor" {
   type = object({
     memory_mb           = optional(number)
     maximum_concurrency = optional(number)
-    # JSON, as README.md tells it; null sends everything to the mirror.
-    routes                  = optional(string)
+    # A list of routes, as README.md tells them; null sends all to the mirror.
+    routes                  = optional(any)
     retry_delays_seconds    = optional(list(number))
     handler_timeout_seconds = optional(number)
   })
@@ -148,18 +148,22 @@ variable "processor" {
     error_message = "processor.maximum_concurrency must be from 2 to 1000."
   }
   validation {
-    condition     = var.processor.routes == null || can([for route in jsondecode(var.processor.routes) : [route.id, route.match, route.handler]])
-    error_message = "processor.routes must be a JSON list of routes with id, match and handler: write it with jsonencode([...])."
+    condition     = var.processor.routes == null || can([for route in var.processor.routes : [route.id, route.match, route.handler]])
+    error_message = "processor.routes must be a list of routes, each with id, match and handler: [{ id = \"billing\", match = \"stripe:*\", handler = \"mirror\" }]."
   }
   validation {
     # Lambda's environment holds 4 KB in all, the names among them.
     # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-    condition     = try(length(var.processor.routes) <= 3000, true)
-    error_message = "processor.routes is longer than 3,000 characters, and a function's environment holds 4 KB: match more with *."
+    condition     = length(jsonencode(var.processor.routes)) <= 3000
+    error_message = "processor.routes takes more than 3,000 characters as JSON, and a function's environment holds 4 KB: match more with *."
   }
   validation {
     condition     = alltrue([for delay in coalesce(var.processor.retry_delays_seconds, []) : delay >= 0 && delay <= 86400 && floor(delay) == delay])
     error_message = "processor.retry_delays_seconds must be whole numbers from 0 to 86400."
+  }
+  validation {
+    condition     = var.processor.retry_delays_seconds == null || try(length(var.processor.retry_delays_seconds) > 0, false)
+    error_message = "processor.retry_delays_seconds is empty, which the processor reads as its default: name at least one wait."
   }
   validation {
     # Each wait in the queue is a receive, and SQS moves a message away after its
