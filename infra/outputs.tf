@@ -1,4 +1,24 @@
-# `make outputs` writes these to .local/deployed.json for `inbox --stack`.
+# `make outputs` writes these to .local/deployed.json for `inbox --stack`, and
+# prints `next_steps`.
+
+output "next_steps" {
+  description = "What to tell each provider, and how to give the inbox its secret."
+  value       = <<-EOT
+
+    ${var.environment} is deployed. Point the operator's command at it:
+
+      export INBOX_STACK=.local/deployed.json
+
+    For each source, give the provider the address, and the inbox the signing
+    secret that the provider shows for it. Until then the source answers 503.
+
+    ${join("\n", [for name, source in module.inbox.sources : "  ${name}\n    ${source.url}\n    inbox secret add ${name}"])}
+
+    Then `inbox doctor` checks all of it. The dashboard:
+
+      ${module.inbox.dashboard_url}
+  EOT
+}
 
 output "table" {
   description = "The ledger."
