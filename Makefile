@@ -9,6 +9,7 @@ LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo test fmt clean inbox events dlq replay redrive doctor logs
+.PHONY: plan deploy destroy outputs account packed initialised
 
 # Which deployment the operator's targets speak of; `make run` writes this one.
 export INBOX_STACK ?= .local/stack.json
@@ -75,6 +76,67 @@ doctor: inbox ## check that the deployment is sound
 logs: inbox ## follow a function's log: FUNCTION=processor, sweeper or receiver-SOURCE
 	@$(if $(FUNCTION),,echo "say which: make logs FUNCTION=processor" >&2; exit 2)
 	@$(INBOX) logs $(FUNCTION) $(ARGS)
+
+# The targets below speak to an AWS account. Each ENV has a state, names and a
+# working folder of its own, so that a change of ENV never touches another's.
+ENV ?= dev
+ARCH ?= arm64
+TERRAFORM ?= terraform
+PACKAGES ?= $(CURDIR)/.local/package/$(ARCH)
+DEPLOYED := .local/deployed.json
+TF := TF_DATA_DIR='$(CURDIR)/.local/terraform/$(ENV)' $(TERRAFORM) -chdir=infra
+TF_VARS := -var=environment=$(ENV) -var=architecture=$(ARCH) -var='packages_directory=$(PACKAGES)' \
+  $(if $(wildcard infra/env/$(ENV).tfvars),-var-file=env/$(ENV).tfvars)
+
+plan: account package packed initialised ## show what a deployment would change: ENV=dev, ARCH=arm64; settings in infra/env/ENV.tfvars
+	@$(TF) plan $(TF_VARS)
+
+deploy: account package packed initialised ## deploy into the AWS account: ENV=dev, ARCH=arm64; YES=1 asks nothing
+	@$(TF) apply $(TF_VARS) $(if $(YES),-auto-approve)
+	@$(MAKE) --no-print-directory outputs
+
+destroy: account packed initialised ## take a deployment down, with everything that it holds: ENV=dev
+	@if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then \
+	  echo "the tables of $(ENV) refuse to be deleted, and nothing was: put \`deletion_protection = false\`" >&2; \
+	  echo "into infra/env/$(ENV).tfvars, run \`make deploy ENV=$(ENV)\`, then this again" >&2; exit 1; fi
+	@$(TF) destroy $(TF_VARS) $(if $(YES),-auto-approve)
+
+outputs: account initialised ## write where everything is into .local/deployed.json, and say what to do next: ENV=dev
+	@mkdir -p .local
+	@$(TF) output -json >$(DEPLOYED).new
+	@if [ "$$(tr -d '[:space:]' <$(DEPLOYED).new)" = '{}' ]; then rm $(DEPLOYED).new; \
+	  echo "nothing is deployed in $(ENV) yet: run \`make deploy ENV=$(ENV)\`, or name another with ENV=" >&2; exit 1; fi
+	@mv $(DEPLOYED).new $(DEPLOYED)
+	@$(TF) output -raw next_steps
+
+# What is missing is said before anything is built, and not in Terraform's words.
+account:
+	@printf '%s' '$(ENV)' | grep -Eq '^[a-z][a-z0-9-]{0,16}[a-z0-9]$$' || { \
+	  echo "ENV must be 2 to 18 lower-case letters, digits and hyphens, such as dev or prod, not '$(ENV)'" >&2; exit 2; }
+	@command -v $(TERRAFORM) >/dev/null || { \
+	  echo "terraform is missing: install 1.11 or later, or name one with TERRAFORM=" >&2; exit 1; }
+	@$(TERRAFORM) version -json 2>/dev/null | tr -d ' \n' | grep -Eq '"terraform_version":"(1\.(1[1-9]|[2-9][0-9])|[2-9])' || { \
+	  echo "$$($(TERRAFORM) version | head -1) is too old: 1.11 or later is needed; name one with TERRAFORM=" >&2; exit 1; }
+	@[ -f infra/backend.hcl ] || { \
+	  echo "infra/backend.hcl is missing: it says in which S3 bucket Terraform keeps its state." >&2; \
+	  echo "Copy infra/backend.hcl.example to it and name a bucket of yours" >&2; exit 1; }
+	@if command -v aws >/dev/null; then \
+	  fault=$$(aws sts get-caller-identity 2>&1 >/dev/null) || { \
+	    echo "AWS does not know who you are: $$(printf '%s' "$$fault" | tr -s '\n' ' ')" >&2; \
+	    echo "log in (\`aws sso login\`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; }; \
+	elif [ -z "$$AWS_PROFILE$$AWS_ACCESS_KEY_ID$$AWS_WEB_IDENTITY_TOKEN_FILE$$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" ] \
+	    && [ ! -f "$$HOME/.aws/credentials" ] && [ ! -f "$$HOME/.aws/config" ]; then \
+	  echo "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; fi
+
+# Terraform reads the packages even to destroy what was made of them.
+packed:
+	@for function in receiver processor sweeper; do [ -f "$(PACKAGES)/$$function.zip" ] || { \
+	  echo "$(PACKAGES)/$$function.zip is missing: run \`make package ARCH=$(ARCH)\`" >&2; exit 1; }; done
+
+initialised:
+	@mkdir -p .local/terraform/$(ENV)
+	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=key=webhook-inbox/$(ENV).tfstate \
+	  >.local/terraform/$(ENV)/init.log || { cat .local/terraform/$(ENV)/init.log >&2; exit 1; }
 
 fmt: ## format the code
 	@$(CARGO) fmt --all

@@ -1,0 +1,18 @@
+# Optional traces by X-Ray. Lambda sends them with the function's own role.
+
+locals {
+  tracing_policies = var.tracing ? [data.aws_iam_policy_document.tracing.json] : []
+}
+
+data "aws_iam_policy_document" "tracing" {
+  #checkov:skip=CKV_AWS_111:X-Ray's actions know no resource
+  #checkov:skip=CKV_AWS_356:X-Ray's actions know no resource
+
+  # These actions have no resources to name.
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+  statement {
+    sid       = "Trace"
+    actions   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+    resources = ["*"]
+  }
+}
