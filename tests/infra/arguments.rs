@@ -77,7 +77,13 @@ impl Check<'_> {
         }
     }
 
-    fn block(&mut self, block: &Block, content: &Content, within: &str, given: &mut BTreeSet<String>) {
+    fn block(
+        &mut self,
+        block: &Block,
+        content: &Content,
+        within: &str,
+        given: &mut BTreeSet<String>,
+    ) {
         let is_dynamic = block.identifier.as_str() == "dynamic";
         let name = if is_dynamic { label(block, 0) } else { block.identifier.as_str() };
         if name == "lifecycle" && within.is_empty() {
@@ -193,10 +199,7 @@ mod tests {
             ("environment { variable = {} }", "there is no argument environment.variable"),
             ("environment = { variables = {} }", "environment is a block: write it without `=`"),
             ("tags { a = 1 }", "tags is an argument: write it with `=`"),
-            (
-                "environment {}\n environment {}",
-                "there may be only one block environment",
-            ),
+            ("environment {}\n environment {}", "there may be only one block environment"),
             (
                 "dynamic \"tracing_config\" {\n for_each = []\n content { mod = \"x\" }\n }",
                 "there is no argument tracing_config.mod",
@@ -207,7 +210,10 @@ mod tests {
             let expected = format!("queue.tf: resource aws_lambda_function.f: {reason}");
             assert!(found.contains(&expected), "{content}: {found:?}");
         }
-        assert_eq!(lambda("environment { variables = {} }\n lifecycle { ignore_changes = [tags] }"), [""; 0]);
+        assert_eq!(
+            lambda("environment { variables = {} }\n lifecycle { ignore_changes = [tags] }"),
+            [""; 0]
+        );
     }
 
     #[test]

@@ -101,7 +101,10 @@ impl Module {
     }
 
     /// Blocks with one label by that label: `variable`, `output`, `module`.
-    pub(crate) fn labelled<'a>(&'a self, identifier: &'a str) -> BTreeMap<&'a str, (&'a str, &'a Block)> {
+    pub(crate) fn labelled<'a>(
+        &'a self,
+        identifier: &'a str,
+    ) -> BTreeMap<&'a str, (&'a str, &'a Block)> {
         self.blocks(identifier).map(|(file, block)| (label(block, 0), (file, block))).collect()
     }
 

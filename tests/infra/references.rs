@@ -14,7 +14,8 @@ use crate::walk::{self, references_of_body};
 /// Names that Terraform gives.
 const BUILT_IN: [&str; 5] = ["each", "count", "self", "path", "terraform"];
 /// What a call of a module takes besides the module's variables.
-const CALL_ARGUMENTS: [&str; 6] = ["source", "version", "providers", "count", "for_each", "depends_on"];
+const CALL_ARGUMENTS: [&str; 6] =
+    ["source", "version", "providers", "count", "for_each", "depends_on"];
 /// Types and keywords that look like references.
 const KEYWORDS: [&str; 7] = ["string", "number", "bool", "any", "null", "true", "false"];
 
@@ -49,14 +50,18 @@ impl Check<'_> {
                 let mut block = block.body.clone();
                 if place.starts_with("variable ") {
                     // A type is written with the same letters as references are.
-                    block = block.into_iter().filter(|it| {
-                        it.as_attribute().is_none_or(|it| it.key.as_str() != "type")
-                    }).collect();
+                    block = block
+                        .into_iter()
+                        .filter(|it| it.as_attribute().is_none_or(|it| it.key.as_str() != "type"))
+                        .collect();
                 }
                 if place.starts_with("module ") {
-                    block = block.into_iter().filter(|it| {
-                        it.as_attribute().is_none_or(|it| it.key.as_str() != "providers")
-                    }).collect();
+                    block = block
+                        .into_iter()
+                        .filter(|it| {
+                            it.as_attribute().is_none_or(|it| it.key.as_str() != "providers")
+                        })
+                        .collect();
                 }
                 for path in references_of_body(&block) {
                     self.used.insert(path.iter().take(2).cloned().collect::<Vec<_>>().join("."));
@@ -111,7 +116,8 @@ impl Check<'_> {
         }
         let resource = schema().find(is_data, kind)?;
         let attribute = attribute?;
-        (!resource.exports.contains(attribute)).then(|| format!("{kind} has no attribute {attribute}"))
+        (!resource.exports.contains(attribute))
+            .then(|| format!("{kind} has no attribute {attribute}"))
     }
 
     /// The module that a call names, where it is one of ours.
@@ -146,7 +152,9 @@ impl Check<'_> {
     fn unused(&mut self) {
         for (name, (file, block)) in self.module.labelled("variable") {
             let own = references_of_body(&block.body);
-            let own_uses = own.iter().filter(|path| path[0] == "var" && path.get(1).is_some_and(|it| it == name));
+            let own_uses = own
+                .iter()
+                .filter(|path| path[0] == "var" && path.get(1).is_some_and(|it| it == name));
             let is_read = self.uses(&["var", name]) > own_uses.count();
             if !is_read {
                 self.wrong(file, &format!("variable {name}"), "nothing reads it".to_owned());

@@ -45,7 +45,8 @@ impl Walk {
                         Some(Expression::Variable(name)) => name.to_string(),
                         _ => block.labels.first().map_or("", |label| label.as_str()).to_owned(),
                     };
-                    let outside = block.body.attributes().filter(|it| it.key.as_str() != "iterator");
+                    let outside =
+                        block.body.attributes().filter(|it| it.key.as_str() != "iterator");
                     outside.for_each(|it| self.expression(&it.expr));
                     self.within([name], |walk| {
                         block.body.blocks().for_each(|inner| walk.body(&inner.body));
@@ -81,7 +82,9 @@ impl Walk {
                 }
             }
             Expression::TemplateExpr(template) => {
-                self.template(&Template::from_expr(template).expect("a parsed file's templates parse"));
+                self.template(
+                    &Template::from_expr(template).expect("a parsed file's templates parse"),
+                );
             }
             Expression::Variable(name) => self.found(vec![name.to_string()]),
             Expression::Traversal(traversal) => {
