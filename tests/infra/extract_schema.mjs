@@ -99,11 +99,11 @@ function read(name, isData) {
   )) interfaces.set(title, members);
   const type = typings.match(/class (\w+) extends cdktf\.Terraform(?:Resource|DataSource)/)?.[1];
   if (type === undefined) fail(`aws_${name}: no class`);
-  return { ...body(interfaces, `${type}Config`, name), exports: exported(code, type, name) };
+  return { ...body(interfaces, `${type}Config`, name, code), exports: exported(code, type, name) };
 }
 
 /** Arguments and blocks of one interface. */
-function body(interfaces, title, resource) {
+function body(interfaces, title, resource, code) {
   // A data source without any argument has no configuration of its own.
   const members = interfaces.get(title);
   if (members === undefined && title.endsWith('Config')) return { arguments: {}, required: [], blocks: {} };
@@ -119,8 +119,11 @@ function body(interfaces, title, resource) {
     const plain = type.replaceAll(' | cdktf.IResolvable', '').trim();
     const element = plain.replace(/\[\]$/, '');
     if (isBlock) {
-      const block = body(interfaces, element, resource);
-      read.blocks[name] = { many: plain.endsWith('[]'), ...block };
+      const block = body(interfaces, element, resource, code);
+      const computed = exported(code, `${element}OutputReference`, resource).filter(
+        (it) => !(it in block.arguments) && !(it in block.blocks),
+      );
+      read.blocks[name] = { many: plain.endsWith('[]'), ...block, ...(computed.length > 0 && { computed }) };
     } else {
       read.arguments[name] = simple(plain, interfaces) ?? fail(`aws_${resource}: ${property}: ${type}`);
     }
@@ -144,11 +147,10 @@ function simple(type, interfaces) {
   return interfaces.has(type) ? 'object' : undefined;
 }
 
-/** What can be referred to: `aws_x.y.NAME`. */
+/** What can be referred to: `aws_x.y.NAME`, or within a block. */
 function exported(code, type, resource) {
-  const start = code.indexOf(`class ${type} extends`);
-  if (start < 0) fail(`aws_${resource}: no class in the code`);
-  const own = code.slice(start);
+  const own = code.match(new RegExp(`^class ${type} extends[\\s\\S]*?^}`, 'm'))?.[0];
+  if (own === undefined) fail(`aws_${resource}: no class ${type} in the code`);
   const all = new Set();
   for (const [, name] of own.matchAll(/this\.(?:get\w+Attribute|interpolationForAttribute)\('(\w+)'\)/g)) all.add(name);
   for (const [, name] of own.matchAll(/= new (?:\w+|cdktf\.\w+)\(this, "(\w+)"/g)) all.add(name);

@@ -13,9 +13,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what is wrong by failing")]
 
 mod arguments;
+mod expressions;
+mod functions;
 mod module;
+mod plan;
 mod references;
+mod rules;
 mod schema;
+mod variables;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -73,4 +78,9 @@ fn every_reference_leads_somewhere_and_everything_declared_is_used() {
 fn the_schema_is_of_the_provider_that_the_module_asks_for() {
     let provider = &schema::schema().origin["provider"];
     assert!(provider.starts_with("hashicorp/aws 6."), "{provider}");
+}
+
+#[test]
+fn everything_can_be_evaluated() {
+    assert_no_mistakes(|module| plan::plan(module, &hcl::value::Map::new()).mistakes);
 }

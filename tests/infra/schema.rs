@@ -57,4 +57,7 @@ pub(crate) struct NestedBlock {
     pub(crate) many: bool,
     #[serde(flatten)]
     pub(crate) content: Content,
+    /// What AWS fills in, besides the arguments.
+    #[serde(default)]
+    pub(crate) computed: Vec<String>,
 }
