@@ -98,7 +98,7 @@ resource "aws_apigatewayv2_stage" "this" {
       latency_ms             = "$context.responseLatency"
       integration_latency_ms = "$context.integrationLatency"
       integration_status     = "$context.integration.status"
-      error                  = "$context.error.messageString"
+      error                  = "$context.error.message"
     })
   }
 }

@@ -47,7 +47,7 @@ resource "aws_lambda_function" "processor" {
     mode = var.tracing ? "Active" : "PassThrough"
   }
 
-  # A first call without permission would fail and be remembered by nobody.
+  # Lambda refuses the mapping while the role may not receive.
   depends_on = [aws_iam_role_policy.processor]
 }
 
@@ -125,6 +125,8 @@ data "aws_iam_policy_document" "processor" {
     resources = ["${aws_cloudwatch_log_group.processor.arn}:*"]
   }
 
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
   dynamic "statement" {
     for_each = local.customer_keys
 
@@ -136,7 +138,7 @@ data "aws_iam_policy_document" "processor" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.sqs]
+        values   = [local.via.dynamodb, local.via.lambda, local.via.sqs]
       }
     }
   }

@@ -48,7 +48,7 @@ resource "aws_lambda_function" "receiver" {
     mode = var.tracing ? "Active" : "PassThrough"
   }
 
-  # A first call without permission would fail and be remembered by nobody.
+  # The first request finds its permissions.
   depends_on = [aws_iam_role_policy.receiver]
 }
 
@@ -104,6 +104,8 @@ data "aws_iam_policy_document" "receiver" {
     resources = ["${aws_cloudwatch_log_group.receiver[each.key].arn}:*"]
   }
 
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
   dynamic "statement" {
     for_each = local.customer_keys
 
@@ -115,7 +117,7 @@ data "aws_iam_policy_document" "receiver" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.secretsmanager]
+        values   = [local.via.dynamodb, local.via.lambda, local.via.secretsmanager]
       }
     }
   }

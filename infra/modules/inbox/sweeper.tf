@@ -33,7 +33,7 @@ resource "aws_lambda_function" "sweeper" {
     mode = var.tracing ? "Active" : "PassThrough"
   }
 
-  # A first call without permission would fail and be remembered by nobody.
+  # The first sweep finds its permissions.
   depends_on = [aws_iam_role_policy.sweeper]
 }
 
@@ -125,6 +125,8 @@ data "aws_iam_policy_document" "sweeper" {
     resources = ["${aws_cloudwatch_log_group.sweeper.arn}:*"]
   }
 
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
   dynamic "statement" {
     for_each = local.customer_keys
 
@@ -136,7 +138,7 @@ data "aws_iam_policy_document" "sweeper" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb]
+        values   = [local.via.dynamodb, local.via.lambda]
       }
     }
   }
