@@ -27,7 +27,9 @@ pub(crate) fn declare(context: &mut Context<'_>) {
         }),
         ("contains", |it| Ok(items(&it[0])?.contains(&it[1]).into())),
         ("distinct", |it| Ok(Value::Array(distinct(items(&it[0])?)))),
-        ("file", |it| std::fs::read_to_string(text(&it[0])?).map(Value::from).map_err(|it| it.to_string())),
+        ("file", |it| {
+            std::fs::read_to_string(text(&it[0])?).map(Value::from).map_err(|it| it.to_string())
+        }),
         // Packages may or may not be built: what is known of them does not matter here.
         ("filebase64sha256", |it| Ok(format!("<hash of {}>", text(&it[0])?).into())),
         ("fileexists", |_| Ok(true.into())),
@@ -39,8 +41,12 @@ pub(crate) fn declare(context: &mut Context<'_>) {
             Ok(parts?.join(&text(&it[0])?).into())
         }),
         ("jsondecode", |it| serde_json::from_str(&text(&it[0])?).map_err(|it| it.to_string())),
-        ("jsonencode", |it| serde_json::to_string(&it[0]).map(Value::from).map_err(|it| it.to_string())),
-        ("keys", |it| Ok(Value::Array(sorted(object(&it[0])?).map(|(key, _)| key.into()).collect()))),
+        ("jsonencode", |it| {
+            serde_json::to_string(&it[0]).map(Value::from).map_err(|it| it.to_string())
+        }),
+        ("keys", |it| {
+            Ok(Value::Array(sorted(object(&it[0])?).map(|(key, _)| key.into()).collect()))
+        }),
         ("length", |it| match &it[0] {
             Value::Object(object) => Ok(object.len().into()),
             Value::String(text) => Ok(text.chars().count().into()),
@@ -96,7 +102,10 @@ pub(crate) fn declare(context: &mut Context<'_>) {
             all.sort_by_key(ToString::to_string);
             Ok(Value::Array(all))
         }),
-        ("tostring", |it| if it[0].is_null() { Ok(Value::Null) } else { text(&it[0]).map(Value::from) }),
+        (
+            "tostring",
+            |it| if it[0].is_null() { Ok(Value::Null) } else { text(&it[0]).map(Value::from) },
+        ),
         ("trimprefix", |it| {
             let (whole, end) = (text(&it[0])?, text(&it[1])?);
             Ok(whole.strip_prefix(&end).unwrap_or(&whole).into())
@@ -106,7 +115,9 @@ pub(crate) fn declare(context: &mut Context<'_>) {
             Ok(whole.strip_suffix(&end).unwrap_or(&whole).into())
         }),
         ("upper", |it| Ok(text(&it[0])?.to_uppercase().into())),
-        ("values", |it| Ok(Value::Array(sorted(object(&it[0])?).map(|(_, value)| value).collect()))),
+        ("values", |it| {
+            Ok(Value::Array(sorted(object(&it[0])?).map(|(_, value)| value).collect()))
+        }),
     ];
     for (name, function) in functions {
         let definition = FuncDef::builder().variadic_param(ParamType::Any).build(function);
@@ -132,7 +143,9 @@ fn format(arguments: FuncArgs) -> Answer {
     while let Some(letter) = letters.next() {
         match (letter, if letter == '%' { letters.next() } else { None }) {
             ('%', Some('%')) => out.push('%'),
-            ('%', Some('s' | 'd' | 'v')) => out.push_str(&text(values.next().ok_or("too few values")?)?),
+            ('%', Some('s' | 'd' | 'v')) => {
+                out.push_str(&text(values.next().ok_or("too few values")?)?)
+            }
             ('%', other) => return Err(format!("format does not know %{other:?} here")),
             (plain, _) => out.push(plain),
         }

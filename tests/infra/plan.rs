@@ -26,7 +26,8 @@ use crate::variables;
 /// Enough for the longest chain of locals and resources, and some.
 const PASSES: usize = 16;
 /// What says how often and when, not what.
-const NO_CONTENT: [&str; 6] = ["for_each", "count", "depends_on", "provider", "lifecycle", "provisioner"];
+const NO_CONTENT: [&str; 6] =
+    ["for_each", "count", "depends_on", "provider", "lifecycle", "provisioner"];
 
 /// One resource or data source as it would be made.
 #[derive(Clone, Debug)]
@@ -137,7 +138,8 @@ impl<'a> Pass<'a> {
             let called = Module::read(&outputs);
             let name = label(call, 0);
             let all = called.labelled("output");
-            let outputs = all.keys().map(|it| ((*it).to_owned(), format!("<module.{name}.{it}>").into()));
+            let outputs =
+                all.keys().map(|it| ((*it).to_owned(), format!("<module.{name}.{it}>").into()));
             let root = self.next.roots.entry("module".to_owned()).or_default();
             root.insert(name.to_owned(), Value::Object(outputs.collect()));
             for argument in call.body.attributes() {
@@ -163,13 +165,15 @@ impl<'a> Pass<'a> {
     }
 
     fn declared(&mut self, declared: Declared<'_>) {
-        let given = |name| attribute(declared.body, name).map(|it| evaluate(&it.expr, &self.context));
+        let given =
+            |name| attribute(declared.body, name).map(|it| evaluate(&it.expr, &self.context));
         let value = match (given("for_each"), given("count")) {
             (Some(Ok(each)), _) => {
                 let entries = entries(&each);
                 let made = entries.into_iter().map(|(key, value)| {
                     let mut context = self.context.clone();
-                    context.declare_var("each", hcl::value!({ key = (key.clone()), value = value }));
+                    context
+                        .declare_var("each", hcl::value!({ key = (key.clone()), value = value }));
                     let instance = self.instance(declared, format!("[{key:?}]"), &context);
                     (key, instance)
                 });
@@ -198,7 +202,8 @@ impl<'a> Pass<'a> {
         let root = if declared.is_data { "data" } else { declared.kind };
         let mut at = self.next.roots.entry(root.to_owned()).or_default();
         if declared.is_data {
-            let kinds = at.entry(declared.kind.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+            let kinds =
+                at.entry(declared.kind.to_owned()).or_insert_with(|| Value::Object(Map::new()));
             at = kinds.as_object_mut().expect("a map of data sources");
         }
         at.insert(declared.name.to_owned(), value);
@@ -272,7 +277,12 @@ fn content(body: &Body, context: &Context<'_>, reasons: &mut Vec<String>) -> Map
     values
 }
 
-fn dynamic(body: &Body, name: &str, context: &Context<'_>, reasons: &mut Vec<String>) -> Vec<Value> {
+fn dynamic(
+    body: &Body,
+    name: &str,
+    context: &Context<'_>,
+    reasons: &mut Vec<String>,
+) -> Vec<Value> {
     let Some(each) = attribute(body, "for_each") else { return vec![] };
     let each = match evaluate(&each.expr, context) {
         Ok(each) => each,
@@ -295,7 +305,9 @@ fn dynamic(body: &Body, name: &str, context: &Context<'_>, reasons: &mut Vec<Str
 /// What `for_each` runs over; in a set, each is its own key.
 fn entries(each: &Value) -> Vec<(String, Value)> {
     match each {
-        Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        Value::Object(object) => {
+            object.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        }
         Value::Array(items) => {
             let key = |it: &Value| it.as_str().map_or_else(|| it.to_string(), ToOwned::to_owned);
             items.iter().map(|it| (key(it), it.clone())).collect()

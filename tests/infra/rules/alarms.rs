@@ -17,7 +17,9 @@ fn on<'a>(
     let is_meant = |it: &&Instance| {
         it.text("namespace") == namespace
             && it.text("metric_name") == metric
-            && it.values["dimensions"][dimension].as_str().is_some_and(|it| values.iter().any(|value| value == it))
+            && it.values["dimensions"][dimension]
+                .as_str()
+                .is_some_and(|it| values.iter().any(|value| value == it))
     };
     plan.all("aws_cloudwatch_metric_alarm").filter(is_meant).collect()
 }
@@ -31,14 +33,22 @@ fn what_matters_raises_an_alarm(plan: &Plan) -> Vec<String> {
     let dead_letters = names(plan.dead_letters().expect("a dead-letter queue"), "name");
     let api = names(plan.all("aws_apigatewayv2_api").next().expect("an API"), "name");
     let mut expected = vec![
-        ("dead letters", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", dead_letters),
+        (
+            "dead letters",
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            "QueueName",
+            dead_letters,
+        ),
         ("the age of messages", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue),
         ("5xx", "AWS/ApiGateway", "5xx", "ApiId", api),
     ];
     let functions = plan.functions();
     let titles: Vec<(String, Vec<String>)> = functions
         .iter()
-        .map(|(_, it)| (format!("throttles of {}", it.text("function_name")), names(it, "function_name")))
+        .map(|(_, it)| {
+            (format!("throttles of {}", it.text("function_name")), names(it, "function_name"))
+        })
         .collect();
     for (title, names) in &titles {
         expected.push((title, "AWS/Lambda", "Throttles", "FunctionName", names.clone()));
@@ -73,7 +83,10 @@ fn our_metrics_are_looked_for_where_they_are_written(plan: &Plan) -> Vec<String>
     };
     let written: Vec<String> = plan.functions().into_iter().map(|(_, it)| given(it)).collect();
     let queried = plan.all("aws_cloudwatch_metric_alarm").flat_map(|alarm| {
-        let queries = alarm.blocks("metric_query").iter().filter_map(|it| it["metric"][0]["namespace"].as_str());
+        let queries = alarm
+            .blocks("metric_query")
+            .iter()
+            .filter_map(|it| it["metric"][0]["namespace"].as_str());
         let own = Some(alarm.text("namespace")).filter(|it| !it.is_empty());
         queries.chain(own).map(move |it| (alarm.address(), it.to_owned())).collect::<Vec<_>>()
     });

@@ -39,9 +39,9 @@ fn settings_are_those_that_the_binary_reads(plan: &Plan) -> Vec<String> {
             problems.extend(said.into_iter().map(|it| format!("{address}: {it}")));
         }
         let asked = asked.into_inner();
-        let unread = given.keys().filter(|name| {
-            !asked.contains(*name) && !READ_BY_LIBRARIES.contains(&name.as_str())
-        });
+        let unread = given
+            .keys()
+            .filter(|name| !asked.contains(*name) && !READ_BY_LIBRARIES.contains(&name.as_str()));
         problems.extend(unread.map(|name| format!("{address}: nothing reads {name}")));
     }
     problems

@@ -26,7 +26,8 @@ fn limits_are_those_of_the_stack_file(plan: &Plan) -> Vec<String> {
         };
         let limits = (function.number("memory_size"), function.number("timeout"));
         if limits != (Some(expected.memory_mb.into()), Some(expected.timeout_seconds.into())) {
-            problems.push(format!("{}: {limits:?}, in stack.json {expected:?}", function.address()));
+            problems
+                .push(format!("{}: {limits:?}, in stack.json {expected:?}", function.address()));
         }
     }
     problems
@@ -36,7 +37,8 @@ fn functions_run_bootstrap_on_amazon_linux(plan: &Plan) -> Vec<String> {
     let mut problems = Vec::new();
     for (binary, function) in plan.functions() {
         let address = function.address();
-        if (function.text("runtime"), function.text("handler")) != ("provided.al2023", "bootstrap") {
+        if (function.text("runtime"), function.text("handler")) != ("provided.al2023", "bootstrap")
+        {
             problems.push(format!("{address}: not a bootstrap on provided.al2023"));
         }
         if function.text("source_code_hash") != format!("<hash of <var.packages.{binary}>>") {
@@ -52,7 +54,8 @@ fn functions_run_bootstrap_on_amazon_linux(plan: &Plan) -> Vec<String> {
 
 /// A sweep takes less than its interval, and a failed one is not tried again.
 fn the_sweeper_runs_on_its_interval(plan: &Plan) -> Vec<String> {
-    let sweepers: Vec<_> = plan.functions().into_iter().filter(|(it, _)| *it == "sweeper").collect();
+    let sweepers: Vec<_> =
+        plan.functions().into_iter().filter(|(it, _)| *it == "sweeper").collect();
     let [(_, sweeper)] = &sweepers[..] else { return vec!["there is not one sweeper".to_owned()] };
     let schedules: Vec<_> = plan
         .all("aws_scheduler_schedule")

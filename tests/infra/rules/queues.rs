@@ -53,11 +53,15 @@ fn the_queue_is_redriven_to_its_own_dead_letters(plan: &Plan) -> Vec<String> {
     }
     let url = dead_letters.reference("id");
     let separate = plan.all("aws_sqs_queue_redrive_allow_policy");
-    let allow = separate.filter(|it| [&url, &dead_letters.reference("url")].contains(&&it.text("queue_url").to_owned()));
+    let allow = separate.filter(|it| {
+        [&url, &dead_letters.reference("url")].contains(&&it.text("queue_url").to_owned())
+    });
     let allow = allow.map(|it| it.text("redrive_allow_policy")).next();
     let allow = allow.unwrap_or(dead_letters.text("redrive_allow_policy"));
     let allow: serde_json::Value = serde_json::from_str(allow).unwrap_or_default();
-    if allow != json!({ "redrivePermission": "byQueue", "sourceQueueArns": [queue.reference("arn")] }) {
+    if allow
+        != json!({ "redrivePermission": "byQueue", "sourceQueueArns": [queue.reference("arn")] })
+    {
         problems.push(format!("dead letters may come from elsewhere: {allow}"));
     }
     problems
@@ -105,7 +109,11 @@ fn the_facts_are_those_of_the_stack_file(plan: &Plan) -> Vec<String> {
     let queue = plan.queue();
     let dead_letters = plan.dead_letters();
     for (what, found, expected) in [
-        ("visibility", queue.number("visibility_timeout_seconds"), facts.queue.visibility_timeout_seconds),
+        (
+            "visibility",
+            queue.number("visibility_timeout_seconds"),
+            facts.queue.visibility_timeout_seconds,
+        ),
         ("retention", queue.number("message_retention_seconds"), facts.queue.retention_seconds),
         (
             "retention of dead letters",
@@ -117,7 +125,11 @@ fn the_facts_are_those_of_the_stack_file(plan: &Plan) -> Vec<String> {
             plan.redrive().and_then(|it| it["maxReceiveCount"].as_u64()),
             facts.queue.max_receive_count,
         ),
-        ("timeout of the processor", plan.processor().number("timeout"), facts.processor.timeout_seconds),
+        (
+            "timeout of the processor",
+            plan.processor().number("timeout"),
+            facts.processor.timeout_seconds,
+        ),
     ] {
         if found != Some(expected.into()) {
             problems.push(format!("{what} is {found:?}, in stack.json {expected}"));
@@ -162,7 +174,8 @@ fn the_redrive_policy_names_the_dead_letter_queue_and_that_one_takes_no_others()
     let redrive = |plan: &mut Plan, target: &str| {
         let queue = plan.queue().address();
         let policy = json!({ "deadLetterTargetArn": target, "maxReceiveCount": 30 }).to_string();
-        let separate = plan.all("aws_sqs_queue_redrive_policy").next().map(crate::plan::Instance::address);
+        let separate =
+            plan.all("aws_sqs_queue_redrive_policy").next().map(crate::plan::Instance::address);
         plan.set(&separate.unwrap_or(queue), "/redrive_policy", json!(policy));
     };
     catches(rule, "its own dead-letter queue", |plan| {
@@ -198,7 +211,11 @@ fn partial_failures_are_reported_and_concurrency_is_limited_at_the_mapping() {
         ("/function_response_types", json!([]), "partial failures are ignored"),
         ("/scaling_config", json!([]), "no maximum_concurrency"),
         ("/batch_size", json!(100), "batch_size is not stack.json's"),
-        ("/function_name", json!("<aws_lambda_function.sweeper.arn>"), "does not feed the processor"),
+        (
+            "/function_name",
+            json!("<aws_lambda_function.sweeper.arn>"),
+            "does not feed the processor",
+        ),
     ] {
         catches(rule, said, |plan| plan.set(mapping, pointer, value));
     }

@@ -15,10 +15,12 @@ fn variable<'a>(function: &'a Instance, name: &str) -> &'a str {
 }
 
 fn providers_are_registered(plan: &Plan) -> Vec<String> {
-    let unknown = receivers(plan).into_iter().filter(|it| {
-        providers::find(variable(it, "PROVIDER")).is_none()
-    });
-    unknown.map(|it| format!("{}: unknown provider {:?}", it.address(), variable(it, "PROVIDER"))).collect()
+    let unknown = receivers(plan)
+        .into_iter()
+        .filter(|it| providers::find(variable(it, "PROVIDER")).is_none());
+    unknown
+        .map(|it| format!("{}: unknown provider {:?}", it.address(), variable(it, "PROVIDER")))
+        .collect()
 }
 
 /// Payload format 2.0: the receiver reads no other.
@@ -73,15 +75,19 @@ fn may_be_called(plan: &Plan, receiver: &Instance, route_key: &str) -> bool {
 fn every_route_is_throttled(plan: &Plan) -> Vec<String> {
     let mut problems = Vec::new();
     for stage in plan.all("aws_apigatewayv2_stage") {
-        let settings = stage.blocks("route_settings").iter().chain(stage.blocks("default_route_settings"));
+        let settings =
+            stage.blocks("route_settings").iter().chain(stage.blocks("default_route_settings"));
         for setting in settings {
             let is_limited = |name: &str| setting[name].as_f64().is_some_and(|it| it > 0.0);
             if !(is_limited("throttling_rate_limit") && is_limited("throttling_burst_limit")) {
                 problems.push(format!("{} is not throttled", setting["route_key"]));
             }
         }
-        let keys: Vec<&str> =
-            stage.blocks("route_settings").iter().filter_map(|it| it["route_key"].as_str()).collect();
+        let keys: Vec<&str> = stage
+            .blocks("route_settings")
+            .iter()
+            .filter_map(|it| it["route_key"].as_str())
+            .collect();
         for route in plan.all("aws_apigatewayv2_route") {
             let key = route.text("route_key");
             if !keys.contains(&key) && !keys.contains(&route.reference("route_key").as_str()) {
@@ -131,10 +137,16 @@ fn every_source_has_a_route_to_its_own_receiver() {
     let rule = every_source_has_its_routes;
     holds(rule);
     catches(rule, "github: no route for POST", |plan| {
-        plan.remove(|it| it.kind == "aws_apigatewayv2_route" && it.text("route_key").contains("github"));
+        plan.remove(|it| {
+            it.kind == "aws_apigatewayv2_route" && it.text("route_key").contains("github")
+        });
     });
     catches(rule, "payload format is not 2.0", |plan| {
-        plan.set("aws_apigatewayv2_integration.receiver[\"github\"]", "/payload_format_version", json!("1.0"));
+        plan.set(
+            "aws_apigatewayv2_integration.receiver[\"github\"]",
+            "/payload_format_version",
+            json!("1.0"),
+        );
     });
     catches(rule, "may not call it", |plan| plan.remove(|it| it.kind == "aws_lambda_permission"));
 }
@@ -147,7 +159,11 @@ fn every_route_is_throttled_by_itself() {
         plan.set("aws_apigatewayv2_stage.this", "/route_settings", json!([]));
     });
     catches(rule, "null is not throttled", |plan| {
-        plan.set("aws_apigatewayv2_stage.this", "/default_route_settings/0/throttling_burst_limit", json!(0));
+        plan.set(
+            "aws_apigatewayv2_stage.this",
+            "/default_route_settings/0/throttling_burst_limit",
+            json!(0),
+        );
     });
 }
 

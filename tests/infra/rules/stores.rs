@@ -71,12 +71,15 @@ fn tables_are_those_of_the_stack_file(plan: &Plan) -> Vec<String> {
     let (ledger, mirror) = plan.tables();
     let facts = &stack().table;
     let mut problems = Vec::new();
-    for (table, key) in [(ledger, &facts.partition_key), (mirror, &stack().mirror_table.partition_key)] {
+    for (table, key) in
+        [(ledger, &facts.partition_key), (mirror, &stack().mirror_table.partition_key)]
+    {
         if table.text("hash_key") != key || !table.text("range_key").is_empty() {
             problems.push(format!("{}: its key is not {key}", table.address()));
         }
     }
-    if ledger.values["ttl"][0] != json!({ "attribute_name": facts.ttl_attribute, "enabled": true }) {
+    if ledger.values["ttl"][0] != json!({ "attribute_name": facts.ttl_attribute, "enabled": true })
+    {
         problems.push(format!("{}: events are not forgotten in time", ledger.address()));
     }
     let expected = [&facts.timeline_index, &facts.open_index];
@@ -112,13 +115,21 @@ fn index(facts: &Index) -> Json {
 
 fn buckets_are_private(plan: &Plan) -> Vec<String> {
     let of = |bucket: &Instance, kind: &str| {
-        plan.instances.iter().find(|it| it.kind == kind && it.text("bucket") == bucket.reference("id")).cloned()
+        plan.instances
+            .iter()
+            .find(|it| it.kind == kind && it.text("bucket") == bucket.reference("id"))
+            .cloned()
     };
     let mut problems = Vec::new();
     for bucket in plan.all("aws_s3_bucket") {
         let address = bucket.address();
         let block = of(bucket, "aws_s3_bucket_public_access_block");
-        for name in ["block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"] {
+        for name in [
+            "block_public_acls",
+            "block_public_policy",
+            "ignore_public_acls",
+            "restrict_public_buckets",
+        ] {
             if block.as_ref().is_none_or(|it| it.values[name] != json!(true)) {
                 problems.push(format!("{address}: {name} is off"));
             }
@@ -133,7 +144,8 @@ fn buckets_are_private(plan: &Plan) -> Vec<String> {
     }
     for queue in plan.all("aws_sqs_queue") {
         let policy = plan.all("aws_sqs_queue_policy").find(|it| {
-            [queue.reference("id"), queue.reference("url")].contains(&it.text("queue_url").to_owned())
+            [queue.reference("id"), queue.reference("url")]
+                .contains(&it.text("queue_url").to_owned())
         });
         if !policy.is_some_and(|it| denies_plain_http(plan, it.text("policy"))) {
             problems.push(format!("{}: plain HTTP is not denied", queue.address()));
@@ -174,11 +186,17 @@ fn logs_end_some_day(plan: &Plan) -> Vec<String> {
 
 /// Values never enter the state.
 fn secrets_are_containers(plan: &Plan) -> Vec<String> {
-    let values = plan.all("aws_secretsmanager_secret_version").map(|it| format!("{}: a value in the state", it.address()));
+    let values = plan
+        .all("aws_secretsmanager_secret_version")
+        .map(|it| format!("{}: a value in the state", it.address()));
     let sources = plan.functions().into_iter().filter(|(binary, _)| *binary == "receiver");
     let without = sources.filter_map(|(_, function)| {
-        let id = function.values["environment"][0]["variables"]["SECRET_ID"].as_str().unwrap_or_default();
-        let is_own = plan.referred(id).is_some_and(|it| it.kind == "aws_secretsmanager_secret" && it.key == function.key);
+        let id = function.values["environment"][0]["variables"]["SECRET_ID"]
+            .as_str()
+            .unwrap_or_default();
+        let is_own = plan
+            .referred(id)
+            .is_some_and(|it| it.kind == "aws_secretsmanager_secret" && it.key == function.key);
         (!is_own).then(|| format!("{}: its secret is {id:?}", function.address()))
     });
     values.chain(without).collect()
@@ -208,7 +226,9 @@ fn tables_can_be_restored_and_are_not_deleted_by_mistake() {
     let rule = tables_are_protected;
     holds(rule);
     let table = "aws_dynamodb_table.mirror";
-    catches(rule, "no point-in-time recovery", |plan| plan.set(table, "/point_in_time_recovery", json!([])));
+    catches(rule, "no point-in-time recovery", |plan| {
+        plan.set(table, "/point_in_time_recovery", json!([]))
+    });
     catches(rule, "no deletion protection", |plan| {
         plan.set(table, "/deletion_protection_enabled", json!(false));
     });
@@ -236,7 +256,11 @@ fn buckets_and_queues_are_private_and_take_no_plain_http() {
     let rule = buckets_are_private;
     holds(rule);
     catches(rule, "ignore_public_acls is off", |plan| {
-        plan.set("aws_s3_bucket_public_access_block.payloads[0]", "/ignore_public_acls", json!(false));
+        plan.set(
+            "aws_s3_bucket_public_access_block.payloads[0]",
+            "/ignore_public_acls",
+            json!(false),
+        );
     });
     for kind in ["aws_s3_bucket_policy", "aws_sqs_queue_policy"] {
         catches(rule, "plain HTTP is not denied", |plan| plan.remove(|it| it.kind == kind));

@@ -46,7 +46,9 @@ fn fits(value: &Json, kind: &str) -> bool {
         "boolean" => value.is_boolean() || ["true", "false"].map(Json::from).contains(value),
         "map" | "object" => value.is_object(),
         list => match list.strip_prefix("list(").and_then(|it| it.strip_suffix(')')) {
-            Some(element) => value.as_array().is_some_and(|all| all.iter().all(|it| fits(it, element))),
+            Some(element) => {
+                value.as_array().is_some_and(|all| all.iter().all(|it| fits(it, element)))
+            }
             None => true,
         },
     }
@@ -61,7 +63,11 @@ fn every_evaluated_value_has_the_type_that_the_provider_wants() {
         plan.set(queue, "/delay_seconds", json!("soon"));
     });
     catches(rule, "function_response_types is a list(string), not \"x\"", |plan| {
-        plan.set("aws_lambda_event_source_mapping.processor", "/function_response_types", json!("x"));
+        plan.set(
+            "aws_lambda_event_source_mapping.processor",
+            "/function_response_types",
+            json!("x"),
+        );
     });
     catches(rule, "route_key is missing", |plan| {
         plan.set("aws_apigatewayv2_route.source[\"POST github\"]", "/route_key", json!(null));
