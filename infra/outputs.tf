@@ -5,14 +5,15 @@ output "next_steps" {
   description = "What to tell each provider, and how to give the inbox its secret."
   value       = <<-EOT
 
-    ${var.environment} is deployed. Point the operator's command at it:
+    ${var.environment} is deployed. Point the operator's command (`make inbox` builds
+    target/debug/inbox) at it:
 
       export INBOX_STACK=.local/deployed.json
 
     For each source, give the provider the address, and the inbox the signing
     secret that the provider shows for it. Until then the source answers 503.
 
-    ${join("\n", [for name, source in module.inbox.sources : "  ${name}\n    ${source.url}\n    inbox secret add ${name}"])}
+    ${module.inbox.provider_setup}
 
     Then `inbox doctor` checks all of it. The dashboard:
 

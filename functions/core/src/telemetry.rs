@@ -166,6 +166,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -195,10 +197,27 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "starts the process's telemetry: the test below runs it in a process of its own"]
+    fn emits_a_line() {
+        init();
+        Metrics::of_inbox().count("Swept", 1).emit(Timestamp::from_unix_seconds(1).unwrap());
+    }
+
+    #[test]
     fn an_inbox_can_have_a_namespace_of_its_own() {
-        assert_eq!(namespace(Some("WebhookInbox/staging".to_owned())), "WebhookInbox/staging");
-        assert_eq!(namespace(Some(" ".to_owned())), NAMESPACE);
-        assert_eq!(namespace(None), NAMESPACE);
+        let emitted_with = |namespace: &str| {
+            let mut process = Command::new(std::env::current_exe().unwrap());
+            process.args(["--exact", "telemetry::tests::emits_a_line", "--ignored", "--nocapture"]);
+            let output = process.env(VARIABLE_NAMESPACE, namespace).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let line = text.lines().find(|line| line.contains("\"_aws\"")).unwrap();
+            let line = &line[line.find('{').unwrap()..];
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["_aws"]["CloudWatchMetrics"][0]["Namespace"].clone()
+        };
+        assert_eq!(emitted_with("WebhookInbox/staging"), "WebhookInbox/staging");
+        // Terraform writes unset optional values so.
+        assert_eq!(emitted_with(" "), NAMESPACE);
         assert_eq!(VARIABLES, ["METRICS_NAMESPACE", "RUST_LOG"]);
     }
 }

@@ -17,7 +17,6 @@ locals {
 resource "aws_sns_topic" "alarms" {
   count = var.alarms.topic_arn == null ? 1 : 0
 
-  #checkov:skip=CKV_AWS_26:AWS's own SNS key lets no alarm in; with customer_key the topic is encrypted, and alarms hold names and numbers only
   name              = "${var.name}-alarms"
   kms_master_key_id = local.customer_key_arn
 }

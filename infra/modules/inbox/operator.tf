@@ -11,7 +11,6 @@ resource "aws_iam_policy" "operator" {
 # Who may do this can read every payload, make handlers run again and throw
 # letters away: it is for operators, not for dashboards.
 data "aws_iam_policy_document" "operator" {
-  #checkov:skip=CKV_AWS_356:ListEventSourceMappings knows no resource
 
   statement {
     sid = "Events"

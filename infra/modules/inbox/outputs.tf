@@ -48,6 +48,11 @@ output "sources" {
   }
 }
 
+output "provider_setup" {
+  description = "For each source, the address to give to the provider and the command that takes its signing secret."
+  value       = join("\n", [for name, url in local.source_urls : "  ${name}\n    ${url}\n    inbox secret add ${name}"])
+}
+
 output "functions" {
   description = "Names of the functions, by what they are: processor, sweeper, receiver-SOURCE."
   value       = local.function_names

@@ -8,7 +8,6 @@ resource "aws_s3_bucket" "payloads" {
   #checkov:skip=CKV_AWS_18:Who reads payloads is in CloudTrail's data events; access logs would hold the same keys again
   #checkov:skip=CKV_AWS_21:A payload is written once, and one that is forgotten must not live on as an old version
   #checkov:skip=CKV_AWS_144:Replication across regions is the team's choice; the ledger is not replicated either
-  #checkov:skip=CKV_AWS_145:Encrypted by S3's own key as long as customer_key names no other
   #checkov:skip=CKV2_AWS_62:Nobody waits for an object: the ledger says what is there
   bucket = "${var.name}-payloads-${local.account_id}-${local.region}"
 }

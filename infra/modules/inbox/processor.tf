@@ -4,8 +4,6 @@ resource "aws_lambda_function" "processor" {
   #checkov:skip=CKV_AWS_115:Reserved concurrency throttles the queue's poller, and throttled invocations use up receives of good messages; the mapping's maximum_concurrency is the limit
   #checkov:skip=CKV_AWS_116:The queue's redrive policy is its dead-letter queue
   #checkov:skip=CKV_AWS_117:It speaks to AWS's public endpoints only, and there is nothing in a VPC for it
-  #checkov:skip=CKV_AWS_50:Tracing is the team's choice, by variable
-  #checkov:skip=CKV_AWS_173:Its environment holds names and no secret, encrypted by AWS's own key at the least
   #checkov:skip=CKV_AWS_272:Packages are built and hashed by the one who deploys them
   function_name = "${var.name}-processor"
   description   = "Runs handlers for accepted webhooks"
@@ -49,7 +47,7 @@ resource "aws_lambda_function" "processor" {
     mode = var.tracing ? "Active" : "PassThrough"
   }
 
-  # A first call without permission would fail and be remembered by nobody.
+  # Lambda refuses the mapping while the role may not receive.
   depends_on = [aws_iam_role_policy.processor]
 }
 
@@ -70,8 +68,6 @@ resource "aws_lambda_event_source_mapping" "processor" {
 }
 
 resource "aws_cloudwatch_log_group" "processor" {
-  #checkov:skip=CKV_AWS_158:Encrypted by AWS's own key as long as customer_key names no other
-  #checkov:skip=CKV_AWS_338:How long is the team's choice; the lines hold ids and no payload
   name              = "/aws/lambda/${var.name}-processor"
   retention_in_days = var.log_retention_days
   kms_key_id        = local.customer_key_arn
@@ -129,6 +125,8 @@ data "aws_iam_policy_document" "processor" {
     resources = ["${aws_cloudwatch_log_group.processor.arn}:*"]
   }
 
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
   dynamic "statement" {
     for_each = local.customer_keys
 
@@ -140,7 +138,7 @@ data "aws_iam_policy_document" "processor" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.sqs]
+        values   = [local.via.dynamodb, local.via.lambda, local.via.sqs]
       }
     }
   }

@@ -4,11 +4,8 @@
 resource "aws_lambda_function" "receiver" {
   for_each = var.sources
 
-  #checkov:skip=CKV_AWS_115:Reserved concurrency is the source's choice; without it throttling by route bounds a flood
   #checkov:skip=CKV_AWS_116:Called synchronously: a dead-letter queue of Lambda would never see an event
   #checkov:skip=CKV_AWS_117:It speaks to AWS's public endpoints only, and there is nothing in a VPC for it
-  #checkov:skip=CKV_AWS_50:Tracing is the team's choice, by variable
-  #checkov:skip=CKV_AWS_173:Its environment holds names and no secret, encrypted by AWS's own key at the least
   #checkov:skip=CKV_AWS_272:Packages are built and hashed by the one who deploys them
   function_name = "${var.name}-receiver-${each.key}"
   description   = "Verifies and accepts what ${each.value.provider} posts to /webhooks/${each.key}"
@@ -51,15 +48,13 @@ resource "aws_lambda_function" "receiver" {
     mode = var.tracing ? "Active" : "PassThrough"
   }
 
-  # A first call without permission would fail and be remembered by nobody.
+  # The first request finds its permissions.
   depends_on = [aws_iam_role_policy.receiver]
 }
 
 resource "aws_cloudwatch_log_group" "receiver" {
   for_each = var.sources
 
-  #checkov:skip=CKV_AWS_158:Encrypted by AWS's own key as long as customer_key names no other
-  #checkov:skip=CKV_AWS_338:How long is the team's choice; the lines hold ids and no payload
   name              = "/aws/lambda/${var.name}-receiver-${each.key}"
   retention_in_days = var.log_retention_days
   kms_key_id        = local.customer_key_arn
@@ -109,6 +104,8 @@ data "aws_iam_policy_document" "receiver" {
     resources = ["${aws_cloudwatch_log_group.receiver[each.key].arn}:*"]
   }
 
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
   dynamic "statement" {
     for_each = local.customer_keys
 
@@ -120,7 +117,7 @@ data "aws_iam_policy_document" "receiver" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.secretsmanager]
+        values   = [local.via.dynamodb, local.via.lambda, local.via.secretsmanager]
       }
     }
   }

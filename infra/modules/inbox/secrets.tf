@@ -4,7 +4,6 @@
 resource "aws_secretsmanager_secret" "source" {
   for_each = var.sources
 
-  #checkov:skip=CKV_AWS_149:Encrypted by AWS's own key as long as customer_key names no other
   #checkov:skip=CKV2_AWS_57:Providers issue these secrets, so no function of ours can rotate them; `inbox secret` does it with overlap
   name                    = "${var.name}/${each.key}"
   description             = "Signing secrets of webhook source ${each.key} (${each.value.provider}), written by `inbox secret`"

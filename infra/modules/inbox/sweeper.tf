@@ -4,8 +4,6 @@ resource "aws_lambda_function" "sweeper" {
   #checkov:skip=CKV_AWS_115:The schedule is the only caller, once a minute; reserving would take from the account's pool
   #checkov:skip=CKV_AWS_116:A sweep that fails is followed by the next; what it did not send is still due
   #checkov:skip=CKV_AWS_117:It speaks to AWS's public endpoints only, and there is nothing in a VPC for it
-  #checkov:skip=CKV_AWS_50:Tracing is the team's choice, by variable
-  #checkov:skip=CKV_AWS_173:Its environment holds names and no secret, encrypted by AWS's own key at the least
   #checkov:skip=CKV_AWS_272:Packages are built and hashed by the one who deploys them
   function_name = "${var.name}-sweeper"
   description   = "Sends a message for every webhook that is due"
@@ -35,7 +33,7 @@ resource "aws_lambda_function" "sweeper" {
     mode = var.tracing ? "Active" : "PassThrough"
   }
 
-  # A first call without permission would fail and be remembered by nobody.
+  # The first sweep finds its permissions.
   depends_on = [aws_iam_role_policy.sweeper]
 }
 
@@ -52,7 +50,6 @@ resource "aws_scheduler_schedule_group" "this" {
 }
 
 resource "aws_scheduler_schedule" "sweeper" {
-  #checkov:skip=CKV_AWS_297:The schedule holds a time and an ARN; with customer_key it is encrypted by it
   name                = "sweeper"
   group_name          = aws_scheduler_schedule_group.this.name
   schedule_expression = "rate(${local.sweep_minutes} ${local.sweep_minutes == 1 ? "minute" : "minutes"})"
@@ -85,8 +82,6 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "sweeper" {
-  #checkov:skip=CKV_AWS_158:Encrypted by AWS's own key as long as customer_key names no other
-  #checkov:skip=CKV_AWS_338:How long is the team's choice; the lines hold ids and no payload
   name              = "/aws/lambda/${var.name}-sweeper"
   retention_in_days = var.log_retention_days
   kms_key_id        = local.customer_key_arn
@@ -130,6 +125,8 @@ data "aws_iam_policy_document" "sweeper" {
     resources = ["${aws_cloudwatch_log_group.sweeper.arn}:*"]
   }
 
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
   dynamic "statement" {
     for_each = local.customer_keys
 
@@ -141,7 +138,7 @@ data "aws_iam_policy_document" "sweeper" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb]
+        values   = [local.via.dynamodb, local.via.lambda]
       }
     }
   }

@@ -1,7 +1,6 @@
 # The ledger, which is the truth, and the table of the handler `mirror`.
 
 resource "aws_dynamodb_table" "ledger" {
-  #checkov:skip=CKV_AWS_119:Encrypted by AWS's own key as long as customer_key names no other
   name         = var.name
   billing_mode = "PAY_PER_REQUEST"
   hash_key     = local.stack.table.partition_key
@@ -59,7 +58,6 @@ resource "aws_dynamodb_table" "ledger" {
 }
 
 resource "aws_dynamodb_table" "mirror" {
-  #checkov:skip=CKV_AWS_119:Encrypted by AWS's own key as long as customer_key names no other
   name         = "${var.name}-mirror"
   billing_mode = "PAY_PER_REQUEST"
   hash_key     = local.stack.mirror_table.partition_key

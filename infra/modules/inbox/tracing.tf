@@ -5,8 +5,6 @@ locals {
 }
 
 data "aws_iam_policy_document" "tracing" {
-  #checkov:skip=CKV_AWS_111:X-Ray's actions know no resource
-  #checkov:skip=CKV_AWS_356:X-Ray's actions know no resource
 
   # These actions have no resources to name.
   # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
