@@ -39,8 +39,8 @@ build: ## compile everything (debug profile)
 	@echo "… compiling (the first time takes a few minutes)"
 	@$(CARGO) build --quiet --workspace
 
-run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it
-	@exec $(LOCAL) run --port $(PORT)
+run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it, PACKAGE=1 runs the packages
+	@INBOX_PACKAGES=$(if $(PACKAGE),'$(OWN_PACKAGES)') exec $(LOCAL) run --port $(PORT)
 
 demo: setup build ## drive the main job through the stack once and show what became of each event
 	@exec $(LOCAL) demo
@@ -152,12 +152,14 @@ CHECKOV := .local/checkov
 PROVIDER_SCHEMA := @cdktf/provider-aws@21.22.1
 NODE ?= node
 NPM ?= npm
+# Those that this machine can run, whatever is deployed.
+OWN_PACKAGES = $(CURDIR)/.local/package/$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
 package: $(PACKAGE_TOOLS)/.stamp ## build the functions' zips for Lambda: ARCH=arm64 or x86_64; the same source gives the same bytes
 	@ARCH=$(ARCH) infra/package/build.sh '$(PACKAGES)'
 
 package-test: setup build ## run the packages of this machine's own architecture, as \`make package\` left them
-	@INBOX_PACKAGES='$(PACKAGES)' $(CARGO) test --quiet --package inbox-tests --test suite -- \
+	@INBOX_PACKAGES='$(OWN_PACKAGES)' $(CARGO) test --quiet --package inbox-tests --test suite -- \
 	  --ignored packages::
 
 infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules, checkov

@@ -17,6 +17,7 @@
 //! - [`runtime_api`] runs one function without the emulator, to count its calls,
 //!   kill it at a chosen point and measure its speed.
 //! - [`stack`] is the whole: emulator, resources, functions, front door.
+//! - [`packages`] runs what is deployed instead of what was built for tests.
 //! - [`delivery`] makes the requests that providers send.
 //! - [`testbed`] gives a test its own tables and queues in a shared emulator.
 
@@ -29,6 +30,7 @@ pub mod error;
 pub mod functions;
 pub mod http_client;
 pub mod options;
+pub mod packages;
 pub mod paths;
 pub mod proxy;
 pub mod resources;
