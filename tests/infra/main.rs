@@ -84,3 +84,22 @@ fn the_schema_is_of_the_provider_that_the_module_asks_for() {
 fn everything_can_be_evaluated() {
     assert_no_mistakes(|module| plan::plan(module, &hcl::value::Map::new()).mistakes);
 }
+
+/// A suppressed check without a reason would be one that nobody decided about.
+#[test]
+fn every_suppressed_check_has_its_reason_beside_it() {
+    for folder in module_folders() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|it| it != "tf") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for line in text.lines().filter(|it| it.contains("checkov:skip")) {
+                let reason = line.split("checkov:skip=").nth(1).and_then(|it| it.split_once(':'));
+                let words = reason.map_or(0, |(_, reason)| reason.split_whitespace().count());
+                assert!(words >= 4, "{}: {line}", path.display());
+            }
+        }
+    }
+}

@@ -2,14 +2,14 @@
 //! attributes, modules and their outputs. What is declared and never used is a mistake
 //! too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hcl::expr::Expression;
 
 use crate::module::{Mistake, Module, attribute};
 use crate::schema::schema;
-use crate::walk::{self, references_of_body};
+use crate::walk::{self, references, references_of_body};
 
 /// Names that Terraform gives.
 const BUILT_IN: [&str; 5] = ["each", "count", "self", "path", "terraform"];
@@ -25,6 +25,7 @@ pub(crate) fn mistakes(module: &Module, read_module: &dyn Fn(&Path) -> Module) -
     check.references();
     check.calls();
     check.unused();
+    check.cycles();
     check.found
 }
 
@@ -174,6 +175,45 @@ impl Check<'_> {
         }
     }
 
+    /// What needs itself before it can be made, however far round.
+    fn cycles(&mut self) {
+        let mut needs: BTreeMap<String, (&str, Vec<walk::Path>)> = BTreeMap::new();
+        for (name, (file, expression)) in self.module.locals() {
+            needs.insert(format!("local.{name}"), (file, references(expression)));
+        }
+        for declared in self.module.declared() {
+            let paths = references_of_body(declared.body);
+            needs.insert(declared.address(), (declared.file, paths));
+        }
+        let next = |node: &str| -> Vec<String> {
+            let paths = needs.get(node).map_or(&[][..], |(_, paths)| paths);
+            let nodes = paths.iter().map(|path| {
+                let parts = if path[0] == "data" { 3 } else { 2 };
+                path.iter().take(parts).cloned().collect::<Vec<_>>().join(".")
+            });
+            nodes.filter(|it| needs.contains_key(it)).collect()
+        };
+        let mut done = BTreeSet::new();
+        for (node, (file, _)) in &needs {
+            let mut seen = BTreeSet::new();
+            let mut left = next(node);
+            while let Some(at) = left.pop() {
+                if seen.insert(at.clone()) && !done.contains(&at) {
+                    left.extend(next(&at));
+                }
+            }
+            // Once told, not again from every member of the circle.
+            if seen.contains(node) && seen.iter().all(|it| !done.contains(it)) {
+                self.found.push(Mistake {
+                    file: (*file).to_owned(),
+                    place: node.clone(),
+                    reason: "needs itself, by way of others".to_owned(),
+                });
+            }
+            done.insert(node.clone());
+        }
+    }
+
     /// How often something is referred to in the whole module.
     fn uses(&self, path: &[&str]) -> usize {
         let bodies = self.module.files.iter().map(|(_, body)| body);
@@ -255,6 +295,19 @@ mod tests {
                 "main.tf: local b: nothing reads it",
                 "main.tf: data.aws_region.here: nothing reads it",
             ]
+        );
+    }
+
+    #[test]
+    fn what_needs_itself_is_named() {
+        assert_eq!(
+            reasons(
+                r#"locals { arn = "${aws_sqs_queue.a.arn}/x" }
+                   resource "aws_sqs_queue" "a" { policy = data.aws_region.b.id }
+                   data "aws_region" "b" { region = local.arn }
+                   output "o" { value = local.arn }"#
+            ),
+            ["main.tf: aws_sqs_queue.a: needs itself, by way of others"]
         );
     }
 

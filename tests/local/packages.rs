@@ -19,8 +19,7 @@ const MACHINE_AARCH64: u16 = 183;
 
 /// Takes the three `bootstrap`s out of `{folder}/{function}.zip`.
 pub fn unpack(folder: &Path, into: &Path) -> Result<Binaries, LocalError> {
-    std::fs::create_dir_all(into)
-        .map_err(LocalError::io(format!("create {}", into.display())))?;
+    std::fs::create_dir_all(into).map_err(LocalError::io(format!("create {}", into.display())))?;
     Ok(Binaries {
         receiver: unpack_one(folder, "receiver", into)?,
         processor: unpack_one(folder, "processor", into)?,

@@ -30,8 +30,8 @@ async fn the_packages_receive_handle_and_sweep() {
     let description = stack.description().clone();
 
     let secret = &description.secrets["stripe"][0];
-    let delivery = Delivery::fixture("stripe", "payment_intent_succeeded.json", secret)
-        .expect("a fixture");
+    let delivery =
+        Delivery::fixture("stripe", "payment_intent_succeeded.json", secret).expect("a fixture");
     let headers = delivery.headers(&description.public_base_url);
     let headers: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
