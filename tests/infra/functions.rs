@@ -10,13 +10,16 @@ use hcl::{Number, Value};
 
 type Answer = Result<Value, String>;
 
+type Function = fn(FuncArgs) -> Answer;
+
 /// Makes them known to expressions.
+#[expect(clippy::too_many_lines, reason = "a table, a function a line")]
 pub(crate) fn declare(context: &mut Context<'_>) {
-    let functions: [(&str, fn(FuncArgs) -> Answer); 37] = [
+    let functions: [(&str, Function); 37] = [
         ("alltrue", |it| Ok(items(&it[0])?.iter().all(|it| *it == Value::Bool(true)).into())),
         ("anytrue", |it| Ok(items(&it[0])?.iter().any(|it| *it == Value::Bool(true)).into())),
         ("ceil", |it| whole(number(&it[0])?.ceil())),
-        ("coalesce", coalesce),
+        ("coalesce", |it| coalesce(&it)),
         ("compact", |it| {
             let is_given = |it: &Value| !it.is_null() && *it != Value::from("");
             Ok(Value::Array(items(&it[0])?.into_iter().filter(is_given).collect()))
@@ -35,7 +38,7 @@ pub(crate) fn declare(context: &mut Context<'_>) {
         ("fileexists", |_| Ok(true.into())),
         ("flatten", |it| Ok(Value::Array(flat(items(&it[0])?)))),
         ("floor", |it| whole(number(&it[0])?.floor())),
-        ("format", format),
+        ("format", |it| format(&it)),
         ("join", |it| {
             let parts: Result<Vec<_>, _> = items(&it[1])?.iter().map(text).collect();
             Ok(parts?.join(&text(&it[0])?).into())
@@ -129,13 +132,13 @@ pub(crate) fn declare(context: &mut Context<'_>) {
     }
 }
 
-fn coalesce(arguments: FuncArgs) -> Answer {
+fn coalesce(arguments: &FuncArgs) -> Answer {
     let given = arguments.iter().find(|it| !it.is_null() && **it != Value::from(""));
     given.cloned().ok_or_else(|| "all are null".to_owned())
 }
 
 /// `%s`, `%d` and `%%`.
-fn format(arguments: FuncArgs) -> Answer {
+fn format(arguments: &FuncArgs) -> Answer {
     let pattern = text(&arguments[0])?;
     let mut values = arguments.iter().skip(1);
     let mut out = String::new();
@@ -144,7 +147,7 @@ fn format(arguments: FuncArgs) -> Answer {
         match (letter, if letter == '%' { letters.next() } else { None }) {
             ('%', Some('%')) => out.push('%'),
             ('%', Some('s' | 'd' | 'v')) => {
-                out.push_str(&text(values.next().ok_or("too few values")?)?)
+                out.push_str(&text(values.next().ok_or("too few values")?)?);
             }
             ('%', other) => return Err(format!("format does not know %{other:?} here")),
             (plain, _) => out.push(plain),

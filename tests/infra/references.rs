@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hcl::expr::Expression;
+use hcl::structure::BlockLabel;
 
 use crate::module::{Mistake, Module, attribute};
 use crate::schema::schema;
@@ -45,7 +46,7 @@ impl Check<'_> {
     fn references(&mut self) {
         for (file, body) in &self.module.files {
             for block in body.blocks() {
-                let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
+                let labels: Vec<&str> = block.labels.iter().map(BlockLabel::as_str).collect();
                 let place = format!("{} {}", block.identifier.as_str(), labels.join("."));
                 let place = place.trim();
                 let mut block = block.body.clone();

@@ -83,8 +83,8 @@ pub(crate) fn path_and_query(parts: &Parts) -> &str {
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html>
 fn function_of(parts: &Parts) -> String {
     let agents = parts.headers.get_all("x-amz-user-agent").iter();
-    let words = agents.filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(' '));
-    words.filter_map(|it| it.strip_prefix("app/")).next().unwrap_or_default().to_owned()
+    let mut words = agents.filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(' '));
+    words.find_map(|it| it.strip_prefix("app/")).unwrap_or_default().to_owned()
 }
 
 /// JSON services name service and operation in `X-Amz-Target`; for the others

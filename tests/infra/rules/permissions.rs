@@ -244,7 +244,7 @@ fn no_action_and_no_resource_is_a_wildcard() {
     holds(rule);
     let document = "data.aws_iam_policy_document.sweeper";
     catches(rule, "dynamodb:*", |plan| {
-        plan.set(document, "/statement/0/actions", json!(["dynamodb:*"]))
+        plan.set(document, "/statement/0/actions", json!(["dynamodb:*"]));
     });
     for arn in ["*", "<aws_dynamodb_table.ledger.arn>/index/*"] {
         let said = format!("resource {arn}");

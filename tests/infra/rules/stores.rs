@@ -227,7 +227,7 @@ fn tables_can_be_restored_and_are_not_deleted_by_mistake() {
     holds(rule);
     let table = "aws_dynamodb_table.mirror";
     catches(rule, "no point-in-time recovery", |plan| {
-        plan.set(table, "/point_in_time_recovery", json!([]))
+        plan.set(table, "/point_in_time_recovery", json!([]));
     });
     catches(rule, "no deletion protection", |plan| {
         plan.set(table, "/deletion_protection_enabled", json!(false));
