@@ -9,6 +9,7 @@ LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo test fmt clean inbox events dlq replay redrive doctor logs
+.PHONY: package package-test infra-check infra-schema
 .PHONY: plan deploy destroy outputs account packed initialised
 
 # Which deployment the operator's targets speak of; `make run` writes this one.
@@ -16,7 +17,7 @@ export INBOX_STACK ?= .local/stack.json
 INBOX := $(or $(CARGO_TARGET_DIR),target)/debug/inbox
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install the emulator into .local/venv (done by itself where it is needed)
 
@@ -144,3 +145,48 @@ fmt: ## format the code
 clean: ## remove what was built, installed and logged
 	@$(CARGO) clean --quiet
 	@rm -rf .local
+
+# Packaging, and what can be known of infra/ without an AWS account.
+PACKAGE_TOOLS := .local/package-tools
+CHECKOV := .local/checkov
+PROVIDER_SCHEMA := @cdktf/provider-aws@21.22.1
+NODE ?= node
+NPM ?= npm
+
+package: $(PACKAGE_TOOLS)/.stamp ## build the functions' zips for Lambda: ARCH=arm64 or x86_64; the same source gives the same bytes
+	@ARCH=$(ARCH) infra/package/build.sh '$(PACKAGES)'
+
+package-test: setup build ## run the packages of this machine's own architecture, as \`make package\` left them
+	@INBOX_PACKAGES='$(PACKAGES)' $(CARGO) test --quiet --package inbox-tests --test suite -- \
+	  --ignored packages::
+
+infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules, checkov
+	@if command -v $(TERRAFORM) >/dev/null; then echo "… checking the format"; \
+	  $(TERRAFORM) fmt -check -diff -recursive infra; \
+	else echo "SKIPPED: terraform is not installed, so the format of infra/ is not checked" >&2; fi
+	@echo "… holding infra/ against the provider's schema and our rules"
+	@$(CARGO) test --quiet --package inbox-tests --test infra
+	@echo "… checkov"
+	@$(CHECKOV)/bin/checkov --directory infra --framework terraform --quiet --compact \
+	  --skip-download --skip-path '\.terraform'
+	@echo "infra/ holds"
+
+infra-schema: ## make tests/fixtures/aws_provider.json anew, from the npm package that carries the AWS provider's schema
+	@rm -rf .local/schema && mkdir -p .local/schema
+	@cd .local/schema && $(NPM) pack --silent $(PROVIDER_SCHEMA) >/dev/null && tar xzf *.tgz
+	@$(NODE) tests/infra/extract_schema.mjs .local/schema/package infra tests/fixtures/aws_provider.json
+	@rm -rf .local/schema
+	@echo "tests/fixtures/aws_provider.json is of $(PROVIDER_SCHEMA)"
+
+# Stamps are written last, so that an installation that broke off starts over.
+$(PACKAGE_TOOLS)/.stamp: infra/package/requirements.txt
+	@echo "… installing cargo-lambda and zig into $(PACKAGE_TOOLS)"
+	@rm -rf $(PACKAGE_TOOLS) && $(PYTHON) -m venv $(PACKAGE_TOOLS)
+	@$(PACKAGE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+$(CHECKOV)/.stamp: tests/infra/checkov.txt
+	@echo "… installing checkov into $(CHECKOV)"
+	@rm -rf $(CHECKOV) && $(PYTHON) -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

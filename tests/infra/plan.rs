@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use hcl::Value;
 use hcl::eval::Context;
-use hcl::structure::{Body, Structure};
+use hcl::structure::{Block, Body, Structure};
 use hcl::value::Map;
 
 use crate::expressions::evaluate;
@@ -32,7 +32,6 @@ const NO_CONTENT: [&str; 6] =
 /// One resource or data source as it would be made.
 #[derive(Clone, Debug)]
 pub(crate) struct Instance {
-    pub(crate) file: String,
     pub(crate) is_data: bool,
     pub(crate) kind: String,
     pub(crate) name: String,
@@ -133,21 +132,7 @@ impl<'a> Pass<'a> {
             self.declared(declared);
         }
         for (file, call) in self.module.blocks("module") {
-            // A module's outputs are checked where they are made.
-            let outputs = self.module.folder.join(source(&call.body));
-            let called = Module::read(&outputs);
-            let name = label(call, 0);
-            let all = called.labelled("output");
-            let outputs =
-                all.keys().map(|it| ((*it).to_owned(), format!("<module.{name}.{it}>").into()));
-            let root = self.next.roots.entry("module".to_owned()).or_default();
-            root.insert(name.to_owned(), Value::Object(outputs.collect()));
-            for argument in call.body.attributes() {
-                if let Err(reason) = evaluate(&argument.expr, &self.context) {
-                    let place = format!("module {name}");
-                    self.plan.mistakes.push(Mistake { file: file.to_owned(), place, reason });
-                }
-            }
+            self.call(file, call);
         }
         for (name, (file, block)) in self.module.labelled("output") {
             let Some(value) = attribute(&block.body, "value") else { continue };
@@ -162,6 +147,32 @@ impl<'a> Pass<'a> {
                 }),
             }
         }
+    }
+
+    /// A module within is planned with what it is given; its instances are not ours.
+    fn call(&mut self, file: &str, call: &Block) {
+        let name = label(call, 0);
+        let called = Module::read(&self.module.folder.join(source(&call.body)));
+        let variables = called.labelled("variable");
+        let mut given = Map::new();
+        for argument in call.body.attributes() {
+            match evaluate(&argument.expr, &self.context) {
+                Ok(value) if !is_left_to_default(&value, &variables, argument.key.as_str()) => {
+                    given.insert(argument.key.to_string(), value);
+                }
+                Ok(_) => {}
+                Err(reason) => {
+                    let place = format!("module {name}");
+                    self.plan.mistakes.push(Mistake { file: file.to_owned(), place, reason });
+                }
+            }
+        }
+        let outputs = plan(&called, &given)
+            .outputs
+            .into_iter()
+            .map(|(name, value)| (name, serde_json::from_value(value).expect("a value")));
+        let root = self.next.roots.entry("module".to_owned()).or_default();
+        root.insert(name.to_owned(), Value::Object(outputs.collect()));
     }
 
     fn declared(&mut self, declared: Declared<'_>) {
@@ -218,7 +229,6 @@ impl<'a> Pass<'a> {
         let values = content(declared.body, context, &mut reasons);
         self.plan.mistakes.extend(reasons.into_iter().map(|it| declared.mistake(it)));
         let instance = Instance {
-            file: declared.file.to_owned(),
             is_data: declared.is_data,
             kind: declared.kind.to_owned(),
             name: declared.name.to_owned(),
@@ -233,6 +243,17 @@ impl<'a> Pass<'a> {
         self.plan.instances.push(instance);
         Value::Object(seen)
     }
+}
+
+/// null gives a variable its default where it takes no null itself.
+/// <https://developer.hashicorp.com/terraform/language/values/variables#disallowing-null-input-values>
+fn is_left_to_default(
+    value: &Value,
+    variables: &BTreeMap<&str, (&str, &Block)>,
+    name: &str,
+) -> bool {
+    let nullable = variables.get(name).and_then(|(_, it)| attribute(&it.body, "nullable"));
+    value.is_null() && nullable.is_some_and(|it| it.expr == hcl::Expression::Bool(false))
 }
 
 /// What AWS fills into blocks that are written.

@@ -5,13 +5,11 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use inbox_core::config::ConfigError;
+use inbox_core::telemetry;
 use serde_json::json;
 
 use super::{catches, holds};
 use crate::plan::{Instance, Plan};
-
-/// Read by the logging library and the AWS SDK, not by our configuration.
-const READ_BY_LIBRARIES: [&str; 1] = ["RUST_LOG"];
 
 fn settings_are_those_that_the_binary_reads(plan: &Plan) -> Vec<String> {
     let mut problems = Vec::new();
@@ -39,9 +37,9 @@ fn settings_are_those_that_the_binary_reads(plan: &Plan) -> Vec<String> {
             problems.extend(said.into_iter().map(|it| format!("{address}: {it}")));
         }
         let asked = asked.into_inner();
-        let unread = given
-            .keys()
-            .filter(|name| !asked.contains(*name) && !READ_BY_LIBRARIES.contains(&name.as_str()));
+        let unread = given.keys().filter(|name| {
+            !asked.contains(*name) && !telemetry::VARIABLES.contains(&name.as_str())
+        });
         problems.extend(unread.map(|name| format!("{address}: nothing reads {name}")));
     }
     problems
