@@ -112,8 +112,8 @@ outputs: account initialised ## write where everything is into .local/deployed.j
 
 # What is missing is said before anything is built, and not in Terraform's words.
 account:
-	@printf '%s' '$(ENV)' | grep -Eq '^[a-z][a-z0-9-]{0,16}[a-z0-9]$$' || { \
-	  echo "ENV must be 2 to 18 lower-case letters, digits and hyphens, such as dev or prod, not '$(ENV)'" >&2; exit 2; }
+	@printf '%s' '$(ENV)' | grep -Eq '^[a-z][a-z0-9-]{0,10}[a-z0-9]$$' || { \
+	  echo "ENV must be 2 to 12 lower-case letters, digits and hyphens, such as dev or prod, not '$(ENV)'" >&2; exit 2; }
 	@command -v $(TERRAFORM) >/dev/null || { \
 	  echo "terraform is missing: install 1.11 or later, or name one with TERRAFORM=" >&2; exit 1; }
 	@$(TERRAFORM) version -json 2>/dev/null | tr -d ' \n' | grep -Eq '"terraform_version":"(1\.(1[1-9]|[2-9][0-9])|[2-9])' || { \

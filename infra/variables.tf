@@ -7,8 +7,8 @@ variable "environment" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,16}[a-z0-9]$", var.environment))
-    error_message = "ENV must be 2 to 18 lower-case letters, digits and hyphens, from a letter, such as dev or prod."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,10}[a-z0-9]$", var.environment))
+    error_message = "ENV must be 2 to 12 lower-case letters, digits and hyphens, from a letter, such as dev or prod."
   }
 }
 

@@ -65,11 +65,11 @@ resource "aws_apigatewayv2_stage" "this" {
   name        = "$default"
   auto_deploy = true
 
-  # What no route matches reaches nothing. Metrics by route stay off: each would
-  # be paid for, and the receivers' own say more.
+  # Every route has a limit of its own below; all together have their sum. Metrics
+  # by route stay off: each would be paid for, and the receivers' own say more.
   default_route_settings {
-    throttling_rate_limit  = 10
-    throttling_burst_limit = 20
+    throttling_rate_limit  = sum([for source in var.sources : source.throttle.requests_per_second])
+    throttling_burst_limit = sum([for source in var.sources : source.throttle.burst])
   }
 
   dynamic "route_settings" {

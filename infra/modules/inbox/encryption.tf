@@ -1,6 +1,6 @@
 # Encryption by a key of the team's own, on request. Without one, AWS encrypts
-# everything at rest with keys of its own, which cost nothing and which nobody
-# can take away by mistake.
+# everything at rest with keys of its own, which need no policy and which nobody
+# can delete by mistake.
 
 locals {
   has_customer_key = var.customer_key.create || var.customer_key.arn != null

@@ -1,3 +1,5 @@
+# What a team decides. What code relies on stands in infra/stack.json instead.
+
 variable "name" {
   description = "Prefix of every resource's name: two inboxes in one account differ in it."
   type        = string
@@ -5,8 +7,8 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, from a letter: it becomes part of bucket and function names."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,24}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 26 lower-case letters, digits and hyphens, from a letter: it becomes part of bucket and function names."
   }
 }
 
