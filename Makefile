@@ -158,7 +158,7 @@ OWN_PACKAGES = $(CURDIR)/.local/package/$(if $(filter aarch64 arm64,$(shell unam
 package: $(PACKAGE_TOOLS)/.stamp ## build the functions' zips for Lambda: ARCH=arm64 or x86_64; the same source gives the same bytes
 	@ARCH=$(ARCH) infra/package/build.sh '$(PACKAGES)'
 
-package-test: setup build ## run the packages of this machine's own architecture, as \`make package\` left them
+package-test: setup build ## run the packages of this machine's own architecture, as package left them
 	@INBOX_PACKAGES='$(OWN_PACKAGES)' $(CARGO) test --quiet --package inbox-tests --test suite -- \
 	  --ignored packages::
 
