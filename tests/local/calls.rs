@@ -14,6 +14,8 @@ pub struct Call {
     pub service: String,
     /// `PutItem`, `SendMessage`, …; the path for REST services.
     pub operation: String,
+    /// The function that made it; empty when it does not say.
+    pub function: String,
     /// The HTTP method.
     pub method: String,
     /// The raw path and query.
@@ -35,6 +37,7 @@ impl Call {
         Self {
             service,
             operation,
+            function: function_of(parts),
             method: parts.method.to_string(),
             path: path_and_query(parts).to_owned(),
             body,
@@ -73,6 +76,15 @@ impl fmt::Debug for Call {
 
 pub(crate) fn path_and_query(parts: &Parts) -> &str {
     parts.uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+/// Functions are started with their name as the SDK's application id, which the SDK
+/// tells in its user agent.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html>
+fn function_of(parts: &Parts) -> String {
+    let agents = parts.headers.get_all("x-amz-user-agent").iter();
+    let mut words = agents.filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(' '));
+    words.find_map(|it| it.strip_prefix("app/")).unwrap_or_default().to_owned()
 }
 
 /// JSON services name service and operation in `X-Amz-Target`; for the others

@@ -13,12 +13,15 @@
 //!
 //! - [`emulator`] starts and ends `MiniStack`; nothing of it outlives its parent.
 //! - [`proxy`] forwards HTTP, records AWS calls and injects faults.
+//! - [`actions`] says what the functions may do in AWS, and what they did.
 //! - [`runtime_api`] runs one function without the emulator, to count its calls,
 //!   kill it at a chosen point and measure its speed.
 //! - [`stack`] is the whole: emulator, resources, functions, front door.
+//! - [`packages`] runs what is deployed instead of what was built for tests.
 //! - [`delivery`] makes the requests that providers send.
 //! - [`testbed`] gives a test its own tables and queues in a shared emulator.
 
+pub mod actions;
 pub mod calls;
 mod child_output;
 pub mod delivery;
@@ -27,6 +30,7 @@ pub mod error;
 pub mod functions;
 pub mod http_client;
 pub mod options;
+pub mod packages;
 pub mod paths;
 pub mod proxy;
 pub mod resources;

@@ -12,6 +12,7 @@
 //! stays behind, as does `Expect`, which is answered here. A path prefix may be
 //! put before the path: API Gateway's address in the emulator.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpListener;
 
 use crate::LocalError;
+use crate::actions::Performed;
 use crate::calls::{Call, Fault, Hook, path_and_query};
 use crate::server::{self, Hangup, Server};
 
@@ -63,6 +65,7 @@ struct Shared {
     recording: bool,
     client: Client<HttpConnector, Full<Bytes>>,
     calls: Mutex<Vec<Call>>,
+    performed: Mutex<BTreeSet<Performed>>,
     next_number: AtomicU64,
     hook: Mutex<Option<Hook>>,
 }
@@ -109,6 +112,7 @@ impl Proxy {
                 .http1_preserve_header_case(true)
                 .build(connector),
             calls: Mutex::default(),
+            performed: Mutex::default(),
             next_number: AtomicU64::new(0),
             hook: Mutex::default(),
         });
@@ -148,6 +152,12 @@ impl Proxy {
     #[must_use]
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *lock(&self.shared.calls))
+    }
+
+    /// What functions have done since the proxy's start, whatever was forgotten.
+    #[must_use]
+    pub fn performed(&self) -> BTreeSet<Performed> {
+        lock(&self.shared.performed).clone()
     }
 
     /// From now on `hook` decides what happens to each call.
@@ -223,6 +233,7 @@ impl Shared {
         self.recording.then(|| {
             call.number = self.next_number.fetch_add(1, Ordering::Relaxed);
             let number = call.number;
+            lock(&self.performed).extend(Performed::by(&call));
             lock(&self.calls).push(call);
             number
         })

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use inbox_local::stack::StackDescription;
-use inbox_local::{LocalError, LocalStack, StackOptions, paths};
+use inbox_local::{LocalError, LocalStack, StackOptions, packages, paths};
 
 use crate::{Failure, say, stop_signal};
 
@@ -23,6 +23,10 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), Failure> {
     };
     if let Some(routes) = routes(std::env::var("ROUTES").ok())? {
         options.routes = routes;
+    }
+    if let Some(folder) = std::env::var_os("INBOX_PACKAGES").filter(|it| !it.is_empty()) {
+        let into = options.directory.join("packages");
+        options.binaries = Some(packages::unpack(Path::new(&folder), &into)?);
     }
     let stopped = stop_signal()?;
     tokio::pin!(stopped);

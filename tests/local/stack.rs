@@ -339,7 +339,7 @@ impl Functions<'_> {
     }
 
     fn receiver(&self, source: &SourceOptions) -> Function {
-        let mut environment = self.common_environment();
+        let mut environment = self.common_environment("receiver");
         environment.extend(variables([
             ("SOURCE", source.name.clone()),
             ("PROVIDER", source.provider.clone()),
@@ -359,7 +359,7 @@ impl Functions<'_> {
     fn processor(&self) -> Function {
         let delays: Vec<String> =
             self.options.retry_delays_seconds.iter().map(ToString::to_string).collect();
-        let mut environment = self.common_environment();
+        let mut environment = self.common_environment(PROCESSOR);
         environment.extend(variables([
             ("DLQ_URL", self.queues.dlq_url.clone()),
             ("MIRROR_TABLE_NAME", MIRROR_TABLE.to_owned()),
@@ -379,7 +379,7 @@ impl Functions<'_> {
     }
 
     fn sweeper(&self) -> Function {
-        let mut environment = self.common_environment();
+        let mut environment = self.common_environment(SWEEPER);
         environment.extend(self.options.sweeper_environment.clone());
         Function {
             name: SWEEPER.to_owned(),
@@ -391,12 +391,14 @@ impl Functions<'_> {
     }
 
     /// The emulator adds region, credentials and Lambda's own variables.
-    fn common_environment(&self) -> BTreeMap<String, String> {
+    fn common_environment(&self, function: &str) -> BTreeMap<String, String> {
         variables([
             ("TABLE_NAME", TABLE.to_owned()),
             ("QUEUE_URL", self.queues.queue_url.clone()),
             ("SWEEP_GRACE_SECONDS", self.options.sweep_grace_seconds.to_string()),
             ("AWS_ENDPOINT_URL", self.endpoint_url.to_owned()),
+            // So that a call tells whose it is.
+            ("AWS_SDK_UA_APP_ID", function.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ])
         .into_iter()

@@ -11,6 +11,7 @@ mod crash;
 mod e2e;
 mod mirror;
 mod operator;
+mod packages;
 mod processor;
 mod receiver;
 mod sweeper;

@@ -3,6 +3,7 @@
 //! They are compiled in, so that a binary and the stack it was built for cannot
 //! disagree at run time, and written once, so that they cannot disagree at all.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Stack {
     pub sweeper: Sweeper,
     /// What configuration leaves unsaid.
     pub defaults: Defaults,
+    /// What routes and their checks must know of each provider of the registry.
+    pub providers: BTreeMap<String, ProviderFacts>,
 }
 
 /// Key schema and indexes of the ledger.
@@ -171,6 +174,17 @@ pub struct Defaults {
     pub handler_timeout_seconds: u32,
     /// How much longer a lease lasts than the invocation that holds it.
     pub lease_margin_seconds: u32,
+}
+
+/// What stands before the functions must know of a provider: a test in
+/// inbox-receiver holds it equal to what the provider's own file says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderFacts {
+    /// The methods that it calls with; each gets a route.
+    pub methods: Vec<String>,
+    /// Whether the signed text includes the URL.
+    pub signs_url: bool,
 }
 
 impl Defaults {

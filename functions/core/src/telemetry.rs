@@ -6,7 +6,7 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 use tracing_subscriber::EnvFilter;
@@ -14,14 +14,23 @@ use tracing_subscriber::filter::Directive;
 
 use crate::Timestamp;
 
-/// The namespace of all metrics.
+/// The namespace of all metrics, where the environment names no other.
 pub const NAMESPACE: &str = "WebhookInbox";
 
-static STARTED: AtomicBool = AtomicBool::new(false);
+/// What [`init`] reads of the environment, in every function.
+pub const VARIABLES: [&str; 2] = [VARIABLE_NAMESPACE, EnvFilter::DEFAULT_ENV];
 
-/// Starts logging and metrics; `RUST_LOG` sets the level, `info` by default. Lambda takes
-/// one line as one record, so lines are JSON and hold no colours. The current span
-/// is the runtime's, with the request id.
+/// Two inboxes in one account have sources of the same names: with a namespace
+/// for each, an alarm of one does not count the other's events.
+const VARIABLE_NAMESPACE: &str = "METRICS_NAMESPACE";
+
+/// Set by [`init`]; until then metrics go nowhere.
+static STARTED_NAMESPACE: OnceLock<String> = OnceLock::new();
+
+/// Starts logging and metrics; `RUST_LOG` sets the level, `info` by default, and
+/// `METRICS_NAMESPACE` the metrics' namespace. Lambda takes one line as one
+/// record, so lines are JSON and hold no colours. The current span is the
+/// runtime's, with the request id.
 pub fn init() {
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Whatever RUST_LOG says: these print whole requests when asked to be chatty.
@@ -44,7 +53,12 @@ pub fn init() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panicked");
     }));
-    STARTED.store(true, Ordering::Relaxed);
+    STARTED_NAMESPACE.get_or_init(|| namespace(std::env::var(VARIABLE_NAMESPACE).ok()));
+}
+
+/// Set but empty counts as missing, as everywhere in the configuration.
+fn namespace(given: Option<String>) -> String {
+    given.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| NAMESPACE.to_owned())
 }
 
 fn directive(target: &str) -> Directive {
@@ -117,10 +131,8 @@ impl Metrics {
 
     /// Writes the line to standard output; before [`init`], as in tests, nowhere.
     pub fn emit(self, now: Timestamp) {
-        if !STARTED.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut line = self.to_json(now).to_string();
+        let Some(namespace) = STARTED_NAMESPACE.get() else { return };
+        let mut line = self.to_json(namespace, now).to_string();
         line.push('\n');
         // A closed pipe must not fail an event that was handled.
         let _ = std::io::stdout().lock().write_all(line.as_bytes());
@@ -128,7 +140,7 @@ impl Metrics {
 
     /// The line as JSON.
     #[must_use]
-    pub fn to_json(&self, now: Timestamp) -> Value {
+    pub fn to_json(&self, namespace: &str, now: Timestamp) -> Value {
         let names: Vec<&str> = self.dimensions.iter().map(|(name, _)| *name).collect();
         let metrics: Vec<Value> = self
             .values
@@ -141,7 +153,7 @@ impl Metrics {
             json!({
                 "Timestamp": now.unix_ms(),
                 "CloudWatchMetrics": [
-                    {"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": metrics}
+                    {"Namespace": namespace, "Dimensions": [names], "Metrics": metrics}
                 ],
             }),
         );
@@ -154,6 +166,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -162,7 +176,7 @@ mod tests {
             .by("Reason", "stale_timestamp")
             .note("event_id", "evt_1")
             .count("Rejected", 1)
-            .to_json(Timestamp::from_unix_seconds(1_764_000_000).unwrap());
+            .to_json(NAMESPACE, Timestamp::from_unix_seconds(1_764_000_000).unwrap());
         assert_eq!(
             line,
             json!({
@@ -180,5 +194,30 @@ mod tests {
                 "Rejected": 1.0,
             })
         );
+    }
+
+    #[test]
+    #[ignore = "starts the process's telemetry: the test below runs it in a process of its own"]
+    fn emits_a_line() {
+        init();
+        Metrics::of_inbox().count("Swept", 1).emit(Timestamp::from_unix_seconds(1).unwrap());
+    }
+
+    #[test]
+    fn an_inbox_can_have_a_namespace_of_its_own() {
+        let emitted_with = |namespace: &str| {
+            let mut process = Command::new(std::env::current_exe().unwrap());
+            process.args(["--exact", "telemetry::tests::emits_a_line", "--ignored", "--nocapture"]);
+            let output = process.env(VARIABLE_NAMESPACE, namespace).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let line = text.lines().find(|line| line.contains("\"_aws\"")).unwrap();
+            let line = &line[line.find('{').unwrap()..];
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["_aws"]["CloudWatchMetrics"][0]["Namespace"].clone()
+        };
+        assert_eq!(emitted_with("WebhookInbox/staging"), "WebhookInbox/staging");
+        // Terraform writes unset optional values so.
+        assert_eq!(emitted_with(" "), NAMESPACE);
+        assert_eq!(VARIABLES, ["METRICS_NAMESPACE", "RUST_LOG"]);
     }
 }

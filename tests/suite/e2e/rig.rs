@@ -1,5 +1,6 @@
 //! The real binaries driven by hand; see the picture in `e2e.rs`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use aws_sdk_sqs::types::Message;
 use inbox_aws::DynamoDbLedger;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, Record, State};
+use inbox_local::actions::{Action, Names};
 use inbox_local::calls::{Call, Fault};
 use inbox_local::proxy::Proxy;
 use inbox_local::runtime_api::{FunctionHost, FunctionOptions, InvokeError, Killer};
@@ -156,6 +158,7 @@ impl Rig {
             ("TABLE_NAME", self.bed.table.as_str()),
             ("QUEUE_URL", &self.bed.queue_url),
             ("AWS_ENDPOINT_URL", self.proxy.url()),
+            ("AWS_SDK_UA_APP_ID", name),
             // However chatty somebody makes them, logs hold nothing of an event.
             ("RUST_LOG", "trace"),
         ];
@@ -355,6 +358,17 @@ impl Rig {
         });
     }
 
+    /// What its functions have done in AWS so far.
+    pub(super) fn performed(&self) -> BTreeSet<Action> {
+        let names = Names {
+            table: &self.bed.table,
+            mirror_table: &self.bed.mirror_table,
+            queue_url: &self.bed.queue_url,
+            dlq_url: &self.bed.dlq_url,
+        };
+        self.proxy.performed().iter().map(|it| it.action(&names)).collect()
+    }
+
     /// How often the mirror's handler has written since the calls were forgotten.
     pub(super) fn mirror_writes(&self) -> usize {
         let table = &self.bed.mirror_table;
@@ -372,6 +386,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             super::logs::check(&self.directory, &self.signatures.lock().expect("signatures"));
+            super::actions::check(&self.performed());
         }
     }
 }

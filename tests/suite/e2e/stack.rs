@@ -11,6 +11,7 @@ use http::Response;
 use inbox_aws::DynamoDbLedger;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, Record};
+use inbox_local::actions::Names;
 use inbox_local::stack::StackDescription;
 use inbox_local::{
     Delivery, LocalStack, SourceOptions, StackOptions, http_client, options, testbed,
@@ -193,6 +194,15 @@ impl Drop for Stack {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             super::logs::check(&self.description().logs, &[]);
+            let description = self.description();
+            let names = Names {
+                table: &description.table,
+                mirror_table: &description.mirror_table,
+                queue_url: &description.queue_url,
+                dlq_url: &description.dlq_url,
+            };
+            let performed = self.shared.stack.function_proxy().expect("a proxy").performed();
+            super::actions::check(&performed.iter().map(|it| it.action(&names)).collect());
         }
     }
 }

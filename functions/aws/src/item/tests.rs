@@ -142,3 +142,53 @@ fn an_item_has_the_keys_of_both_indexes() {
     assert_eq!(item["due_at"], AttributeValue::N("1764000900.123".into()));
     assert_eq!(item["expires_at"], AttributeValue::N("1766592001".into()));
 }
+
+/// The bytes of an item or of what an index projects of it.
+fn size<'a>(attributes: impl IntoIterator<Item = (&'a String, &'a AttributeValue)>) -> usize {
+    attributes.into_iter().map(|(name, value)| name.len() + bytes_of(value)).sum()
+}
+
+/// An event as GitHub sends them, with a body of 4 KB.
+fn four_kilobytes(body: Bytes) -> Record {
+    assert_eq!(body.len(), 4096);
+    let mut record = record(body);
+    record.event = Event {
+        key: EventKey {
+            source: "github".into(),
+            id: "72d3162e-cc78-11e3-81ab-4c9367dc0958".into(),
+        },
+        provider: "github".into(),
+        event_type: "pull_request.opened".into(),
+        delivery_id: None,
+        subject: Some("octo-org/hello-world".into()),
+        occurred_at: None,
+        payload: Payload { content_type: "application/json".into(), ..record.event.payload },
+        headers: BTreeMap::from([("user-agent".into(), "GitHub-Hookshot/044aadd".into())]),
+        ..record.event
+    };
+    record
+}
+
+/// infra/README.md counts costs with these: a write unit is a kilobyte, rounded up.
+#[test]
+fn the_sizes_of_an_event_of_four_kilobytes_are_those_that_the_costs_are_counted_with() {
+    const JSON: &[u8] =
+        include_bytes!("../../../../tests/fixtures/github/pull_request_opened.json");
+    // While it is run, which is when it is largest.
+    let begun = |body: Bytes| {
+        let mut item = from_record(&four_kilobytes(body));
+        item.insert(LEASE_TOKEN.into(), text("t".repeat(36)));
+        item.insert(LEASED_UNTIL.into(), number(1));
+        item
+    };
+    let json = begun(Bytes::from_static(&JSON[..4096]));
+    let incompressible = begun(noise(4096));
+
+    let table = &stack().table;
+    let projected = |index: &inbox_core::stack::Index| {
+        let keys = [&table.partition_key, &index.partition_key, &index.sort_key];
+        size(json.iter().filter(|(name, _)| keys.contains(name) || index.projected.contains(name)))
+    };
+    assert_eq!((size(&json), size(&incompressible)), (1796, 4903));
+    assert_eq!((projected(&table.timeline_index), projected(&table.open_index)), (284, 91));
+}

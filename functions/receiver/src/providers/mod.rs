@@ -107,11 +107,22 @@ fn header_name_or_id(request: &Request<Verified>, name: &str) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use inbox_core::stack::{ProviderFacts, stack};
 
     #[test]
     fn every_provider_is_found_by_its_own_name() {
         let found: Vec<_> = names().map(|name| find(name).unwrap().name()).collect();
         assert_eq!(found, names().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_terraform_is_told_of_the_providers_is_what_their_files_say() {
+        let said = names().map(|name| {
+            let provider = find(name).unwrap();
+            let methods = provider.methods().iter().map(ToString::to_string).collect();
+            (name.to_owned(), ProviderFacts { methods, signs_url: provider.signs_url() })
+        });
+        assert_eq!(stack().providers, said.collect(), "infra/stack.json, providers");
     }
 
     #[test]

@@ -1,0 +1,314 @@
+# What wakes somebody, for the inbox as a whole; those of one source are in
+# receiver_alarms.tf. Each description says what to look at first.
+
+locals {
+  alarm_topic_arn = var.alarms.topic_arn == null ? aws_sns_topic.alarms[0].arn : var.alarms.topic_arn
+
+  # A retry that waits in the queue makes its message old without anything being
+  # wrong, so a message is late only after all such waits and one more run.
+  kept_delays_seconds = [
+    for delay in coalesce(var.processor.retry_delays_seconds, local.stack.defaults.retry_delays_seconds) :
+    delay if delay <= local.stack.defaults.park_above_seconds
+  ]
+  kept_seconds           = sum(concat([0], local.kept_delays_seconds)) * (100 + local.stack.defaults.retry_jitter_percent) / 100
+  oldest_message_seconds = coalesce(var.alarms.oldest_message_seconds, ceil(local.kept_seconds) + local.stack.queue.visibility_timeout_seconds)
+}
+
+resource "aws_sns_topic" "alarms" {
+  count = var.alarms.topic_arn == null ? 1 : 0
+
+  name              = "${var.name}-alarms"
+  kms_master_key_id = local.customer_key_arn
+}
+
+resource "aws_sns_topic_policy" "alarms" {
+  count = var.alarms.topic_arn == null ? 1 : 0
+
+  arn    = aws_sns_topic.alarms[0].arn
+  policy = data.aws_iam_policy_document.alarms[0].json
+}
+
+data "aws_iam_policy_document" "alarms" {
+  count = var.alarms.topic_arn == null ? 1 : 0
+
+  statement {
+    sid       = "Alarms"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alarms[0].arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+  }
+
+  # SNS takes no other denial than of its own actions, so they are named.
+  # https://docs.aws.amazon.com/sns/latest/dg/sns-security-best-practices.html
+  statement {
+    sid       = "TlsOnly"
+    effect    = "Deny"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alarms[0].arn]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  for_each = var.alarms.topic_arn == null ? var.alarms.emails : []
+
+  topic_arn = aws_sns_topic.alarms[0].arn
+  protocol  = "email"
+  endpoint  = each.value
+}
+
+resource "aws_cloudwatch_metric_alarm" "dead_letters" {
+  alarm_name        = "${var.name}: dead letters"
+  alarm_description = "Events were given up. Look: `inbox dlq`; mend the cause; then `inbox redrive`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateNumberOfMessagesVisible"
+  dimensions          = { QueueName = aws_sqs_queue.dead_letters.name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+# Four days before SQS deletes it. The event stays in the ledger, and `inbox
+# replay` finds it there.
+resource "aws_cloudwatch_metric_alarm" "dead_letter_age" {
+  alarm_name        = "${var.name}: dead letters are about to expire"
+  alarm_description = "A dead letter is nearly as old as the queue keeps it. Look: `inbox dlq`; then `inbox redrive` or `inbox purge-dlq`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = aws_sqs_queue.dead_letters.name }
+  statistic           = "Maximum"
+  period              = 3600
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = local.stack.dead_letter_queue.retention_seconds - 4 * 86400
+  treat_missing_data  = "notBreaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "oldest_message" {
+  alarm_name        = "${var.name}: messages wait"
+  alarm_description = "The oldest message is older than retries explain: the processor does not keep up or does not run. Look: `inbox doctor`, `inbox logs processor`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = aws_sqs_queue.events.name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = local.oldest_message_seconds
+  treat_missing_data  = "notBreaching"
+}
+
+# What providers saw: 503 by a receiver, and what never got that far.
+resource "aws_cloudwatch_metric_alarm" "api_5xx" {
+  alarm_name        = "${var.name}: providers are turned away"
+  alarm_description = "Requests were answered 5xx; most providers try again, GitHub does not. Look: `inbox doctor`, then the receivers' alarms and logs."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/ApiGateway"
+  metric_name         = "5xx"
+  dimensions          = { ApiId = aws_apigatewayv2_api.this.id }
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "processor_errors" {
+  alarm_name        = "${var.name}: the processor fails"
+  alarm_description = "Invocations ended in an error: a wrong configuration, a time-out or a handler that kills its process. Look: `inbox logs processor`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/Lambda"
+  metric_name         = "Errors"
+  dimensions          = { FunctionName = aws_lambda_function.processor.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+# Throttled invocations use up receives, and thirty of them move a good message
+# to the dead-letter queue.
+resource "aws_cloudwatch_metric_alarm" "processor_throttles" {
+  alarm_name        = "${var.name}: the processor is throttled"
+  alarm_description = "Lambda had no room. Raise the account's concurrency, or lower processor.maximum_concurrency; never reserve concurrency for the processor."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/Lambda"
+  metric_name         = "Throttles"
+  dimensions          = { FunctionName = aws_lambda_function.processor.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+# Without the sweeper nothing that was parked or lost comes back, and nothing
+# else would say so: here silence is the fault.
+resource "aws_cloudwatch_metric_alarm" "sweeper_silent" {
+  alarm_name        = "${var.name}: the sweeper does not run"
+  alarm_description = "No call of the sweeper in five minutes: parked retries and lost messages wait. Look at schedule ${aws_scheduler_schedule.sweeper.name} in group ${aws_scheduler_schedule_group.this.name}, then `make deploy`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/Lambda"
+  metric_name         = "Invocations"
+  dimensions          = { FunctionName = aws_lambda_function.sweeper.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  treat_missing_data  = "breaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "sweeper_errors" {
+  alarm_name        = "${var.name}: the sweeper fails"
+  alarm_description = "Sweeps ended in an error. Look: `inbox logs sweeper`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/Lambda"
+  metric_name         = "Errors"
+  dimensions          = { FunctionName = aws_lambda_function.sweeper.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 2
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "sweeper_throttles" {
+  alarm_name        = "${var.name}: the sweeper is throttled"
+  alarm_description = "Lambda had no room for the sweeper, so what is due waits. Raise the account's concurrency."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/Lambda"
+  metric_name         = "Throttles"
+  dimensions          = { FunctionName = aws_lambda_function.sweeper.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+# Parked retries come back by the sweeper, and that is few; many mean that
+# messages get lost or the processor is far behind.
+resource "aws_cloudwatch_metric_alarm" "swept" {
+  alarm_name        = "${var.name}: the sweeper finds much"
+  alarm_description = "Many events had to be woken by the sweeper: messages are lost, or the processor is far behind, or a handler fails for many. Look: `inbox events --state failing`, `inbox doctor`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = local.metrics_namespace
+  metric_name         = "Swept"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 2
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarms.swept
+  treat_missing_data  = "notBreaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "sweep_failed" {
+  alarm_name        = "${var.name}: sweeps are not complete"
+  alarm_description = "Shards could not be read, or events not sent. Look: `inbox logs sweeper`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = local.metrics_namespace
+  metric_name         = "SweepFailed"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 2
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "unreadable" {
+  alarm_name        = "${var.name}: unreadable messages"
+  alarm_description = "Somebody else writes to the queue, or a newer version did: what cannot be read lies in the dead-letter queue with the reason. Look: `inbox dlq`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = local.metrics_namespace
+  metric_name         = "Unreadable"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+# A throttled index throttles the whole table.
+resource "aws_cloudwatch_metric_alarm" "table_throttles" {
+  for_each = merge(
+    { table = { TableName = aws_dynamodb_table.ledger.name } },
+    {
+      for index in keys(local.ledger_indexes) :
+      index => { TableName = aws_dynamodb_table.ledger.name, GlobalSecondaryIndexName = index }
+    },
+  )
+
+  alarm_name        = "${var.name}: writes to the ledger are throttled (${each.key})"
+  alarm_description = "DynamoDB refused writes, so providers get 503 and retries wait. One hot partition takes 1,000 writes a second: see infra/README.md, Limits."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/DynamoDB"
+  metric_name         = "WriteThrottleEvents"
+  dimensions          = each.value
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}

@@ -1,0 +1,105 @@
+# The bucket for bodies that are too large for an item of the table. No function
+# has a permission on it yet, since none reads or writes it: the statements come
+# with the calls.
+
+resource "aws_s3_bucket" "payloads" {
+  count = var.payload_bucket ? 1 : 0
+
+  #checkov:skip=CKV_AWS_18:Who reads payloads is in CloudTrail's data events; access logs would hold the same keys again
+  #checkov:skip=CKV_AWS_21:A payload is written once, and one that is forgotten must not live on as an old version
+  #checkov:skip=CKV_AWS_144:Replication across regions is the team's choice; the ledger is not replicated either
+  #checkov:skip=CKV2_AWS_62:Nobody waits for an object: the ledger says what is there
+  bucket = "${var.name}-payloads-${local.account_id}-${local.region}"
+}
+
+resource "aws_s3_bucket_ownership_controls" "payloads" {
+  count  = var.payload_bucket ? 1 : 0
+  bucket = aws_s3_bucket.payloads[0].id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "payloads" {
+  count  = var.payload_bucket ? 1 : 0
+  bucket = aws_s3_bucket.payloads[0].id
+
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "payloads" {
+  count  = var.payload_bucket ? 1 : 0
+  bucket = aws_s3_bucket.payloads[0].id
+
+  rule {
+    bucket_key_enabled = local.has_customer_key
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = local.has_customer_key ? "aws:kms" : "AES256"
+      kms_master_key_id = local.customer_key_arn
+    }
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "payloads" {
+  count  = var.payload_bucket ? 1 : 0
+  bucket = aws_s3_bucket.payloads[0].id
+
+  rule {
+    id     = "with-the-ledger"
+    status = "Enabled"
+
+    filter {}
+
+    # A replay lengthens an event's retention once more.
+    expiration {
+      days = 2 * local.longest_retention_days
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "payloads" {
+  count  = var.payload_bucket ? 1 : 0
+  bucket = aws_s3_bucket.payloads[0].id
+  policy = data.aws_iam_policy_document.payloads[0].json
+
+  # AWS refuses a policy while it is still deciding whether it is a public one.
+  depends_on = [aws_s3_bucket_public_access_block.payloads]
+}
+
+data "aws_iam_policy_document" "payloads" {
+  count = var.payload_bucket ? 1 : 0
+
+  # A denial that left an action out would be a hole, so it names them all.
+  statement {
+    sid       = "TlsOnly"
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [aws_s3_bucket.payloads[0].arn, "${aws_s3_bucket.payloads[0].arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+locals {
+  longest_retention_days = max([
+    for source in var.sources : coalesce(source.retention_days, local.stack.defaults.retention_days)
+  ]...)
+}

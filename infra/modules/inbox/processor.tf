@@ -1,0 +1,163 @@
+# The processor: runs handlers for what the queue names.
+
+resource "aws_lambda_function" "processor" {
+  #checkov:skip=CKV_AWS_115:Reserved concurrency throttles the queue's poller, and throttled invocations use up receives of good messages; the mapping's maximum_concurrency is the limit
+  #checkov:skip=CKV_AWS_116:The queue's redrive policy is its dead-letter queue
+  #checkov:skip=CKV_AWS_117:It speaks to AWS's public endpoints only, and there is nothing in a VPC for it
+  #checkov:skip=CKV_AWS_272:Packages are built and hashed by the one who deploys them
+  function_name = "${var.name}-processor"
+  description   = "Runs handlers for accepted webhooks"
+  role          = aws_iam_role.processor.arn
+
+  filename         = var.packages.processor
+  source_code_hash = filebase64sha256(var.packages.processor)
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+
+  memory_size = coalesce(var.processor.memory_mb, local.stack.processor.memory_mb)
+  timeout     = local.stack.processor.timeout_seconds
+  kms_key_arn = local.customer_key_arn
+
+  environment {
+    variables = merge(
+      local.common_environment,
+      {
+        DLQ_URL           = aws_sqs_queue.dead_letters.url
+        MIRROR_TABLE_NAME = aws_dynamodb_table.mirror.name
+      },
+      # What is left out is the processor's own default.
+      var.processor.routes == null ? {} : { ROUTES = jsonencode(var.processor.routes) },
+      var.processor.retry_delays_seconds == null ? {} : {
+        RETRY_DELAYS_SECONDS = join(",", var.processor.retry_delays_seconds)
+      },
+      var.processor.handler_timeout_seconds == null ? {} : {
+        HANDLER_TIMEOUT_SECONDS = tostring(var.processor.handler_timeout_seconds)
+      },
+    )
+  }
+
+  # The functions write JSON lines themselves; `Text` lets them pass as they are.
+  logging_config {
+    log_format = "Text"
+    log_group  = aws_cloudwatch_log_group.processor.name
+  }
+
+  tracing_config {
+    mode = var.tracing ? "Active" : "PassThrough"
+  }
+
+  # Lambda refuses the mapping while the role may not receive.
+  depends_on = [aws_iam_role_policy.processor]
+}
+
+resource "aws_lambda_event_source_mapping" "processor" {
+  event_source_arn = aws_sqs_queue.events.arn
+  function_name    = aws_lambda_function.processor.arn
+
+  batch_size                         = local.stack.event_source_mapping.batch_size
+  maximum_batching_window_in_seconds = local.stack.event_source_mapping.batching_window_seconds
+
+  # Without it Lambda ignores the list of failures and deletes the whole batch.
+  # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = coalesce(var.processor.maximum_concurrency, local.stack.event_source_mapping.maximum_concurrency)
+  }
+}
+
+resource "aws_cloudwatch_log_group" "processor" {
+  name              = "/aws/lambda/${var.name}-processor"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = local.customer_key_arn
+}
+
+resource "aws_iam_role" "processor" {
+  name               = "${var.name}-processor"
+  assume_role_policy = data.aws_iam_policy_document.lambda_assume.json
+}
+
+resource "aws_iam_role_policy" "processor" {
+  name   = "processor"
+  role   = aws_iam_role.processor.name
+  policy = data.aws_iam_policy_document.processor.json
+}
+
+data "aws_iam_policy_document" "processor" {
+  # Begin, complete, fail, bury and reopen are one conditional update each.
+  statement {
+    sid       = "Ledger"
+    actions   = ["dynamodb:UpdateItem"]
+    resources = [aws_dynamodb_table.ledger.arn]
+  }
+
+  statement {
+    sid       = "Mirror"
+    actions   = ["dynamodb:PutItem"]
+    resources = [aws_dynamodb_table.mirror.arn]
+  }
+
+  # Receiving and deleting is done by Lambda's poller, with this role; keeping a
+  # message hidden until its next attempt is done by the function.
+  # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+  statement {
+    sid = "Receive"
+    actions = [
+      "sqs:ReceiveMessage",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:ChangeMessageVisibility",
+    ]
+    resources = [aws_sqs_queue.events.arn]
+  }
+
+  statement {
+    sid       = "Bury"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.dead_letters.arn]
+  }
+
+  # Streams lie below the group: their ARNs begin with the group's and a colon.
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.processor.arn}:*"]
+  }
+
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
+  dynamic "statement" {
+    for_each = local.customer_keys
+
+    content {
+      sid       = "ReadEncrypted"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [local.via.dynamodb, local.via.lambda, local.via.sqs]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.customer_keys
+
+    content {
+      sid       = "BuryEncrypted"
+      actions   = ["kms:GenerateDataKey"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [local.via.sqs]
+      }
+    }
+  }
+
+  source_policy_documents = local.tracing_policies
+}

@@ -1,0 +1,144 @@
+# One receiver for each source: a function, a role, a log group. All from one
+# package; the environment says which source and provider it is.
+
+resource "aws_lambda_function" "receiver" {
+  for_each = var.sources
+
+  #checkov:skip=CKV_AWS_116:Called synchronously: a dead-letter queue of Lambda would never see an event
+  #checkov:skip=CKV_AWS_117:It speaks to AWS's public endpoints only, and there is nothing in a VPC for it
+  #checkov:skip=CKV_AWS_272:Packages are built and hashed by the one who deploys them
+  function_name = "${var.name}-receiver-${each.key}"
+  description   = "Verifies and accepts what ${each.value.provider} posts to /webhooks/${each.key}"
+  role          = aws_iam_role.receiver[each.key].arn
+
+  filename         = var.packages.receiver
+  source_code_hash = filebase64sha256(var.packages.receiver)
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+
+  memory_size                    = coalesce(each.value.memory_mb, local.stack.receiver.memory_mb)
+  timeout                        = coalesce(each.value.timeout_seconds, local.stack.receiver.timeout_seconds)
+  reserved_concurrent_executions = each.value.reserved_concurrency
+  kms_key_arn                    = local.customer_key_arn
+
+  environment {
+    variables = merge(
+      local.common_environment,
+      {
+        SOURCE          = each.key
+        PROVIDER        = each.value.provider
+        SECRET_ID       = aws_secretsmanager_secret.source[each.key].arn
+        PUBLIC_BASE_URL = coalesce(each.value.public_base_url, local.public_base_url)
+        DEDUP           = each.value.dedup
+      },
+      # What is left out is the receiver's own default.
+      each.value.max_body_bytes == null ? {} : { MAX_BODY_BYTES = tostring(each.value.max_body_bytes) },
+      each.value.retention_days == null ? {} : { RETENTION_DAYS = tostring(each.value.retention_days) },
+    )
+  }
+
+  # The functions write JSON lines themselves; `Text` lets them pass as they are.
+  logging_config {
+    log_format = "Text"
+    log_group  = aws_cloudwatch_log_group.receiver[each.key].name
+  }
+
+  tracing_config {
+    mode = var.tracing ? "Active" : "PassThrough"
+  }
+
+  # The first request finds its permissions.
+  depends_on = [aws_iam_role_policy.receiver]
+}
+
+resource "aws_cloudwatch_log_group" "receiver" {
+  for_each = var.sources
+
+  name              = "/aws/lambda/${var.name}-receiver-${each.key}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = local.customer_key_arn
+}
+
+resource "aws_iam_role" "receiver" {
+  for_each = var.sources
+
+  name               = "${var.name}-receiver-${each.key}"
+  assume_role_policy = data.aws_iam_policy_document.lambda_assume.json
+}
+
+resource "aws_iam_role_policy" "receiver" {
+  for_each = var.sources
+
+  name   = "receiver"
+  role   = aws_iam_role.receiver[each.key].name
+  policy = data.aws_iam_policy_document.receiver[each.key].json
+}
+
+data "aws_iam_policy_document" "receiver" {
+  for_each = var.sources
+
+  statement {
+    sid       = "Claim"
+    actions   = ["dynamodb:PutItem"]
+    resources = [aws_dynamodb_table.ledger.arn]
+  }
+
+  # GetQueueAttributes opens the connection before the first event comes.
+  statement {
+    sid       = "Wake"
+    actions   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
+    resources = [aws_sqs_queue.events.arn]
+  }
+
+  statement {
+    sid       = "ReadOwnSecret"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.source[each.key].arn]
+  }
+
+  # Streams lie below the group: their ARNs begin with the group's and a colon.
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.receiver[each.key].arn}:*"]
+  }
+
+  # Lambda's own grant on the environment would end with the role that it was
+  # made for: a role that was made anew could not start the function.
+  dynamic "statement" {
+    for_each = local.customer_keys
+
+    content {
+      sid       = "ReadEncrypted"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [local.via.dynamodb, local.via.lambda, local.via.secretsmanager]
+      }
+    }
+  }
+
+  # Who sends to an encrypted queue needs both.
+  # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+  dynamic "statement" {
+    for_each = local.customer_keys
+
+    content {
+      sid       = "SendEncrypted"
+      actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [local.via.sqs]
+      }
+    }
+  }
+
+  source_policy_documents = local.tracing_policies
+}

@@ -1,0 +1,89 @@
+# The ledger, which is the truth, and the table of the handler `mirror`.
+
+resource "aws_dynamodb_table" "ledger" {
+  name         = var.name
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = local.stack.table.partition_key
+
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = local.stack.table.partition_key
+    type = "S"
+  }
+
+  dynamic "attribute" {
+    for_each = local.ledger_indexes
+
+    content {
+      name = attribute.value.partition_key
+      type = "S"
+    }
+  }
+
+  dynamic "attribute" {
+    for_each = local.ledger_indexes
+
+    content {
+      name = attribute.value.sort_key
+      type = attribute.value.sort_key_type
+    }
+  }
+
+  dynamic "global_secondary_index" {
+    for_each = local.ledger_indexes
+
+    content {
+      name               = global_secondary_index.value.name
+      hash_key           = global_secondary_index.value.partition_key
+      range_key          = global_secondary_index.value.sort_key
+      projection_type    = "INCLUDE"
+      non_key_attributes = global_secondary_index.value.projected
+    }
+  }
+
+  ttl {
+    attribute_name = local.stack.table.ttl_attribute
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+
+  server_side_encryption {
+    enabled     = true
+    kms_key_arn = local.customer_key_arn
+  }
+}
+
+resource "aws_dynamodb_table" "mirror" {
+  name         = "${var.name}-mirror"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = local.stack.mirror_table.partition_key
+
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = local.stack.mirror_table.partition_key
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+
+  server_side_encryption {
+    enabled     = true
+    kms_key_arn = local.customer_key_arn
+  }
+}
+
+locals {
+  ledger_indexes = {
+    for index in [local.stack.table.timeline_index, local.stack.table.open_index] :
+    index.name => index
+  }
+  open_index_arn     = "${aws_dynamodb_table.ledger.arn}/index/${local.stack.table.open_index.name}"
+  timeline_index_arn = "${aws_dynamodb_table.ledger.arn}/index/${local.stack.table.timeline_index.name}"
+}

@@ -1,0 +1,297 @@
+# What a team decides. What code relies on stands in infra/stack.json instead.
+
+variable "name" {
+  description = "Prefix of every resource's name: two inboxes in one account differ in it."
+  type        = string
+  default     = "webhook-inbox"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,24}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 26 lower-case letters, digits and hyphens, from a letter: it becomes part of bucket and function names."
+  }
+}
+
+variable "sources" {
+  description = "The endpoints by name, one for each address that a provider calls: the key is the last segment of the route, and the name everywhere else."
+  nullable    = false
+  type = map(object({
+    # Which scheme verifies it: a name of `providers` in infra/stack.json.
+    provider = string
+    # Memory also decides the share of a CPU; null takes infra/stack.json's.
+    memory_mb       = optional(number)
+    timeout_seconds = optional(number)
+    # The most receivers at once, kept aside for this source; null keeps none.
+    reserved_concurrency = optional(number)
+    # What API Gateway lets through to this source; the rest gets 429.
+    throttle = optional(object({
+      requests_per_second = optional(number, 100)
+      burst               = optional(number, 200)
+    }), {})
+    # `id`, or `content`: a hash of the body, where the id is not signed (GitHub).
+    dedup = optional(string, "id")
+    # Overrides of the receiver's own defaults.
+    public_base_url = optional(string)
+    max_body_bytes  = optional(number)
+    retention_days  = optional(number)
+    # Refused requests in five minutes that are worth somebody's attention.
+    rejected_alarm_threshold = optional(number, 50)
+  }))
+  default = {
+    stripe            = { provider = "stripe" }
+    github            = { provider = "github" }
+    twilio            = { provider = "twilio" }
+    standard_webhooks = { provider = "standard_webhooks" }
+  }
+
+  validation {
+    condition     = length(var.sources) > 0
+    error_message = "sources is empty: name at least one, such as { stripe = { provider = \"stripe\" } }."
+  }
+  validation {
+    condition     = alltrue([for name in keys(var.sources) : can(regex("^[a-z][a-z0-9_]{0,47}$", name))])
+    error_message = "Names of sources must be lower-case letters, digits and underscores, at most 48, from a letter: rename ${join(", ", [for name in keys(var.sources) : name if !can(regex("^[a-z][a-z0-9_]{0,47}$", name))])}."
+  }
+  validation {
+    # Lambda and IAM end names at 64 characters.
+    condition     = alltrue([for name in keys(var.sources) : length("${var.name}-receiver-${name}") <= 64])
+    error_message = "A function is called NAME-receiver-SOURCE, in at most 64 characters: shorten `name` or the source's name."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : contains(keys(local.stack.providers), source.provider)])
+    error_message = "A source has an unknown provider: known are ${join(", ", keys(local.stack.providers))}."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : contains(["id", "content"], source.dedup)])
+    error_message = "dedup must be \"id\" or \"content\"."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : source.dedup != "content" || !try(local.stack.providers[source.provider].signs_url, false)])
+    error_message = "dedup must be \"id\" for a provider that signs its URL (twilio): its id is a hash of all that is signed already."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : try(source.memory_mb >= 128 && source.memory_mb <= 10240, source.memory_mb == null)])
+    error_message = "memory_mb of a source must be from 128 to 10240, or null for ${local.stack.receiver.memory_mb}."
+  }
+  validation {
+    # The receiver answers within 2.5 s whatever happens; API Gateway waits 30 s.
+    condition     = alltrue([for source in var.sources : try(source.timeout_seconds >= 5 && source.timeout_seconds <= 29, source.timeout_seconds == null)])
+    error_message = "timeout_seconds of a source must be from 5 to 29, or null for ${local.stack.receiver.timeout_seconds}."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : try(source.reserved_concurrency >= 1, source.reserved_concurrency == null)])
+    error_message = "reserved_concurrency of a source must be at least 1, or null for none: 0 would turn the source off."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : source.throttle.requests_per_second > 0 && source.throttle.burst >= 1])
+    error_message = "throttle needs requests_per_second above 0 and a burst of at least 1."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : try(can(regex("^https://[^/?# ]+/?$", source.public_base_url)), false) || source.public_base_url == null])
+    error_message = "public_base_url must be https://host without path or query; /webhooks/SOURCE is appended. Leave it out for the address of this API."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : try(source.max_body_bytes >= 1 && source.max_body_bytes <= local.stack.defaults.max_body_bytes, source.max_body_bytes == null)])
+    error_message = "max_body_bytes must be from 1 to ${local.stack.defaults.max_body_bytes}: a larger body fits no item of the table."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : try(source.retention_days >= 15 && source.retention_days <= 3650, source.retention_days == null)])
+    error_message = "retention_days must be from 15 to 3650: an event must outlive its dead letter, which is kept for 14 days."
+  }
+}
+
+variable "packages" {
+  description = "Paths of the functions' zips, as `make package` writes them, each with a `bootstrap` inside."
+  nullable    = false
+  type = object({
+    receiver  = string
+    processor = string
+    sweeper   = string
+  })
+
+  validation {
+    condition     = alltrue([for zip in values(var.packages) : fileexists(zip)])
+    error_message = "A zip is missing: run `make package`, or correct the path. Named are ${join(", ", values(var.packages))}."
+  }
+}
+
+variable "architecture" {
+  description = "What the zips were built for: arm64, which costs a fifth less, or x86_64."
+  type        = string
+  default     = "arm64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "architecture must be arm64 or x86_64, as the packages were built."
+  }
+}
+
+variable "processor" {
+  description = "What the processor does and how hard it tries. What is left out is infra/stack.json's. Its time limit cannot be changed here: leases and visibility rest on it."
+  default     = {}
+  nullable    = false
+  type = object({
+    memory_mb           = optional(number)
+    maximum_concurrency = optional(number)
+    # A list of routes, as README.md tells them; null sends all to the mirror.
+    routes                  = optional(any)
+    retry_delays_seconds    = optional(list(number))
+    handler_timeout_seconds = optional(number)
+  })
+
+  validation {
+    condition     = try(var.processor.memory_mb >= 128 && var.processor.memory_mb <= 10240, var.processor.memory_mb == null)
+    error_message = "processor.memory_mb must be from 128 to 10240."
+  }
+  validation {
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+    condition     = try(var.processor.maximum_concurrency >= 2 && var.processor.maximum_concurrency <= 1000, var.processor.maximum_concurrency == null)
+    error_message = "processor.maximum_concurrency must be from 2 to 1000."
+  }
+  validation {
+    condition     = var.processor.routes == null || can([for route in var.processor.routes : [route.id, route.match, route.handler]])
+    error_message = "processor.routes must be a list of routes, each with id, match and handler: [{ id = \"billing\", match = \"stripe:*\", handler = \"mirror\" }]."
+  }
+  validation {
+    # Lambda's environment holds 4 KB in all, the names among them.
+    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    condition     = length(jsonencode(var.processor.routes)) <= 3000
+    error_message = "processor.routes takes more than 3,000 characters as JSON, and a function's environment holds 4 KB: match more with *."
+  }
+  validation {
+    condition     = alltrue([for delay in coalesce(var.processor.retry_delays_seconds, []) : delay >= 0 && delay <= 86400 && floor(delay) == delay])
+    error_message = "processor.retry_delays_seconds must be whole numbers from 0 to 86400."
+  }
+  validation {
+    condition     = var.processor.retry_delays_seconds == null || try(length(var.processor.retry_delays_seconds) > 0, false)
+    error_message = "processor.retry_delays_seconds is empty, which the processor reads as its default: name at least one wait."
+  }
+  validation {
+    # Each wait in the queue is a receive, and SQS moves a message away after its
+    # maximum: the processor refuses to start with more.
+    condition     = length([for delay in coalesce(var.processor.retry_delays_seconds, []) : delay if delay <= local.stack.defaults.park_above_seconds]) <= floor(local.stack.queue.max_receive_count / 5)
+    error_message = "processor.retry_delays_seconds has too many waits of at most ${local.stack.defaults.park_above_seconds} s, which stay in the queue: at most ${floor(local.stack.queue.max_receive_count / 5)} may. Make some longer."
+  }
+  validation {
+    # 15 s are kept for beginning and for writing the outcome down, as in the
+    # processor's config.rs.
+    condition     = try(var.processor.handler_timeout_seconds >= 1 && var.processor.handler_timeout_seconds <= local.stack.processor.timeout_seconds - 15, var.processor.handler_timeout_seconds == null)
+    error_message = "processor.handler_timeout_seconds must be from 1 to ${local.stack.processor.timeout_seconds - 15}: what became of the event must be written down within the function's ${local.stack.processor.timeout_seconds} s."
+  }
+}
+
+variable "custom_domain" {
+  description = "An address of your own, with TLS 1.2 or later. The certificate (ACM, same region) must be issued. With hosted_zone_id the records in Route 53 are made too. The API's own address is closed then, unless it is kept for a move."
+  default     = null
+  type = object({
+    name                   = string
+    certificate_arn        = string
+    hosted_zone_id         = optional(string)
+    keeps_default_endpoint = optional(bool, false)
+  })
+
+  validation {
+    condition     = var.custom_domain == null || can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.custom_domain.name))
+    error_message = "custom_domain.name must be a host name, such as hooks.example.com."
+  }
+}
+
+variable "customer_key" {
+  description = "Encryption by a KMS key of your own instead of AWS's: `create = true` makes one, `arn` names one, whose policy must then hold what the output `kms_key_policy` says."
+  default     = {}
+  nullable    = false
+  type = object({
+    create = optional(bool, false)
+    arn    = optional(string)
+  })
+
+  validation {
+    condition     = !(var.customer_key.create && var.customer_key.arn != null)
+    error_message = "customer_key: give create = true or an arn, not both."
+  }
+  validation {
+    # Policies want the key itself: an alias's ARN matches no statement.
+    condition     = var.customer_key.arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.customer_key.arn))
+    error_message = "customer_key.arn must be the ARN of the key itself (…:key/…), not an alias."
+  }
+}
+
+variable "deletion_protection" {
+  description = "Whether the tables refuse to be deleted. Turn it off, and apply, before `make destroy`."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "secret_recovery_days" {
+  description = "How long a deleted secret can be restored. 0 deletes at once, for inboxes that come and go."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.secret_recovery_days == 0 || (var.secret_recovery_days >= 7 && var.secret_recovery_days <= 30)
+    error_message = "secret_recovery_days must be 0 or from 7 to 30, as Secrets Manager has it."
+  }
+}
+
+variable "log_retention_days" {
+  description = "How long logs are kept. They hold no payload, only ids, types and, of API Gateway, callers' addresses."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days must be one that CloudWatch knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731 or more, see PutRetentionPolicy."
+  }
+}
+
+variable "log_level" {
+  description = "What the functions log: RUST_LOG, such as info or inbox_processor=debug."
+  type        = string
+  default     = "info"
+  nullable    = false
+}
+
+variable "tracing" {
+  description = "Whether Lambda sends traces to X-Ray, at X-Ray's price."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "alarms" {
+  description = "Where alarms go and when. An e-mail address must confirm its subscription; `topic_arn` uses a topic of yours instead of a new one."
+  default     = {}
+  nullable    = false
+  type = object({
+    emails    = optional(set(string), [])
+    topic_arn = optional(string)
+    # Above all waits that stay in the queue by default, or it cries wolf.
+    oldest_message_seconds = optional(number)
+    # Events that the sweeper had to wake in five minutes.
+    swept = optional(number, 100)
+  })
+
+  validation {
+    condition     = var.alarms.topic_arn == null || length(var.alarms.emails) == 0
+    error_message = "alarms.emails subscribe to the topic that is made here: with topic_arn, subscribe them there."
+  }
+}
+
+variable "payload_bucket" {
+  description = "Whether to make the bucket for bodies that are too large for the table. Nothing writes to it yet."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "event_bus" {
+  description = "Whether to make the EventBridge bus for the handler `publish`. Nothing publishes to it yet."
+  type        = bool
+  default     = true
+  nullable    = false
+}

@@ -1,0 +1,143 @@
+# What the module takes is told and checked there (modules/inbox/variables.tf).
+# null leaves the module's default.
+
+variable "environment" {
+  description = "Which inbox: part of every name and of the state's key. `make` sets it from ENV."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,10}[a-z0-9]$", var.environment))
+    error_message = "ENV must be 2 to 12 lower-case letters, digits and hyphens, from a letter, such as dev or prod."
+  }
+}
+
+variable "region" {
+  description = "Where to deploy; null takes the AWS tools' own (AWS_REGION or the profile)."
+  type        = string
+  default     = null
+}
+
+variable "tags" {
+  description = "Tags of every resource."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "packages_directory" {
+  description = "Where `make package` put receiver.zip, processor.zip and sweeper.zip. `make` sets it."
+  type        = string
+  nullable    = false
+}
+
+variable "architecture" {
+  description = "What the packages were built for. `make` sets it from ARCH."
+  type        = string
+  default     = null
+}
+
+variable "sources" {
+  description = "The endpoints by name, see modules/inbox."
+  default     = null
+  type = map(object({
+    provider             = string
+    memory_mb            = optional(number)
+    timeout_seconds      = optional(number)
+    reserved_concurrency = optional(number)
+    throttle = optional(object({
+      requests_per_second = optional(number, 100)
+      burst               = optional(number, 200)
+    }), {})
+    dedup                    = optional(string, "id")
+    public_base_url          = optional(string)
+    max_body_bytes           = optional(number)
+    retention_days           = optional(number)
+    rejected_alarm_threshold = optional(number, 50)
+  }))
+}
+
+variable "processor" {
+  description = "What the processor does and how hard it tries, see modules/inbox."
+  default     = null
+  type = object({
+    memory_mb               = optional(number)
+    maximum_concurrency     = optional(number)
+    routes                  = optional(any)
+    retry_delays_seconds    = optional(list(number))
+    handler_timeout_seconds = optional(number)
+  })
+}
+
+variable "custom_domain" {
+  description = "An address of your own, see modules/inbox."
+  default     = null
+  type = object({
+    name                   = string
+    certificate_arn        = string
+    hosted_zone_id         = optional(string)
+    keeps_default_endpoint = optional(bool, false)
+  })
+}
+
+variable "customer_key" {
+  description = "Encryption by a KMS key of your own, see modules/inbox."
+  default     = null
+  type = object({
+    create = optional(bool, false)
+    arn    = optional(string)
+  })
+}
+
+variable "alarms" {
+  description = "Where alarms go and when, see modules/inbox."
+  default     = null
+  type = object({
+    emails                 = optional(set(string), [])
+    topic_arn              = optional(string)
+    oldest_message_seconds = optional(number)
+    swept                  = optional(number, 100)
+  })
+}
+
+variable "deletion_protection" {
+  description = "Whether the tables refuse to be deleted."
+  type        = bool
+  default     = null
+}
+
+variable "secret_recovery_days" {
+  description = "How long a deleted secret can be restored."
+  type        = number
+  default     = null
+}
+
+variable "log_retention_days" {
+  description = "How long logs are kept."
+  type        = number
+  default     = null
+}
+
+variable "log_level" {
+  description = "What the functions log."
+  type        = string
+  default     = null
+}
+
+variable "tracing" {
+  description = "Whether Lambda sends traces to X-Ray."
+  type        = bool
+  default     = null
+}
+
+variable "payload_bucket" {
+  description = "Whether to make the bucket for large payloads."
+  type        = bool
+  default     = null
+}
+
+variable "event_bus" {
+  description = "Whether to make the EventBridge bus."
+  type        = bool
+  default     = null
+}

@@ -1,0 +1,114 @@
+//! Every function gets the settings that its binary reads, and no others: said by the
+//! binary's own reader of its configuration, not by a second list.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use inbox_core::config::ConfigError;
+use inbox_core::telemetry;
+use serde_json::json;
+
+use super::{catches, holds};
+use crate::plan::{Instance, Plan};
+
+fn settings_are_those_that_the_binary_reads(plan: &Plan) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (binary, function) in plan.functions() {
+        let address = function.address();
+        let variables = &function.values["environment"][0]["variables"];
+        let Some(given) = variables.as_object() else {
+            problems.push(format!("{address}: no environment"));
+            continue;
+        };
+        for (name, value) in given.iter().filter(|(_, value)| !value.is_string()) {
+            problems.push(format!("{address}: {name} is {value}, not text"));
+        }
+        let asked = RefCell::new(BTreeSet::new());
+        let lookup = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            given.get(name)?.as_str().map(deployed)
+        };
+        let read = match binary {
+            "receiver" => inbox_receiver::config::Config::from_lookup(lookup).map(|_| ()),
+            "processor" => inbox_processor::config::Config::from_lookup(lookup).map(|_| ()),
+            _ => inbox_sweeper::config::Config::from_lookup(lookup).map(|_| ()),
+        };
+        if let Err(ConfigError { problems: said }) = read {
+            problems.extend(said.into_iter().map(|it| format!("{address}: {it}")));
+        }
+        let asked = asked.into_inner();
+        let unread = given.keys().filter(|name| {
+            !asked.contains(*name) && !telemetry::VARIABLES.contains(&name.as_str())
+        });
+        problems.extend(unread.map(|name| format!("{address}: nothing reads {name}")));
+    }
+    problems
+}
+
+/// What AWS fills in, where the form matters.
+fn deployed(value: &str) -> String {
+    if value.ends_with(".api_endpoint>") {
+        return "https://abc123.execute-api.us-east-1.amazonaws.com".to_owned();
+    }
+    value.to_owned()
+}
+
+fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
+    let (ledger, mirror) = plan.tables();
+    let queue = plan.queue();
+    let mut problems = Vec::new();
+    for (binary, function) in plan.functions() {
+        let variables = &function.values["environment"][0]["variables"];
+        let mut expect = |name: &str, expected: &[String]| {
+            let found = variables[name].as_str().unwrap_or_default();
+            if !expected.iter().any(|it| it == found) {
+                problems.push(format!("{}: {name} is {found:?}", function.address()));
+            }
+        };
+        expect("TABLE_NAME", &names(ledger));
+        expect("QUEUE_URL", &[queue.reference("url"), queue.reference("id")]);
+        if binary == "processor" {
+            let dead_letters = plan.dead_letters().expect("a dead-letter queue");
+            expect("DLQ_URL", &[dead_letters.reference("url"), dead_letters.reference("id")]);
+            expect("MIRROR_TABLE_NAME", &names(mirror));
+        }
+    }
+    problems
+}
+
+fn names(table: &Instance) -> Vec<String> {
+    vec![table.text("name").to_owned(), table.reference("name"), table.reference("id")]
+}
+
+#[test]
+fn every_function_gets_the_settings_that_its_binary_reads_and_no_others() {
+    let rule = settings_are_those_that_the_binary_reads;
+    holds(rule);
+    let processor = "aws_lambda_function.processor";
+    let variable = |name: &str| format!("/environment/0/variables/{name}");
+    for (name, value, said) in [
+        ("DLQ_URL", json!(""), "aws_lambda_function.processor: DLQ_URL is not set"),
+        ("QUEUE_URI", json!("x"), "aws_lambda_function.processor: nothing reads QUEUE_URI"),
+        ("HANDLER_TIMEOUT_SECONDS", json!("99"), "HANDLER_TIMEOUT_SECONDS must be a whole number"),
+        ("HANDLER_TIMEOUT_SECONDS", json!(30), "HANDLER_TIMEOUT_SECONDS is 30, not text"),
+    ] {
+        catches(rule, said, |plan| plan.set(processor, &variable(name), value));
+    }
+    catches(rule, "nothing reads SECRET_ID", |plan| {
+        plan.set("aws_lambda_function.sweeper", &variable("SECRET_ID"), json!("x"));
+    });
+}
+
+#[test]
+fn settings_name_the_ledger_the_queue_the_dead_letters_and_the_mirror() {
+    let rule = settings_name_the_right_things;
+    holds(rule);
+    catches(rule, "aws_lambda_function.processor: DLQ_URL", |plan| {
+        let queue = json!(plan.queue().reference("url"));
+        plan.set("aws_lambda_function.processor", "/environment/0/variables/DLQ_URL", queue);
+    });
+    catches(rule, "aws_lambda_function.sweeper: TABLE_NAME", |plan| {
+        let mirror = json!(plan.tables().1.text("name"));
+        plan.set("aws_lambda_function.sweeper", "/environment/0/variables/TABLE_NAME", mirror);
+    });
+}

@@ -1,0 +1,108 @@
+//! What the functions do in AWS: the list that the end-to-end tests and the checks over
+//! `infra/` share.
+//!
+//! ```text
+//! functions ─▶ proxy ─▶ performed ──┐
+//!                                   ├─ equal ─ tests/fixtures/aws_actions.json
+//! infra/ ─▶ policies of the roles ──┘
+//! ```
+//!
+//! So a call without permission fails here and not on the first bad day in the cloud,
+//! and a permission that nobody uses does not stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::calls::Call;
+
+static LISTED: LazyLock<Listed> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../fixtures/aws_actions.json")).expect("the fixture reads")
+});
+
+/// The list.
+#[must_use]
+pub fn listed() -> &'static Listed {
+    &LISTED
+}
+
+/// `tests/fixtures/aws_actions.json`: actions as `dynamodb:PutItem ledger`, by function.
+#[derive(Debug, Deserialize)]
+pub struct Listed {
+    /// What functions call by themselves.
+    pub calls: BTreeMap<String, BTreeSet<String>>,
+    /// What AWS does with their roles, and why.
+    pub by_aws: BTreeMap<String, BTreeMap<String, String>>,
+    /// What they need besides when a key of the customer's encrypts, and why.
+    pub with_customer_key: BTreeMap<String, BTreeMap<String, String>>,
+    /// What every function needs besides when traces are sent, and why.
+    pub with_tracing: BTreeMap<String, String>,
+    /// Actions that know no resource, so that `*` is all there is to say, and where AWS
+    /// says so.
+    pub without_resource: BTreeMap<String, String>,
+}
+
+/// A call as far as permissions go: who, what, on what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Performed {
+    function: String,
+    action: String,
+    /// A table's or secret's name, a queue's URL.
+    resource: String,
+    index: Option<String>,
+}
+
+impl Performed {
+    /// What a function's call comes to; none for other calls.
+    #[must_use]
+    pub fn by(call: &Call) -> Option<Self> {
+        let body = call.json();
+        let text = |name: &str| body[name].as_str().map(ToOwned::to_owned);
+        let resource = text("TableName").or_else(|| text("QueueUrl"));
+        (!call.function.is_empty()).then(|| Self {
+            function: call.function.clone(),
+            action: format!("{}:{}", call.service, call.operation),
+            resource: resource.or_else(|| text("SecretId")).unwrap_or_default(),
+            index: text("IndexName"),
+        })
+    }
+
+    /// The same in the list's words.
+    #[must_use]
+    pub fn action(&self, names: &Names<'_>) -> Action {
+        let resource = &self.resource;
+        let on = match &self.index {
+            Some(index) if resource == names.table => format!("ledger/index/{index}"),
+            None if resource == names.table => "ledger".to_owned(),
+            None if resource == names.mirror_table => "mirror".to_owned(),
+            None if resource == names.queue_url => "events".to_owned(),
+            None if resource == names.dlq_url => "dead_letters".to_owned(),
+            None if self.action.starts_with("secretsmanager:") => "secret".to_owned(),
+            _ => format!("unknown:{resource}"),
+        };
+        Action { function: self.function.clone(), action: format!("{} {on}", self.action) }
+    }
+}
+
+/// What a stack's resources are called.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    /// The ledger.
+    pub table: &'a str,
+    /// The table of the handler `mirror`.
+    pub mirror_table: &'a str,
+    /// The queue of events.
+    pub queue_url: &'a str,
+    /// The dead-letter queue.
+    pub dlq_url: &'a str,
+}
+
+/// `processor` does `dynamodb:UpdateItem ledger`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Action {
+    /// `receiver`, `processor` or `sweeper`.
+    pub function: String,
+    /// As in the list.
+    pub action: String,
+}
