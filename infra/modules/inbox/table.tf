@@ -1,6 +1,7 @@
 # The ledger, which is the truth, and the table of the handler `mirror`.
 
 resource "aws_dynamodb_table" "ledger" {
+  #checkov:skip=CKV_AWS_119:A key of the team's own is its choice; without one DynamoDB's own key encrypts
   name         = var.name
   billing_mode = "PAY_PER_REQUEST"
   hash_key     = local.stack.table.partition_key
@@ -51,13 +52,17 @@ resource "aws_dynamodb_table" "ledger" {
     enabled = true
   }
 
+  # Without a customer key this is off, and DynamoDB encrypts by a key that it owns,
+  # which costs nothing; `true` alone would be AWS's managed key, whose use is charged.
+  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
   server_side_encryption {
-    enabled     = true
+    enabled     = local.has_customer_key
     kms_key_arn = local.customer_key_arn
   }
 }
 
 resource "aws_dynamodb_table" "mirror" {
+  #checkov:skip=CKV_AWS_119:A key of the team's own is its choice; without one DynamoDB's own key encrypts
   name         = "${var.name}-mirror"
   billing_mode = "PAY_PER_REQUEST"
   hash_key     = local.stack.mirror_table.partition_key
@@ -74,7 +79,7 @@ resource "aws_dynamodb_table" "mirror" {
   }
 
   server_side_encryption {
-    enabled     = true
+    enabled     = local.has_customer_key
     kms_key_arn = local.customer_key_arn
   }
 }

@@ -48,6 +48,11 @@ fn every_store_is_encrypted(plan: &Plan) -> Vec<String> {
             }
         }
     }
+    for table in plan.all("aws_dynamodb_table") {
+        if table.values["server_side_encryption"][0]["enabled"] != json!(key.is_some()) {
+            problems.push(format!("{}: the key is not used", table.address()));
+        }
+    }
     problems
 }
 
@@ -215,6 +220,9 @@ fn every_store_is_encrypted_and_takes_the_customers_key() {
     }
     catches(rule, "needs one of SSE-SQS and a key", |plan| {
         plan.set("aws_sqs_queue.events", "/sqs_managed_sse_enabled", json!(true));
+    });
+    catches(rule, "aws_dynamodb_table.ledger: the key is not used", |plan| {
+        plan.set("aws_dynamodb_table.ledger", "/server_side_encryption/0/enabled", json!(false));
     });
     catches(rule, "aws_s3_bucket.payloads[0]: not encrypted", |plan| {
         plan.remove(|it| it.kind == "aws_s3_bucket_server_side_encryption_configuration");
