@@ -48,6 +48,7 @@ demo: setup build ## drive the main job through the stack once and show what bec
 test: setup ## format, lints, build, all tests: what CI runs
 	@echo "… checking the format"
 	@$(CARGO) fmt --all --check
+	@if command -v $(TERRAFORM) >/dev/null; then $(TERRAFORM) fmt -check -recursive infra; fi
 	@echo "… linting"
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	@echo "… compiling"
@@ -65,7 +66,7 @@ events: inbox ## list the newest events; ARGS='--source stripe --since 2h' filte
 dlq: inbox ## show what lies in the dead-letter queue
 	@$(INBOX) dlq $(ARGS)
 
-replay: inbox ## run an event again: SOURCE=stripe ID=evt_1; or filters in ARGS; REASON= for the history
+replay: inbox ## run an event again: ID=evt_1, with SOURCE= where several have it; or filters in ARGS; REASON= for the history
 	@$(INBOX) replay $(SOURCE) $(ID) $(if $(REASON),--reason '$(REASON)') $(ARGS)
 
 redrive: inbox ## send dead letters back to the queue; ARGS='--error "*timeout*"' filters

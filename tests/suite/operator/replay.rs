@@ -324,3 +324,22 @@ async fn who_asks_twice_to_stop_does_not_wait() {
     finish(child).await.expect(130);
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
 }
+
+#[tokio::test]
+async fn an_id_alone_is_found_whichever_source_it_came_to() {
+    let operator = Operator::new().await;
+    dead(&operator, 1).await;
+    let twice = ["stripe", "github"]
+        .map(|source| Given::new("twice", State::Dead, MINUTE).of(source, "push"));
+    make(&operator, twice).await;
+    let ran = operator.run(&["replay", "evt-000", "--yes", "--json"]).await.expect(0);
+    assert_eq!(ran.json()["replayed"], 1);
+    assert_eq!(held(&operator, "evt-000").await.life, 2);
+
+    let ran = operator.run(&["replay", "twice", "--yes"]).await.expect(2);
+    assert!(ran.stderr.contains("have an event \"twice\""), "{}", ran.stderr);
+    assert_eq!(held(&operator, "twice").await.life, 1);
+    let ran = operator.run(&["replay", "evt-x", "--yes"]).await.expect(1);
+    assert!(ran.stderr.starts_with("error: no source has an event \"evt-x\""), "{}", ran.stderr);
+    operator.run(&["replay", "evt-000", "--state", "dead"]).await.expect(2);
+}

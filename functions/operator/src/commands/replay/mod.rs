@@ -23,6 +23,7 @@ use inbox_core::ledger::Rerun;
 use self::carry_out::Replay;
 use super::show;
 use crate::context::Context;
+use crate::deployment::Deployment;
 use crate::fault::{Fault, Outcome};
 use crate::plan::{self, Plan, PlanFile, Planned};
 use crate::selection::FilterArgs;
@@ -30,6 +31,7 @@ use crate::selection::FilterArgs;
 const EXAMPLES: &str = "\
 Examples:
   inbox replay stripe evt_1QabcDEF --reason 'handler fixed'
+  inbox replay evt_1QabcDEF      whichever source it came to
   inbox replay --source stripe --state dead --since 6h --dry-run
   inbox replay --state dead --type 'invoice.*' --reason 'fixed in #412' --yes
   inbox replay --source stripe --since 2d --handler billing    though it completed
@@ -44,7 +46,7 @@ An interrupted replay goes on when the same command is given again.";
 #[command(after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
-    /// A source and the ids of some of its events; or use filters
+    /// A source and the ids of some of its events, or one id alone; or use filters
     #[arg(value_name = "SOURCE ID")]
     targets: Vec<String>,
     #[command(flatten)]
@@ -76,7 +78,7 @@ pub struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     let console = &context.console;
     let now = Timestamp::now();
-    args.check()?;
+    args.check(&context.deployment)?;
     // Names and AWS first: a plan for nothing helps nobody.
     let (ledger, queue) = (context.ledger().await?, context.queue().await?);
     let file = plan::directory(|name| std::env::var(name).ok())
@@ -122,18 +124,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
 }
 
 impl Args {
-    fn check(&self) -> Result<(), Fault> {
+    fn check(&self, deployment: &Deployment) -> Result<(), Fault> {
         let example = "see `inbox replay --help`, which has examples";
         match (self.targets.as_slice(), self.filter.is_empty()) {
             ([], true) => {
                 Err(Fault::usage("say which events: a source and ids, or a filter", example))
             }
-            ([source], _) => {
+            // An id alone is looked for in every source that is known.
+            ([source], true)
+                if deployment.sources.is_empty() || deployment.sources.contains_key(source) =>
+            {
                 Err(Fault::usage(format!("say which events of source {source:?}"), example))
             }
-            ([_, _, ..], false) => {
-                Err(Fault::usage("give either ids or filters, not both", example))
-            }
+            ([_, ..], false) => Err(Fault::usage("give either ids or filters, not both", example)),
             _ => Ok(()),
         }
     }
@@ -167,13 +170,15 @@ impl Args {
         ledger: &DynamoDbLedger,
         now: Timestamp,
     ) -> Result<(Plan, Vec<Summary>), Fault> {
-        let events = if let Some((source, ids)) = self.targets.split_first() {
-            named(ledger, source, ids).await?
-        } else {
-            let selection = self.filter.read(&context.deployment, now)?;
-            let progress = context.console.progress("looking for events", None);
-            let found = selection.find(ledger, &context.deployment, usize::MAX, now, &progress);
-            found.await?.events
+        let events = match self.targets.as_slice() {
+            [source, ids @ ..] if !ids.is_empty() => named(ledger, source, ids).await?,
+            [id, ..] => anywhere(ledger, &context.deployment, id).await?,
+            [] => {
+                let selection = self.filter.read(&context.deployment, now)?;
+                let progress = context.console.progress("looking for events", None);
+                let found = selection.find(ledger, &context.deployment, usize::MAX, now, &progress);
+                found.await?.events
+            }
         };
         self.check_handlers(&events)?;
         let planned = |event: &Summary| Planned {
@@ -231,5 +236,35 @@ async fn named(
     match keys.iter().find(|key| !events.iter().any(|event| event.key == **key)) {
         Some(missing) => Err(show::missing(missing)),
         None => Ok(events),
+    }
+}
+
+/// The event of this id, whichever source it came to.
+async fn anywhere(
+    ledger: &DynamoDbLedger,
+    deployment: &Deployment,
+    id: &str,
+) -> Result<Vec<Summary>, Fault> {
+    let sources = deployment.sources.keys();
+    let keys: Vec<EventKey> =
+        sources.map(|source| EventKey { source: source.clone(), id: id.to_owned() }).collect();
+    let events = ledger.summaries(&keys).await?;
+    let found: Vec<&str> = events.iter().map(|event| event.key.source.as_str()).collect();
+    match found.as_slice() {
+        [_] => Ok(events),
+        [] => {
+            let known: Vec<&str> = deployment.sources.keys().map(String::as_str).collect();
+            Err(Fault::refused(
+                format!("no source has an event {id:?}"),
+                format!(
+                    "looked in {}; `inbox events --since 7d` shows what came",
+                    known.join(", ")
+                ),
+            ))
+        }
+        several => Err(Fault::usage(
+            format!("{} have an event {id:?}", several.join(", ")),
+            format!("say which: inbox replay {} {id}", several[0]),
+        )),
     }
 }
