@@ -238,11 +238,11 @@ impl Record {
         }
     }
 
-    /// The payload's length, loaded or not.
+    /// The payload's length, loaded or not; 0 when it was forgotten.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
-        let held = self.event.payload.bytes.len();
-        self.payload_ref.as_ref().filter(|_| held == 0).map_or(held, |outside| outside.bytes)
+        let outside = self.payload_ref.as_ref().filter(|_| self.forgotten_at.is_none());
+        outside.map_or(self.event.payload.bytes.len(), |outside| outside.bytes)
     }
 
     /// Whether this route has completed, in this life or one before.
