@@ -134,6 +134,34 @@ async fn the_largest_event_that_lambda_takes_is_accepted_and_handled() {
     }
 }
 
+/// The most that the process has ever held, of the size that it may have.
+fn peak_of_memory(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).expect("a process");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    kilobytes / 1024
+}
+
+#[tokio::test]
+async fn a_batch_of_the_largest_events_fits_the_functions_memory() {
+    let rig = Rig::new().await;
+    let mut receiver = rig.receiver().await;
+    let batch_size = stack().event_source_mapping.batch_size;
+    for n in 0..batch_size {
+        let delivery = enlarged(payment(), 4_600_000).replacing("evt_test_1", &format!("evt_{n}"));
+        assert_eq!(rig.deliver(&mut receiver, &delivery).await, Ok(Answer::accepted()));
+    }
+    let peak = peak_of_memory(receiver.process_id());
+    assert!(peak < u64::from(stack().receiver.memory_mb), "receiver: {peak} MB");
+
+    let mut processor = rig.processor(&to_mirror()).await;
+    let messages = rig.messages().await;
+    assert_eq!(messages.len(), batch_size as usize);
+    assert_eq!(rig.process(&mut processor, messages).await, Ok(Vec::new()));
+    let peak = peak_of_memory(processor.process_id());
+    assert!(peak < u64::from(stack().processor.memory_mb), "processor: {peak} MB");
+}
+
 #[tokio::test]
 async fn through_the_gateway_a_body_of_four_and_a_half_megabytes_is_kept_and_handled() {
     let stack_under_test = Stack::shared().await;
