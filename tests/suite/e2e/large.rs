@@ -283,7 +283,9 @@ async fn a_payload_that_is_gone_or_was_changed_is_buried_at_once_and_says_so() {
         if is_gone {
             s3.delete_object().bucket(bucket).key(&key).send().await.expect("gone");
         } else {
-            let other = ByteStream::from_static(b"something else");
+            // Well-formed, and of another content.
+            let forged = include_bytes!("../operator/forged_payload.json.gz");
+            let other = ByteStream::from_static(forged);
             let put = s3.put_object().bucket(bucket).key(&key).body(other).send().await;
             put.expect("changed");
         }

@@ -144,7 +144,8 @@ async fn two_events_with_the_same_payload_have_an_object_each() {
 async fn an_object_that_somebody_changed_is_not_taken_for_the_payload() {
     let operator = Operator::new().await;
     let object = given(&operator, State::Done).await;
-    let forged = ByteStream::from_static(b"{\"id\":\"evt-a\",\"amount\":1000000}");
+    // Well-formed, and of another content.
+    let forged = ByteStream::from_static(include_bytes!("forged_payload.json.gz"));
     let bucket = &operator.bed.payload_bucket;
     operator.bed.s3().put_object().bucket(bucket).key(&object).body(forged).send().await.unwrap();
     let ran = operator.run(&["show", "stripe", "evt-a", "--payload"]).await.expect(1);
