@@ -7,6 +7,7 @@
 mod browse;
 mod clients;
 mod dead_letters;
+mod due;
 mod error;
 mod item;
 pub mod lambda;
