@@ -32,3 +32,4 @@ mod requests;
 mod retries;
 mod rig;
 mod stack;
+mod weather;

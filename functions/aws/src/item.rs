@@ -11,7 +11,7 @@ use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Due, LedgerError, Open, PayloadRef, Record, SCHEMA, State, Transition, TransitionKind, shard_of,
+    LedgerError, Open, PayloadRef, Record, SCHEMA, State, Transition, TransitionKind, shard_of,
 };
 use inbox_core::provider::Payload;
 use inbox_core::stack::stack;
@@ -137,15 +137,6 @@ pub(crate) fn timeline_partition(source: &str, within_hour: Timestamp, shard: u3
 
 fn timeline_at(event: &Event) -> String {
     format!("{}#{}", event.received_at.to_rfc3339(), event.key.id)
-}
-
-/// The key of a row of the index `open`, to go on behind it.
-pub(crate) fn open_index_key(shard: u32, due: &Due) -> Item {
-    let index = &stack().table.open_index;
-    let mut whole = key(&due.key);
-    whole.insert(index.partition_key.clone(), text(format!("pending#{shard}")));
-    whole.insert(index.sort_key.clone(), seconds(due.due_at));
-    whole
 }
 
 pub(crate) fn texts(map: &BTreeMap<String, String>) -> AttributeValue {

@@ -31,7 +31,7 @@ use inbox_core::ledger::{
 use inbox_core::stack::stack;
 
 use crate::error::describe;
-use crate::item::{self, Fields, Item, SWEEPS, number, seconds, text};
+use crate::item::{self, Item, number, seconds, text};
 use crate::payloads::S3PayloadStore;
 use crate::steering;
 use crate::update::Update;
@@ -347,38 +347,7 @@ impl Ledger for DynamoDbLedger {
         limit: u32,
         now: Timestamp,
     ) -> Result<DuePage, LedgerError> {
-        let index = &stack().table.open_index;
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(&index.name)
-            .key_condition_expression("#shard = :shard AND #due_at <= :now")
-            .expression_attribute_names("#shard", &index.partition_key)
-            .expression_attribute_names("#due_at", &index.sort_key)
-            .expression_attribute_values(":shard", text(format!("pending#{shard}")))
-            .expression_attribute_values(":now", seconds(now))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(after.map(|due| item::open_index_key(shard, due)))
-            .send()
-            .await
-            .map_err(|error| LedgerError::Unavailable(describe("Query", &error)))?;
-        let due = |item: &Item| {
-            let fields = Fields(item);
-            let key = fields.text(&stack().table.partition_key)?;
-            let key = EventKey::parse(&key)
-                .ok_or_else(|| LedgerError::Unreadable("its key has no source".to_owned()))?;
-            let sweeps = fields.optional_number(SWEEPS)?.unwrap_or(0);
-            Ok(Due { key, due_at: fields.time(&index.sort_key)?, sweeps })
-        };
-        // One row that cannot be read must not hide those behind it.
-        let readable = |item: &Item| {
-            due(item)
-                .inspect_err(|fault: &LedgerError| tracing::error!(shard, %fault, "row left out"))
-                .ok()
-        };
-        let due = answer.items().iter().filter_map(readable).collect();
-        Ok(DuePage { due, is_last: answer.last_evaluated_key.is_none() })
+        self.due_page(shard, after, limit, now).await
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {

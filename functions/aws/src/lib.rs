@@ -10,6 +10,7 @@ mod claim;
 mod clients;
 mod compression;
 mod dead_letters;
+mod due;
 mod error;
 mod item;
 pub mod lambda;

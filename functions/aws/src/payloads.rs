@@ -20,6 +20,7 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::copy_object::CopyObjectError;
@@ -54,7 +55,7 @@ impl S3PayloadStore {
     /// A store in this bucket.
     #[must_use]
     pub fn new(aws: &SdkConfig, bucket: String) -> Self {
-        let limit = aws.timeout_config().and_then(|timeouts| timeouts.operation_timeout());
+        let limit = aws.timeout_config().and_then(TimeoutConfig::operation_timeout);
         Self { client: Client::new(aws), bucket, limit: limit.unwrap_or(Duration::from_secs(30)) }
     }
 

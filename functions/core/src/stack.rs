@@ -172,8 +172,11 @@ pub struct Defaults {
     pub sweep_grace_seconds: u32,
     /// What the doubling of that time ends at.
     pub sweep_grace_max_seconds: u32,
-    /// Most messages that the sweeper sends in a second.
+    /// Most events that a sweep looks at in a second.
     pub sweep_per_second: u32,
+    /// With more messages than this in the queue, a sweep does not add to what
+    /// waits there.
+    pub sweep_hold_above: u64,
     /// Time limit of one handler's run.
     pub handler_timeout_seconds: u32,
     /// How much longer a lease lasts than the invocation that holds it.
@@ -232,6 +235,30 @@ mod tests {
             .filter(|delay| **delay <= stack.defaults.park_above_seconds)
             .count();
         assert!(stack.queue.max_receive_count as usize >= 5 * kept);
+    }
+
+    /// SQS hands out nothing while 120,000 messages are in flight:
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
+    #[test]
+    fn a_handler_that_fails_a_million_events_an_hour_does_not_fill_the_queues_flight() {
+        let defaults = &stack().defaults;
+        let kept_seconds: u32 = defaults
+            .retry_delays_seconds
+            .iter()
+            .filter(|delay| **delay <= defaults.park_above_seconds)
+            .sum();
+        let hidden = 1_000_000 / 3600 * kept_seconds * (100 + defaults.retry_jitter_percent) / 100;
+        assert!(4 * hidden < 120_000, "{hidden}");
+    }
+
+    /// A partition takes 1,000 writes a second, a table on demand 40,000 units, and
+    /// moving a row of the index is two. Two sweeps may overlap.
+    #[test]
+    fn the_sweepers_pace_leaves_table_and_index_their_room() {
+        let stack = stack();
+        let events = 2 * stack.defaults.sweep_per_second;
+        assert!(2 * events / stack.table.open_index.shards <= 500);
+        assert!(4 * events <= 40_000 / 4);
     }
 
     #[test]
