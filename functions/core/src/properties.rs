@@ -211,7 +211,9 @@ proptest! {
         ),
         junk in proptest::collection::vec(any::<u8>(), 0..40),
     ) {
-        let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
+        let escape = |bytes: &[u8]| {
+            percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
         let written: Vec<_> =
             pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
         let written = written.join("&");

@@ -43,6 +43,8 @@ pub mod moments;
 pub mod pace;
 pub mod plan;
 pub mod pretty;
+#[cfg(test)]
+mod properties;
 pub mod question;
 pub mod records;
 pub mod rotation;
