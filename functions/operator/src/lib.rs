@@ -47,6 +47,8 @@ pub mod pretty;
 mod properties;
 pub mod question;
 pub mod records;
+#[cfg(test)]
+mod redaction;
 pub mod rotation;
 pub mod samples;
 pub mod selection;
