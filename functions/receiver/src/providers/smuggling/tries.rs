@@ -97,6 +97,7 @@ fn signatures(sample: &Sample, genuine: &Value) -> Vec<Try> {
             ("quoted", Refused, format!("\"{good}\"")),
             ("spaced", Either, format!(" {good} ")),
             ("in capitals", Refused, good.to_uppercase()),
+            ("with its hex in capitals", Refused, hex_in_capitals(&good)),
             ("with NUL", Refused, format!("{good}\0")),
             ("with a line break", Refused, format!("{good}\r\nx: y")),
         ] {
@@ -118,6 +119,13 @@ fn signatures(sample: &Sample, genuine: &Value) -> Vec<Try> {
         tries.push((format!("{name} missing"), Refused, with(genuine, missing)));
     }
     tries
+}
+
+/// The same with what stands behind the last `=` in capitals; base64 has nothing there.
+fn hex_in_capitals(good: &str) -> String {
+    let (before, hex) = good.rsplit_once('=').unwrap_or((good, ""));
+    let end = if good.contains('=') { "=" } else { "" };
+    format!("{before}{end}{}", hex.to_uppercase())
 }
 
 /// The same with its last letter or digit changed.
