@@ -21,7 +21,8 @@ for target in "$@"; do
     ${FUZZ_SEED:+-seed=$FUZZ_SEED} -print_final_stats=1 >"$log" 2>&1; then found=
   else found=yes; fi
   stat() { sed -n "s/^stat::$1: *//p" "$log"; }
-  coverage=$(grep -o ' cov: [0-9]*' "$log" | tail -1 | tr -dc 0-9)
+  # One that fails at its first input has covered nothing yet.
+  coverage=$({ grep -o ' cov: [0-9]*' "$log" || true; } | tail -1 | tr -dc 0-9)
   printf '%-10s %12s %12s %10s %10s\n' "$target" "$(stat number_of_executed_units)" \
     "$(stat average_exec_per_sec)" "${coverage:-?}" "$(find "$corpus" -type f | wc -l)"
   if [ -n "$found" ]; then
@@ -29,7 +30,7 @@ for target in "$@"; do
     input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -1)
     {
       echo "FAILED: $target (libFuzzer's seed: $(sed -n 's/^INFO: Seed: //p' "$log"))"
-      grep -m1 -A4 "panicked at" "$log" || tail -5 "$log"
+      grep -m1 -A4 "panicked at" "$log" | cut -c1-500 || tail -5 "$log"
       echo "  the whole log: $log"
       [ -z "$input" ] || echo "  the input: $input; once more: $binaries/$target $input"
     } >&2
