@@ -193,3 +193,39 @@ $(CHECKOV)/.stamp: tests/infra/checkov.txt
 	@rm -rf $(CHECKOV) && $(PYTHON) -m venv $(CHECKOV)
 	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+# Fuzzing and the audit of what is compiled in. Both bring their tools, pinned, into
+# .local/; neither belongs to `make test`.
+CARGO_TOOLS := .local/cargo-tools
+CARGO_FUZZ := 0.13.2
+CARGO_DENY := 0.20.2
+FUZZ_TOOLCHAIN ?= nightly
+FUZZ_SECONDS ?= 30
+FUZZ_WORK := $(CURDIR)/.local/fuzz
+DENY = PATH='$(CURDIR)/$(CARGO_TOOLS)/bin':"$$PATH" $(CARGO) deny --log-level error
+ADVISORIES := .local/advisories.log
+
+.PHONY: fuzz audit
+
+fuzz: $(CARGO_TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ) ## fuzz everything that reads what others send: FUZZ_SECONDS=30 for each target, TARGETS='verify item', FUZZ_SEED=
+	@rustc +$(FUZZ_TOOLCHAIN) --version >/dev/null 2>&1 || { \
+	  echo "libFuzzer needs a nightly toolchain: rustup toolchain install nightly, or name one with FUZZ_TOOLCHAIN=" >&2; exit 1; }
+	@echo "… compiling the targets (the first time takes some ten minutes)"
+	@RUSTUP_TOOLCHAIN=$(FUZZ_TOOLCHAIN) PATH="$(CURDIR)/$(CARGO_TOOLS)/bin:$$PATH" \
+	  $(CARGO) fuzz build --fuzz-dir tests/fuzz --sanitizer none --target-dir $(FUZZ_WORK)/target 2>$(FUZZ_WORK).log \
+	  || { tail -40 $(FUZZ_WORK).log >&2; exit 1; }
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) tests/fuzz/run.sh \
+	  $$(echo $(FUZZ_WORK)/target/*/release) $(FUZZ_WORK) $(TARGETS)
+
+audit: $(CARGO_TOOLS)/bin/cargo-deny-$(CARGO_DENY) ## check licences, sources and known vulnerabilities of everything that is compiled in
+	@$(DENY) check licenses bans sources
+	@if $(DENY) fetch db 2>$(ADVISORIES); then $(DENY) check advisories; else \
+	  echo "SKIPPED: advisories are not checked, since RustSec's database cannot be had here:" >&2; \
+	  grep -m1 fatal $(ADVISORIES) >&2 || cat $(ADVISORIES) >&2; fi
+
+# The version is part of the name, so that another one is installed when it changes.
+$(CARGO_TOOLS)/bin/cargo-%:
+	@tool=$*; name=cargo-$${tool%-*}; version=$${tool##*-}; \
+	  echo "… installing $$name $$version into $(CARGO_TOOLS)"; \
+	  $(CARGO) install --quiet --locked --force --root $(CARGO_TOOLS) --version $$version $$name
+	@touch $@

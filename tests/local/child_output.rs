@@ -9,6 +9,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 
 use crate::LocalError;
+use crate::watch::{Lines, Watch};
 
 /// How long the last output of an ended process is waited for.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
@@ -23,6 +24,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) async fn capture(
         child: &mut Child,
+        name: &str,
         log_file: Option<PathBuf>,
     ) -> Result<Self, LocalError> {
         let bytes = Arc::new(Mutex::new(Vec::new()));
@@ -45,8 +47,10 @@ impl Output {
         ];
         for stream in streams.into_iter().flatten() {
             let (bytes, log, open) = (Arc::clone(&bytes), log.clone(), Arc::clone(&open));
+            let mut lines = Lines::new(Watch::of_this_run(), name.to_owned());
             tokio::spawn(async move {
-                pump(stream, &bytes, log.as_deref()).await;
+                pump(stream, &bytes, log.as_deref(), &mut lines).await;
+                lines.end();
                 open.send_modify(|count| *count -= 1);
             });
         }
@@ -68,9 +72,11 @@ async fn pump(
     mut stream: Box<dyn AsyncRead + Send + Unpin>,
     bytes: &Mutex<Vec<u8>>,
     log: Option<&tokio::sync::Mutex<tokio::fs::File>>,
+    lines: &mut Lines<'_>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        lines.take(&buffer[..read]);
         lock(bytes).extend_from_slice(&buffer[..read]);
         if let Some(log) = log {
             let mut log = log.lock().await;

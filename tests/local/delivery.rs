@@ -11,6 +11,7 @@ use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::Secret;
 use inbox_receiver::providers;
 
+use crate::watch::Watch;
 use crate::{LocalError, http_client};
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=UTF-8";
@@ -125,6 +126,9 @@ impl Delivery {
             now: self.signed_at,
         };
         let mut headers = self.provider.sign(&unsigned, &Secret::new(self.secret.clone()));
+        let signatures =
+            headers.iter().filter(|(name, _)| name.to_lowercase().contains("signature"));
+        signatures.for_each(|(_, value)| Watch::of_this_run().forbid_signature(value));
         headers.push(("Content-Type", self.content_type.clone()));
         headers.push(("User-Agent", user_agent(self.provider.name()).to_owned()));
         headers

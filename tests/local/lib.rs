@@ -20,6 +20,7 @@
 //! - [`packages`] runs what is deployed instead of what was built for tests.
 //! - [`delivery`] makes the requests that providers send.
 //! - [`testbed`] gives a test its own tables and queues in a shared emulator.
+//! - [`watch`] fails the run when a process writes a payload, a secret or a signature.
 
 pub mod actions;
 pub mod calls;
@@ -39,6 +40,7 @@ mod runtime_exchange;
 mod server;
 pub mod stack;
 pub mod testbed;
+pub mod watch;
 
 pub use delivery::Delivery;
 pub use error::LocalError;

@@ -108,6 +108,9 @@ pub struct StackOptions {
     pub sweeper_environment: BTreeMap<String, String>,
     /// Puts a recording proxy between the functions and the emulator.
     pub watch_functions: bool,
+    /// Fails, when it ends, if a function has written something of a payload, a
+    /// secret or a signature. Somebody's own handlers may write what they like.
+    pub watch_logs: bool,
 }
 
 impl Default for StackOptions {
@@ -132,6 +135,7 @@ impl Default for StackOptions {
             processor_environment: BTreeMap::new(),
             sweeper_environment: BTreeMap::new(),
             watch_functions: false,
+            watch_logs: true,
         }
     }
 }

@@ -11,6 +11,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::LocalError;
 use crate::emulator::{ACCOUNT_ID, REGION};
+use crate::watch::Watch;
 use inbox_core::stack::{Index, Stack};
 
 /// SDK configuration for an endpoint on this machine.
@@ -217,6 +218,7 @@ pub async fn create_secret(
     id: &str,
     value: &serde_json::Value,
 ) -> Result<(), LocalError> {
+    Watch::of_this_run().forbid_stored(value);
     secrets
         .create_secret()
         .name(id)

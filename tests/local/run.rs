@@ -19,6 +19,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), Failure> {
         port,
         facts_file: Some(directory.join("stack.json")),
         directory,
+        watch_logs: false,
         ..StackOptions::default()
     };
     if let Some(routes) = routes(std::env::var("ROUTES").ok())? {

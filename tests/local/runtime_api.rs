@@ -29,6 +29,7 @@ use crate::child_output::Output;
 use crate::emulator::{ACCOUNT_ID, REGION};
 use crate::runtime_exchange::{Exchange, Invocation};
 use crate::server::{self, Server};
+use crate::watch::Watch;
 
 /// Lambda's own limit on the init phase.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -164,7 +165,7 @@ impl FunctionHost {
             .spawn()
             .map_err(LocalError::io(format!("start {}", options.binary.display())))?;
         let process_id = child.id().unwrap_or_default();
-        let output = Output::capture(&mut child, options.log_file.clone()).await?;
+        let output = Output::capture(&mut child, &options.name, options.log_file.clone()).await?;
         let (kill, killed) = mpsc::unbounded_channel();
         let (exited, exit) = watch::channel(None);
         let keeper = tokio::spawn(keep(child, killed, exited));
@@ -280,6 +281,7 @@ impl Drop for FunctionHost {
     /// The keeper owns the process, which is killed when it is dropped.
     fn drop(&mut self) {
         self.keeper.abort();
+        Watch::of_this_run().check();
     }
 }
 

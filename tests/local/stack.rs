@@ -21,6 +21,7 @@ use crate::functions::{ControlPlane, Function, http_api_path};
 use crate::options::{Binaries, SourceOptions, StackOptions};
 use crate::proxy::Proxy;
 use crate::resources::{self, QueueOverrides, Queues};
+use crate::watch::Watch;
 use crate::{LocalError, server};
 use inbox_aws::{DynamoDbLedger, S3PayloadStore};
 use inbox_core::stack::{Stack, stack};
@@ -84,6 +85,7 @@ pub struct LocalStack {
     facts_file: Option<PathBuf>,
     control: ControlPlane,
     mapping: String,
+    watch_logs: bool,
     sweeper_clock: Option<JoinHandle<()>>,
     _front_door: Proxy,
     function_proxy: Option<Proxy>,
@@ -171,6 +173,7 @@ impl LocalStack {
             facts_file: options.facts_file,
             control,
             mapping,
+            watch_logs: options.watch_logs,
             sweeper_clock,
             _front_door: front_door,
             function_proxy,
@@ -266,11 +269,19 @@ impl LocalStack {
             let _ = std::fs::remove_file(file);
         }
     }
+
+    fn check_logs(&self) {
+        if self.watch_logs {
+            Watch::of_this_run().look_through(&self.description.logs);
+            Watch::of_this_run().check();
+        }
+    }
 }
 
 impl Drop for LocalStack {
     fn drop(&mut self) {
         self.end_quietly();
+        self.check_logs();
     }
 }
 

@@ -8,10 +8,12 @@
 mod conformance;
 mod contract;
 mod crash;
+mod dependencies;
 mod e2e;
 mod mirror;
 mod operator;
 mod packages;
 mod processor;
 mod receiver;
+mod redaction;
 mod sweeper;

@@ -326,3 +326,6 @@ fn by_entry<'a>(
 fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod properties;

@@ -315,4 +315,6 @@ impl Fields<'_> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use inbox_core::secrets::{SecretBundle, SecretFault, Secrets, SecretsError};
+use zeroize::Zeroizing;
 
 use crate::error::describe;
 
@@ -31,7 +32,7 @@ impl Secrets for SecretsManagerSecrets {
             .send()
             .await
             .map_err(|error| SecretsError::Unavailable(describe("GetSecretValue", &error)))?;
-        let json = answer.secret_string().ok_or(SecretFault::NotABundle)?;
-        Ok(SecretBundle::parse(json)?)
+        let json = answer.secret_string.map(Zeroizing::new).ok_or(SecretFault::NotABundle)?;
+        Ok(SecretBundle::parse(&json)?)
     }
 }

@@ -19,6 +19,8 @@ pub mod handler;
 pub mod ledger;
 pub mod memory;
 pub mod pattern;
+#[cfg(test)]
+mod properties;
 pub mod provider;
 pub mod queue;
 pub mod request;

@@ -6,6 +6,8 @@
 //! tell what it is about, and so that SQS's size limit and forbidden characters
 //! never meet a payload.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Attributes, Event, EventKey, clean_text};
@@ -73,13 +75,23 @@ impl Pointer {
 }
 
 /// A message for the dead-letter queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The message body: a pointer, or what could not be read as one.
     pub body: String,
     /// Name and value of each message attribute, in a fixed order; none is
     /// empty, since SQS refuses empty values.
     pub attributes: Vec<(&'static str, String)>,
+}
+
+/// The body's size: what could not be read may hold anything.
+impl fmt::Debug for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("body_bytes", &self.body.len())
+            .field("attributes", &self.attributes)
+            .finish()
+    }
 }
 
 impl DeadLetter {

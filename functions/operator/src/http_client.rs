@@ -1,5 +1,6 @@
 //! Posting to a webhook's address.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct HttpClient(reqwest::Client);
 
 /// An answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Answer {
     /// Status code.
     pub status: u16,
@@ -26,6 +27,16 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+}
+
+/// The body's size: a server may answer with what it was sent.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpClient {

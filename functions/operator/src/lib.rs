@@ -43,8 +43,12 @@ pub mod moments;
 pub mod pace;
 pub mod plan;
 pub mod pretty;
+#[cfg(test)]
+mod properties;
 pub mod question;
 pub mod records;
+#[cfg(test)]
+mod redaction;
 pub mod rotation;
 pub mod samples;
 pub mod selection;

@@ -29,7 +29,7 @@ use crate::diagnosis::Case;
 struct Record {
     id: Value,
     provider: String,
-    secrets: Vec<String>,
+    secrets: Vec<Secret>,
     #[serde(default)]
     url: Option<String>,
     #[serde(default)]
@@ -68,10 +68,11 @@ pub struct Judged {
 ///
 /// Why it cannot be judged, without quoting secrets or content.
 pub fn judge(line: &str, wall_clock: impl Fn() -> Timestamp) -> Result<Judged, String> {
-    let record: Record = serde_json::from_str(line).map_err(|fault| unreadable(line, &fault))?;
+    let mut record: Record =
+        serde_json::from_str(line).map_err(|fault| unreadable(line, &fault))?;
     let provider = providers::require(&record.provider).map_err(|fault| fault.to_string())?;
-    let secrets = record.secrets.iter().cloned().map(Secret::new).collect();
-    let secrets = SecretBundle::of(secrets).map_err(|fault| fault.to_string())?;
+    let secrets =
+        SecretBundle::of(std::mem::take(&mut record.secrets)).map_err(|fault| fault.to_string())?;
     let now = match &record.now {
         None => wall_clock(),
         Some(number) => moment(number).ok_or("now is no time: give Unix seconds")?,

@@ -11,11 +11,13 @@
 //! last four characters are told, where that leaves twelve or more in the dark.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use inbox_core::provider::Provider;
 use inbox_core::secrets::Secret;
+use serde::Serialize;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 const MEMBER: &str = "signing_secrets";
 /// A shorter secret is shown by nothing but its length.
@@ -102,10 +104,50 @@ impl Rotation {
     /// The JSON to store.
     #[must_use]
     pub fn to_json(&self) -> Zeroizing<String> {
-        let mut whole = self.others.clone();
-        let list = self.secrets.iter().map(|secret| Value::from(secret.expose())).collect();
-        whole.insert(MEMBER.to_owned(), Value::Array(list));
-        Zeroizing::new(Value::Object(whole).to_string())
+        let whole = Whole {
+            signing_secrets: self.secrets.iter().map(Secret::expose).collect(),
+            others: &self.others,
+        };
+        // Counted first: a text that grows leaves copies behind.
+        let mut length = Count(0);
+        serde_json::to_writer(&mut length, &whole).expect("text always serialises");
+        let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+        serde_json::to_writer(&mut *json, &whole).expect("text always serialises");
+        let json = String::from_utf8(std::mem::take(&mut *json)).expect("JSON is UTF-8");
+        Zeroizing::new(json)
+    }
+}
+
+/// The stored JSON, without a copy of what it is made of.
+#[derive(Serialize)]
+struct Whole<'a> {
+    signing_secrets: Vec<&'a str>,
+    #[serde(flatten)]
+    others: &'a Map<String, Value>,
+}
+
+/// Counts what is written to it.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What else the JSON holds may be keys as well.
+impl Drop for Rotation {
+    fn drop(&mut self) {
+        for value in self.others.values_mut() {
+            if let Value::String(text) = value {
+                text.zeroize();
+            }
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub mod config;
 pub mod gateway;
 mod json;
 pub mod pipeline;
+#[cfg(test)]
+mod properties;
 pub mod providers;
 pub mod response;
 mod trace;

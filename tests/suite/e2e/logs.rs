@@ -1,33 +1,14 @@
 //! What the functions may write: JSON lines that hold nothing of a payload, no
-//! secret and no signature.
+//! secret and no signature. The latter is for [`Watch`] to find, which also sees
+//! what the functions of other tests write.
 
 use std::path::Path;
 
+use inbox_local::watch::Watch;
 use serde_json::Value;
 
-/// Pieces of the fixtures, of the secrets and of what signatures look like.
-const FORBIDDEN: [&str; 14] = [
-    // What stands for personal data in the fixtures.
-    "marker-",
-    "1500555",
-    // Names of fields in payloads, and a sentence.
-    "api_version",
-    "client_secret",
-    "accountsid",
-    "first_name",
-    "head_commit",
-    "logically awesome",
-    // Secrets, and what a signature header holds besides the signature.
-    "whsec_",
-    "local_stripe",
-    "local-github",
-    "0123456789abcdef0123456789abcdef",
-    "v1=",
-    "sha256=",
-];
-
-/// Looks through every log in a directory. `more` is forbidden as well.
-pub(super) fn check(directory: &Path, more: &[String]) {
+/// Looks through every log in a directory.
+pub(super) fn check(directory: &Path) {
     for entry in std::fs::read_dir(directory).expect("the directory of the logs") {
         let path = entry.expect("an entry").path();
         let bytes = std::fs::read(&path).expect("a log");
@@ -38,10 +19,7 @@ pub(super) fn check(directory: &Path, more: &[String]) {
             let read: Result<Value, _> = serde_json::from_str(line);
             assert!(read.is_ok_and(|it| it.is_object()), "{}: {line}", path.display());
         }
-        let lower = log.to_lowercase();
-        let found = FORBIDDEN.iter().find(|text| lower.contains(**text));
-        assert_eq!(found, None, "in {}", path.display());
-        let found = more.iter().find(|text| log.contains(text.as_str()));
-        assert_eq!(found, None, "in {}", path.display());
     }
+    Watch::of_this_run().look_through(directory);
+    Watch::of_this_run().check();
 }

@@ -193,7 +193,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            super::logs::check(&self.description().logs, &[]);
+            super::logs::check(&self.description().logs);
             let description = self.description();
             let names = Names {
                 table: &description.table,

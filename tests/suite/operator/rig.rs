@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use inbox_aws::{DynamoDbLedger, SqsQueue};
 use inbox_local::proxy::Proxy;
+use inbox_local::watch::Watch;
 use inbox_local::{TestBed, paths};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -171,11 +172,15 @@ pub(crate) async fn finish(child: Child) -> Ran {
         .await
         .expect("inbox ends in time")
         .expect("inbox runs");
-    Ran {
+    let ran = Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: output.stdout,
         stderr: String::from_utf8(output.stderr).expect("text"),
-    }
+    };
+    // Standard output may hold what was asked for, a payload or a signed request.
+    ran.stderr.lines().for_each(|line| Watch::of_this_run().look_at_advice("inbox", line));
+    Watch::of_this_run().check();
+    ran
 }
 
 impl Drop for Operator {

@@ -122,6 +122,14 @@ fn a_bundle_says_what_is_wrong_with_it_and_quotes_nothing() {
     assert!(!SecretFault::NotABundle.to_string().contains("oops"));
 }
 
+/// By the type that holds it, whose drop cannot be watched without unsafe code.
+#[test]
+fn a_secret_is_wiped_when_it_is_dropped() {
+    fn is_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    let Secret(text) = &Secret::new("s3cret".into());
+    is_wiped(text);
+}
+
 #[test]
 fn a_bundle_keeps_the_other_values_and_shows_none() {
     let bundle =

@@ -35,6 +35,8 @@ Examples:
 
 /// No signing secret comes near, and a wrong file on standard input ends here.
 const LONGEST_BYTES: u64 = 8 * 1024;
+/// `read_to_string` asks for more when it is full, not when it is at the end.
+const ROOM_BYTES: usize = 16 * 1024;
 
 /// What the command takes.
 #[derive(clap::Args)]
@@ -324,7 +326,8 @@ fn value_of(context: &Context, name: &str) -> Result<Zeroizing<String>, Fault> {
             .map(Zeroizing::new)
             .map_err(|fault| Fault::io("read the secret", &fault));
     }
-    let mut text = Zeroizing::new(String::new());
+    // With room for all of it: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(ROOM_BYTES));
     stdin.lock().take(LONGEST_BYTES + 1).read_to_string(&mut text).map_err(|fault| {
         Fault::usage(format!("cannot read the secret from standard input: {fault}"), "")
     })?;

@@ -9,7 +9,9 @@
 //! - Only the SHA-256 header counts. GitHub sends `X-Hub-Signature: sha1=…`
 //!   beside it; a request with that one alone has no signature here.
 //! - The body is JSON, or a form whose field `payload` holds the JSON. What is
-//!   signed is the body as sent, so the form, not the JSON inside.
+//!   signed is the body as sent, so the form, not the JSON inside. Which of the
+//!   two it is, the signed bytes say: nobody signs the content type, and a text
+//!   inside JSON can look like a form.
 //! - No time is signed, and neither are the headers that carry the event's name
 //!   and the delivery's id: who holds one signed body can send it again under
 //!   another id. Where that matters, the source deduplicates by content.
@@ -71,7 +73,7 @@ impl Provider for GitHub {
     }
 
     fn identify(&self, request: &Request<Verified>) -> Identity {
-        let payload = (request.media_type() == form::MEDIA_TYPE)
+        let payload = (!is_json_object(request.body()))
             .then(|| form::first(request.body(), FORM_FIELD))
             .flatten()
             .map(Cow::into_owned);
@@ -151,7 +153,12 @@ impl Provider for GitHub {
 
 /// Whether somebody took the JSON out of the form that was signed.
 fn is_unwrapped_form(request: &Request) -> bool {
-    request.media_type() == form::MEDIA_TYPE && request.body().starts_with(b"{")
+    request.media_type() == form::MEDIA_TYPE && is_json_object(request.body())
+}
+
+/// A form never begins so: the brace would be escaped.
+fn is_json_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{")
 }
 
 /// When it happened. There is no one field for it. A push tells in
@@ -258,6 +265,21 @@ mod tests {
                 ..Identity::default()
             }
         );
+    }
+
+    #[test]
+    fn json_that_says_it_is_a_form_is_json_and_a_form_that_says_it_is_json_is_a_form() {
+        let read = |body: &str, content_type: &str| {
+            let signed = Delivery::signed(&GitHub, SECRET, JSON, body.as_bytes());
+            signed.with_header("content-type", content_type).identity(&GitHub, SECRET)
+        };
+        // A commit's message, an issue's title: anybody may have written it.
+        let json = r#"{"action":"opened","title":"&payload=%7B%22action%22%3A%22deleted%22%7D&"}"#;
+        let form = "payload=%7B%22action%22%3A%22opened%22%7D";
+        for body in [json, form] {
+            assert_eq!(read(body, FORM), read(body, JSON), "{body}");
+            assert_eq!(read(body, FORM).event_type.as_deref(), Some("thing.opened"), "{body}");
+        }
     }
 
     #[test]

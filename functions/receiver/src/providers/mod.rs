@@ -15,7 +15,13 @@ mod facts;
 mod fixtures;
 mod github;
 #[cfg(test)]
+mod mutated;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod smuggling;
 mod standard_webhooks;
 mod stripe;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use inbox_core::provider::{Rejection, Unsigned};
 use proptest::prelude::*;
 
 use super::facts::{self, Facts, KeySource};
+use super::mutations::said;
 use super::testing::{self, Delivery, at, header_value};
 use inbox_core::form;
 
@@ -75,31 +76,6 @@ fn any_flipped_bit_of_a_signed_url_is_refused() {
             assert_eq!(judged, Err(MISMATCH), "{}", altered.url);
         }
     }
-}
-
-/// What a form says, read in another way than the code under test does.
-fn said(form: &[u8]) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
-    let mut pairs = BTreeSet::new();
-    for part in form.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
-        let mut sides = [Vec::new(), Vec::new()];
-        let (mut side, mut at) = (0, 0);
-        while at < part.len() {
-            let escaped = part.get(at + 1..at + 3).and_then(|hex| hex::decode(hex).ok());
-            match (part[at], escaped) {
-                (b'=', _) if side == 0 => side = 1,
-                (b'%', Some(byte)) => {
-                    sides[side].extend(byte);
-                    at += 2;
-                }
-                (b'+', _) => sides[side].push(b' '),
-                (byte, _) => sides[side].push(byte),
-            }
-            at += 1;
-        }
-        let [name, value] = sides;
-        pairs.insert((name, value));
-    }
-    pairs
 }
 
 fn encoded(parameters: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {

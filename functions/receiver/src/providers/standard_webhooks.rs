@@ -40,6 +40,7 @@ use inbox_core::provider::{Identity, Provider, Rejection, Unsigned};
 use inbox_core::request::{Request, Verified};
 use inbox_core::secrets::{Secret, SecretBundle};
 use inbox_core::signature::{self, Hash, Proof};
+use zeroize::Zeroizing;
 
 use crate::json;
 
@@ -193,15 +194,16 @@ fn readable(list: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn key(secret: &Secret) -> Option<Vec<u8>> {
+fn key(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     decoded(secret).filter(|key| key.len() >= KEY_BYTES_MIN)
 }
 
-fn decoded(secret: &Secret) -> Option<Vec<u8>> {
+fn decoded(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     let text = secret.expose();
     // Supabase shows its hook secrets as `v1,whsec_…`.
     let text = text.strip_prefix("v1,").unwrap_or(text);
-    KEY_ENCODING.decode(text.strip_prefix(KEY_PREFIX).unwrap_or(text)).ok()
+    let key = KEY_ENCODING.decode(text.strip_prefix(KEY_PREFIX).unwrap_or(text));
+    key.ok().map(Zeroizing::new)
 }
 
 #[cfg(test)]

@@ -159,6 +159,7 @@ pub(super) fn all() -> Vec<Sample> {
 }
 
 /// A provider with what is needed to send to it.
+#[derive(Clone)]
 pub(super) struct Sample {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) facts: &'static Facts,

@@ -59,7 +59,7 @@ impl Order<'_> {
 }
 
 /// What a provider's file read of the object.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Seen {
     /// The kind of object, such as `subscription`.
     pub(super) kind: String,

@@ -305,6 +305,16 @@ fn a_get_is_known_by_its_query_and_stored_with_it() {
 }
 
 #[test]
+fn a_captured_get_that_is_sent_as_post_is_the_same_event() {
+    let url = format!("{URL}?CallSid=CA1&CallStatus=ringing");
+    let post = Delivery::signed_to(&Twilio, TOKEN, FORM, b"", &url);
+    let get = Delivery { method: Method::GET, ..post.clone() };
+    let stored = post.identity(&Twilio, TOKEN);
+    assert_eq!(stored, get.identity(&Twilio, TOKEN));
+    assert_eq!(stored.event_type.as_deref(), Some("call.ringing"));
+}
+
+#[test]
 fn a_batch_of_event_streams_is_one_event() {
     let batch = json(r#" [{"specversion":"1.0","type":"com.twilio.messaging.message.sent"}]"#);
     let identity = batch.identity(&Twilio, TOKEN);

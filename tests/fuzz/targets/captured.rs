@@ -1,0 +1,7 @@
+//! See the table in `src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(
+    init: inbox_fuzz::seeds::write("captured"),
+    |data: &[u8]| inbox_fuzz::operator::run(data)
+);
