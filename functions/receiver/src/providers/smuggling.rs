@@ -97,6 +97,7 @@ async fn received(sample: &Sample, event: Value) -> Result<Kept, u16> {
             public_base_url: Some(BASE_URL.into()),
             table_name: String::new(),
             queue_url: String::new(),
+            payload_bucket: None,
             max_body_bytes: 100_000,
             retention: Duration::from_hours(24 * 30),
             sweep_grace: Duration::from_mins(15),
