@@ -230,6 +230,20 @@ mod tests {
         assert!(stack.queue.max_receive_count as usize >= 5 * kept);
     }
 
+    /// SQS hands out nothing while 120,000 messages are in flight:
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
+    #[test]
+    fn a_handler_that_fails_a_million_events_an_hour_does_not_fill_the_queues_flight() {
+        let defaults = &stack().defaults;
+        let kept_seconds: u32 = defaults
+            .retry_delays_seconds
+            .iter()
+            .filter(|delay| **delay <= defaults.park_above_seconds)
+            .sum();
+        let hidden = 1_000_000 / 3600 * kept_seconds * (100 + defaults.retry_jitter_percent) / 100;
+        assert!(4 * hidden < 120_000, "{hidden}");
+    }
+
     #[test]
     fn the_sweeper_is_done_before_it_starts_again() {
         assert!(stack().sweeper.timeout_seconds < stack().sweeper.interval_seconds);

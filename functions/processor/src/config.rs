@@ -110,7 +110,7 @@ mod tests {
     fn the_defaults_are_the_stacks() {
         let config = read(&[("TABLE_NAME", "t"), ("QUEUE_URL", "q"), ("DLQ_URL", "d")]).unwrap();
         assert_eq!(config.retry.max_attempts(), 7);
-        assert_eq!(config.retry.park_above, Duration::from_mins(15));
+        assert_eq!(config.retry.park_above, Duration::from_mins(1));
         assert_eq!(config.handler_timeout, Duration::from_secs(30));
     }
 
@@ -134,13 +134,13 @@ mod tests {
     #[test]
     fn everything_that_is_missing_or_wrong_is_said_at_once() {
         assert_eq!(
-            read(&[("RETRY_DELAYS_SECONDS", "1;2"), ("PARK_ABOVE_SECONDS", "901")]).unwrap_err(),
+            read(&[("RETRY_DELAYS_SECONDS", "1;2"), ("PARK_ABOVE_SECONDS", "61")]).unwrap_err(),
             [
                 "TABLE_NAME is not set",
                 "QUEUE_URL is not set",
                 "DLQ_URL is not set",
                 "RETRY_DELAYS_SECONDS must be whole numbers from 0 to 86400 separated by commas, not \"1;2\"",
-                "PARK_ABOVE_SECONDS must be a whole number from 0 to 900, not \"901\"",
+                "PARK_ABOVE_SECONDS must be a whole number from 0 to 60, not \"61\"",
             ]
         );
     }
