@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use inbox_core::event::Event;
-use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
+use inbox_core::queue::{Backlog, DeadLetter, Pointer, Queue, QueueError};
 
 use crate::error::describe;
 
@@ -90,5 +90,21 @@ impl Queue for SqsQueue {
             .await
             .map_err(|error| QueueError(describe("ChangeMessageVisibility", &error)))?;
         Ok(())
+    }
+}
+
+impl Backlog for SqsQueue {
+    async fn waiting(&self) -> Result<u64, QueueError> {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.queue_url)
+            .attribute_names(name.clone())
+            .send()
+            .await
+            .map_err(|error| QueueError(describe("GetQueueAttributes", &error)))?;
+        let count = answer.attributes().and_then(|all| all.get(&name)?.parse().ok());
+        count.ok_or_else(|| QueueError("GetQueueAttributes: no number of messages".to_owned()))
     }
 }

@@ -12,7 +12,7 @@ use crate::ledger::{
     apply_complete, apply_fail, apply_finish, apply_forget, apply_reopen, apply_sweep, judge_claim,
     shard_of,
 };
-use crate::queue::{DeadLetter, Pointer, Queue, QueueError};
+use crate::queue::{Backlog, DeadLetter, Pointer, Queue, QueueError};
 use crate::secrets::{SecretBundle, Secrets, SecretsError};
 use crate::stack::stack;
 
@@ -196,6 +196,12 @@ impl Queue for MemoryQueue {
     async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
         lock(&self.hidden).push((receipt_handle.to_owned(), seconds));
         Ok(())
+    }
+}
+
+impl Backlog for MemoryQueue {
+    async fn waiting(&self) -> Result<u64, QueueError> {
+        Ok(lock(&self.sent).len() as u64)
     }
 }
 

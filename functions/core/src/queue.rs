@@ -138,6 +138,13 @@ pub trait Queue: Send + Sync {
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 }
 
+/// How much waits in a queue.
+pub trait Backlog: Send + Sync {
+    /// Messages that could be received now. Approximate: SQS's count lags by about
+    /// a minute.
+    fn waiting(&self) -> impl Future<Output = Result<u64, QueueError>> + Send;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

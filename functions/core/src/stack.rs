@@ -168,8 +168,11 @@ pub struct Defaults {
     pub sweep_grace_seconds: u32,
     /// What the doubling of that time ends at.
     pub sweep_grace_max_seconds: u32,
-    /// Most messages that the sweeper sends in a second.
+    /// Most events that a sweep looks at in a second.
     pub sweep_per_second: u32,
+    /// With more messages than this in the queue, a sweep does not add to what
+    /// waits there.
+    pub sweep_hold_above: u64,
     /// Time limit of one handler's run.
     pub handler_timeout_seconds: u32,
     /// How much longer a lease lasts than the invocation that holds it.
@@ -242,6 +245,16 @@ mod tests {
             .sum();
         let hidden = 1_000_000 / 3600 * kept_seconds * (100 + defaults.retry_jitter_percent) / 100;
         assert!(4 * hidden < 120_000, "{hidden}");
+    }
+
+    /// A partition takes 1,000 writes a second, a table on demand 40,000 units, and
+    /// moving a row of the index is two. Two sweeps may overlap.
+    #[test]
+    fn the_sweepers_pace_leaves_table_and_index_their_room() {
+        let stack = stack();
+        let events = 2 * stack.defaults.sweep_per_second;
+        assert!(2 * events / stack.table.open_index.shards <= 500);
+        assert!(4 * events <= 40_000 / 4);
     }
 
     #[test]

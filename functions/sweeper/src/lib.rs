@@ -1,33 +1,62 @@
 //! The Lambda on a schedule: sends a message for every event that is due.
 //!
 //! ```text
-//! query open (pending, due_at <= now) ─▶ sweep: move due_at forward ─▶ send
+//! how deep is the queue?
+//! each shard, at its own pace:
+//!   query open (pending, due_at <= now) ─▶ sweep: move due_at forward ─▶ send
 //! ```
 //!
-//! It decides nothing else: whether an event is run is up to `begin`, so an
+//! It decides nothing about the event: whether it is run is up to `begin`, so an
 //! extra message is harmless. `due_at` moves before the message is sent, further
-//! each time: a backlog that the processor cannot keep up with is not multiplied
-//! by being swept every minute. Dying between the two leaves the event in the
-//! index with a later `due_at`, and the next message comes then.
+//! each time: an event is not sent for every minute. Dying between the two leaves
+//! the event in the index with a later `due_at`, and the next message comes then.
+//!
+//! **A deep queue.** With more than `hold_above` messages waiting, most of what
+//! becomes due is due because its message still waits, and another would stand
+//! behind it. The sweep is *held* then: it looks only at what became due in the
+//! last minutes and was not swept before, and sends only for events that have
+//! been begun. Those are retries that were parked, which have no message
+//! anywhere; a flood of one source must not delay another's. The others keep
+//! their place and are looked at when the queue is shallow again. A backlog
+//! therefore grows by `hold_above` messages and two minutes' worth (SQS's count
+//! lags by about one), however long it lasts.
+//!
+//! **The pace**, for a million events an hour (278 a second), by
+//! `infra/stack.json`: 1,000 a second, for 48 of 60 seconds, so 800 on average. A
+//! day's backlog of 24 million takes 8.3 hours, an hour's 21 minutes. What
+//! bounds it:
+//!
+//! - A partition of the index takes 1,000 writes a second, and a throttled index
+//!   throttles the table and so the receivers. Moving `due_at` is two writes. One
+//!   shard after the other would put 2,000 a second on one partition; all 16
+//!   at once, each at a sixteenth of the pace, puts 125 on each.
+//! - A table on demand takes 40,000 write units a second by default. A sweep of a
+//!   small event costs four: 4,000.
+//! - An event takes two calls one after the other. Eight events of a shard at a
+//!   time keep its pace while a call takes up to 64 ms.
+//! - A call costs about a million instructions, so two thousand calls a second
+//!   want most of a CPU: 1,769 MB of memory, which idle costs a few cents a month.
+//!
+//! The schedule is exact to a minute only, so two sweeps may overlap. The
+//! condition on `due_at` lets one of the two have each event, and twice the pace
+//! is within all of these limits; nothing has to prevent it.
+//! <https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html>
 
 pub mod config;
+mod shard;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use inbox_core::Timestamp;
-use inbox_core::ledger::{Due, Ledger, LedgerError, sweep_due_at};
-use inbox_core::queue::Queue;
+use inbox_core::ledger::Ledger;
+use inbox_core::queue::{Backlog, Queue};
 use inbox_core::telemetry::Metrics;
 
-/// Events read from a shard at a time.
-const PAGE: u32 = 100;
-/// Events swept at the same time.
-const CONCURRENCY: usize = 8;
 /// Kept free at the end of an invocation: two calls at their longest
 /// (`Limits::BACKGROUND`), and some.
-const RESERVE: Duration = Duration::from_secs(10);
+pub const RESERVE: Duration = Duration::from_secs(10);
 
 /// Everything that sweeping needs.
 pub struct Sweeper<L, Q> {
@@ -41,12 +70,16 @@ pub struct Sweeper<L, Q> {
     pub grace: Duration,
     /// What the doubling ends at.
     pub grace_max: Duration,
-    /// Most messages in a second.
+    /// Most events swept in a second.
     pub per_second: u32,
+    /// With more messages than this waiting in the queue, the sweep is held.
+    pub hold_above: u64,
     /// How often it runs.
-    pub interval_seconds: u32,
+    pub interval: Duration,
     /// The time.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Lets so much of that time pass.
+    pub pause: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
 /// What came of one invocation.
@@ -58,96 +91,56 @@ pub struct Swept {
     pub moved_on: usize,
     /// Events that could not be swept or sent; they come back.
     pub failed: usize,
-    /// Shards that could not be read.
+    /// Shards that could not be read, or were left because their events failed
+    /// one after the other.
     pub unread_shards: usize,
     /// Whether time ran out before everything due was looked at.
     pub cut_short: bool,
+    /// Whether the queue was too deep to add to.
+    pub held: bool,
+    /// Events whose own message waits in a deep queue.
+    pub left_to_queue: usize,
 }
 
-enum One {
-    Sent,
-    MovedOn,
-    Failed,
-    TooLate,
-}
-
-impl<L: Ledger, Q: Queue> Sweeper<L, Q> {
+impl<L: Ledger, Q: Queue + Backlog> Sweeper<L, Q> {
     /// Sweeps until nothing is due or the invocation's `deadline` is near.
     pub async fn sweep(&self, deadline: Timestamp) -> Swept {
-        let mut swept = Swept::default();
-        let started_at = tokio::time::Instant::now();
-        let mut begun: u32 = 0;
-        // From another shard each time, so that none starves when time is short.
-        let run = (self.clock)().unix_seconds() / i64::from(self.interval_seconds.max(1));
-        let first = u32::try_from(run % i64::from(self.shards.max(1))).unwrap_or_default();
-        for shard in (0..self.shards).map(|n| (first + n) % self.shards) {
-            let mut after = None;
-            loop {
-                if self.is_late(deadline) {
-                    swept.cut_short = true;
-                    break;
-                }
-                let page = match self.ledger.due(shard, after.as_ref(), PAGE, (self.clock)()).await
-                {
-                    Ok(page) => page,
-                    Err(fault) => {
-                        tracing::error!(shard, %fault, "shard not read");
-                        swept.unread_shards += 1;
-                        break;
-                    }
-                };
-                // Behind this page, not from the top again: the index lags behind
-                // the table and would show the same events once more.
-                after = page.due.last().cloned().or(after);
-                let is_last = page.is_last || page.due.is_empty();
-                let paced = page.due.into_iter().map(|due| {
-                    begun += 1;
-                    let at = Duration::from_secs_f64(f64::from(begun) / f64::from(self.per_second));
-                    self.sweep_one(due, started_at + at, deadline)
-                });
-                let mut ones = futures_util::stream::iter(paced).buffer_unordered(CONCURRENCY);
-                while let Some(one) = ones.next().await {
-                    match one {
-                        One::Sent => swept.sent += 1,
-                        One::MovedOn => swept.moved_on += 1,
-                        One::Failed => swept.failed += 1,
-                        One::TooLate => swept.cut_short = true,
-                    }
-                }
-                drop(ones);
-                if is_last || swept.cut_short {
-                    break;
-                }
-            }
+        let held = self.is_held().await;
+        let started_at = (self.clock)();
+        let shards = (0..self.shards)
+            .map(|shard| shard::Sweep::new(self, shard, held, started_at, deadline).run());
+        let mut swept = Swept { held, ..Swept::default() };
+        for part in join_all(shards).await {
+            swept.sent += part.sent;
+            swept.moved_on += part.moved_on;
+            swept.failed += part.failed;
+            swept.unread_shards += part.unread_shards;
+            swept.cut_short |= part.cut_short;
+            swept.left_to_queue += part.left_to_queue;
         }
         self.record(&swept);
         swept
     }
 
-    async fn sweep_one(&self, due: Due, start: tokio::time::Instant, deadline: Timestamp) -> One {
-        tokio::time::sleep_until(start).await;
-        if self.is_late(deadline) {
-            return One::TooLate;
-        }
-        let due_at = sweep_due_at((self.clock)(), due.sweeps, self.grace, self.grace_max);
-        match self.send(&due, due_at).await {
-            Ok(true) => One::Sent,
-            Ok(false) => One::MovedOn,
+    /// Whether the queue is too deep to add to. Where that cannot be learnt, it
+    /// is not: a message too many is harmless, and one that is missing waits.
+    async fn is_held(&self) -> bool {
+        match self.queue.waiting().await {
+            Ok(waiting) if waiting > self.hold_above => {
+                let hold_above = self.hold_above;
+                tracing::warn!(
+                    waiting,
+                    hold_above,
+                    "the queue is deep: only parked retries are sent, what waits in it is not sent again"
+                );
+                true
+            }
+            Ok(_) => false,
             Err(fault) => {
-                tracing::error!(event = %due.key, fault, "not swept");
-                One::Failed
+                tracing::warn!(%fault, "depth of the queue unknown, sweeping all the same");
+                false
             }
         }
-    }
-
-    async fn send(&self, due: &Due, due_at: Timestamp) -> Result<bool, String> {
-        let swept = self.ledger.sweep(due, due_at).await;
-        let Some(record) = swept.map_err(|fault: LedgerError| fault.to_string())? else {
-            return Ok(false);
-        };
-        let sent = self.queue.send(&record.event, record.life).await;
-        sent.map_err(|fault| fault.to_string())?;
-        Ok(true)
     }
 
     fn is_late(&self, deadline: Timestamp) -> bool {

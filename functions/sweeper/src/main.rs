@@ -30,8 +30,10 @@ async fn main() -> ExitCode {
         grace: config.sweep_grace,
         grace_max: Duration::from_secs(defaults.sweep_grace_max_seconds.into()),
         per_second: defaults.sweep_per_second,
-        interval_seconds: stack().sweeper.interval_seconds,
+        hold_above: defaults.sweep_hold_above,
+        interval: Duration::from_secs(stack().sweeper.interval_seconds.into()),
         clock: Arc::new(Timestamp::now),
+        pause: Arc::new(|time| Box::pin(tokio::time::sleep(time))),
     });
     tokio::join!(sweeper.ledger.connect_for_updates(), sweeper.queue.connect());
     let served = lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {

@@ -14,7 +14,7 @@ use inbox_core::ledger::{
     Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Forgetting, Ledger,
     LedgerError, NewEvent, Record, Reopening, Settled,
 };
-use inbox_core::queue::{DeadLetter, Queue, QueueError};
+use inbox_core::queue::{Backlog, DeadLetter, Queue, QueueError};
 use tokio::sync::Notify;
 
 /// On which side of a step the process dies.
@@ -37,6 +37,8 @@ pub(crate) struct Fuse {
     failing: Mutex<Option<&'static str>>,
     index: Mutex<Option<Vec<Due>>>,
     after_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
+    on_step: Mutex<Option<Box<dyn Fn(&'static str) + Send>>>,
+    unreadable: AtomicUsize,
 }
 
 impl Fuse {
@@ -57,6 +59,16 @@ impl Fuse {
     /// Does this whenever an event has been begun.
     pub(crate) fn after_begin(&self, act: impl Fn() + Send + 'static) {
         *self.after_begin.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// Does this after each step's effect.
+    pub(crate) fn on_step(&self, act: impl Fn(&'static str) + Send + 'static) {
+        *self.on_step.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// The next so many events that are swept cannot be read.
+    pub(crate) fn unreadable_first(&self, count: usize) {
+        self.unreadable.store(count, Ordering::SeqCst);
     }
 
     /// A write to the ledger, which may be told to fail.
@@ -94,6 +106,9 @@ impl Fuse {
         let number = self.steps.fetch_add(1, Ordering::SeqCst);
         self.blow_if(number, name, Side::Before).await;
         let answer = effect.await;
+        if let Some(act) = &*self.on_step.lock().unwrap() {
+            act(name);
+        }
         self.blow_if(number, name, Side::After).await;
         answer
     }
@@ -170,6 +185,11 @@ impl<L: Ledger> Ledger for Fused<L> {
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
+        let left = self.fuse.unreadable.load(Ordering::SeqCst);
+        if left > 0 {
+            self.fuse.unreadable.store(left - 1, Ordering::SeqCst);
+            return Err(LedgerError::Unreadable("schema 9".into()));
+        }
         self.fuse.write("sweep", self.inner.sweep(due, due_at)).await
     }
 
@@ -205,5 +225,14 @@ impl<Q: Queue> Queue for Fused<Q> {
 
     async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
         self.fuse.step("hide", self.inner.hide(receipt_handle, seconds)).await
+    }
+}
+
+impl<Q: Backlog> Backlog for Fused<Q> {
+    async fn waiting(&self) -> Result<u64, QueueError> {
+        if *self.fuse.failing.lock().unwrap() == Some("waiting") {
+            return Err(QueueError("GetQueueAttributes: AccessDenied".into()));
+        }
+        self.inner.waiting().await
     }
 }

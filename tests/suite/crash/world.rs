@@ -247,8 +247,10 @@ impl<L: Ledger + 'static> World<L> {
             grace: Duration::from_mins(15),
             grace_max: Duration::from_hours(1),
             per_second: 1_000_000,
-            interval_seconds: 60,
+            hold_above: 1_000_000,
+            interval: Duration::from_mins(1),
             clock: Arc::new(move || Timestamp::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap()),
+            pause: Arc::new(|_| std::future::ready(()).boxed()),
         };
         self.fuse.run(sweeper.sweep(self.now().plus(Duration::from_mins(1)))).await;
         self.collect_messages();
