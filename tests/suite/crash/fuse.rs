@@ -27,6 +27,9 @@ pub(crate) enum Side {
 /// Where a process dies: the step's name, and the side.
 pub(crate) type Place = (&'static str, Side);
 
+/// Hears of a step's name.
+type OnStep = Box<dyn Fn(&'static str) + Send>;
+
 /// Blows at given steps, counted over all processes of a world.
 #[derive(Default)]
 pub(crate) struct Fuse {
@@ -37,7 +40,7 @@ pub(crate) struct Fuse {
     failing: Mutex<Option<&'static str>>,
     index: Mutex<Option<Vec<Due>>>,
     after_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
-    on_step: Mutex<Option<Box<dyn Fn(&'static str) + Send>>>,
+    on_step: Mutex<Option<OnStep>>,
     unreadable: AtomicUsize,
 }
 

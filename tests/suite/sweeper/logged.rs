@@ -19,8 +19,7 @@ impl Write for Lines {
 pub(super) fn logged<T>(act: impl FnOnce() -> T) -> (T, Vec<String>) {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber =
-        tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
     let done = tracing::subscriber::with_default(subscriber, act);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     (done, text.lines().map(ToOwned::to_owned).collect())

@@ -87,7 +87,7 @@ fn what_comes_back_does_not_pile_up_before_a_slow_processor() {
     day.world(|world| world.weather.drain = 200);
     let took = day.until_nothing_is_pending(8);
     // Three million at 200 a second are 4 hours and 10 minutes.
-    assert!(took <= Duration::from_mins(300), "{took:?}");
+    assert!(took <= 5 * HOUR, "{took:?}");
     assert_all_done(&day);
     day.world(|world| {
         assert!(world.most_waiting as u64 <= most_added(), "{}", world.most_waiting);
@@ -124,7 +124,10 @@ fn while_the_queue_is_deep_a_parked_retry_is_sent_on_time() {
     day.world(|world| world.weather.drain = 0);
     day.hours(6);
     let due_at = day.clock.now().plus(Duration::from_mins(30));
-    let parked = day.world(|world| world.add(due_at, 3));
+    let parked = day.world(|world| {
+        world.pages_read = 0;
+        world.add(due_at, 3)
+    });
     let swept = day.hours(1);
     assert!(swept.iter().all(|it| it.held));
     day.world(|world| {
@@ -132,6 +135,9 @@ fn while_the_queue_is_deep_a_parked_retry_is_sent_on_time() {
         let late = sent_at.since(due_at);
         assert!(late <= 2 * MINUTE, "{late:?}");
         assert_eq!(world.events[parked].swept, 1);
+        // However many are overdue, only what is new is read: millions of rows
+        // in every minute would cost more than they tell.
+        assert_eq!(world.pages_read, 60 * world.index.len());
     });
 }
 

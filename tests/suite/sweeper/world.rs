@@ -26,9 +26,9 @@ use crate::conformance::at;
 pub(super) const SCALE: u64 = 1000;
 /// A million in an hour.
 pub(super) const ARRIVALS_AN_HOUR: u64 = 1_000_000 / SCALE;
-/// Messages that SQS hands out before some are deleted.
-const IN_FLIGHT: usize = 120_000 / SCALE as usize;
-const STEP_MS: i64 = 1000;
+/// Messages that SQS hands out before some are deleted: 120,000.
+const IN_FLIGHT: usize = 120;
+const STEP: Duration = Duration::from_secs(1);
 /// What the count of waiting messages lags by.
 const LAG_STEPS: usize = 60;
 
@@ -91,6 +91,8 @@ pub(super) struct World {
     pub(super) most_in_flight: usize,
     pub(super) most_waiting: usize,
     pub(super) sent_by_sweeper: u64,
+    /// Pages of the index that were asked for.
+    pub(super) pages_read: usize,
 }
 
 impl World {
@@ -127,6 +129,7 @@ impl World {
             most_in_flight: 0,
             most_waiting: 0,
             sent_by_sweeper: 0,
+            pages_read: 0,
         }
     }
 
@@ -189,8 +192,8 @@ impl World {
 
     /// Everything but the sweeper goes on until `now`.
     pub(super) fn advance(&mut self, now: Timestamp) {
-        while now.unix_ms() - self.now.unix_ms() >= STEP_MS {
-            self.now = self.now.plus(Duration::from_millis(STEP_MS as u64));
+        while now.since(self.now) >= STEP {
+            self.now = self.now.plus(STEP);
             self.step();
         }
     }
