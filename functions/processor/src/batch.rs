@@ -332,12 +332,16 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         let letter = DeadLetter::unreadable(message.body.clone(), reason);
         match self.queue.send_dead(&letter).await {
             Ok(()) => {
-                tracing::error!(message = message.id, reason, "message moved to the dead letters");
+                tracing::error!(
+                    message_id = message.id,
+                    reason,
+                    "message moved to the dead letters"
+                );
                 Metrics::of_inbox().count("Unreadable", 1).emit(self.now());
                 Disposition::Acknowledge
             }
             Err(fault) => {
-                tracing::error!(message = message.id, reason, %fault, "dead letter not sent");
+                tracing::error!(message_id = message.id, reason, %fault, "dead letter not sent");
                 Disposition::Leave
             }
         }
