@@ -7,7 +7,7 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// `PutItem: ThrottlingException: Rate exceeded`.
-pub fn describe<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> String {
+pub fn describe<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E>) -> String {
     match error {
         SdkError::TimeoutError(_) => format!("{operation}: no answer within the time limit"),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
@@ -25,7 +25,12 @@ pub fn describe<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E,
         SdkError::ResponseError(_) => format!("{operation}: answer not understood"),
         SdkError::ConstructionFailure(_) => format!("{operation}: request could not be built"),
         _ => {
-            let code = error.code().unwrap_or("unknown error");
+            let Some(code) = error.code() else {
+                // A proxy's page, say. It may quote the request, so only its
+                // status is kept.
+                let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
+                return format!("{operation}: status {status} in no form of AWS's");
+            };
             let message = error.message().unwrap_or_default();
             format!("{operation}: {code}: {message}")
         }

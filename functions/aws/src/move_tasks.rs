@@ -194,7 +194,7 @@ async fn arn(client: &Client, url: &str) -> Result<String, QueueError> {
         .ok_or_else(|| QueueError("GetQueueAttributes: no QueueArn came back".to_owned()))
 }
 
-fn fault<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> MoveError {
+fn fault<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E>) -> MoveError {
     let service_error = error.as_service_error();
     let code = service_error.and_then(ProvideErrorMetadata::code).unwrap_or_default();
     let message = service_error.and_then(ProvideErrorMetadata::message).unwrap_or_default();

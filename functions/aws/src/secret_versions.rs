@@ -196,10 +196,10 @@ impl SecretVersions {
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "fits `map_err`")]
-    fn fault<E: ProvideErrorMetadata, R>(
+    fn fault<E: ProvideErrorMetadata>(
         &self,
         operation: &str,
-        error: aws_sdk_secretsmanager::error::SdkError<E, R>,
+        error: aws_sdk_secretsmanager::error::SdkError<E>,
     ) -> SecretVersionsError {
         match error.as_service_error().and_then(ProvideErrorMetadata::code) {
             Some("ResourceNotFoundException") => {
