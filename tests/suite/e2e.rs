@@ -31,3 +31,4 @@ mod requests;
 mod retries;
 mod rig;
 mod stack;
+mod weather;

@@ -153,7 +153,8 @@ impl Rig {
         host
     }
 
-    async fn start(&self, name: &str, settings: &[(&str, &str)]) -> FunctionHost {
+    /// Any function; settings go before those of the rig.
+    pub(super) async fn start(&self, name: &str, settings: &[(&str, &str)]) -> FunctionHost {
         let common = [
             ("TABLE_NAME", self.bed.table.as_str()),
             ("QUEUE_URL", &self.bed.queue_url),
@@ -163,7 +164,7 @@ impl Rig {
             ("RUST_LOG", "trace"),
         ];
         let binary = paths::binary(name).expect("a built binary");
-        let settings = settings.iter().copied().chain(common);
+        let settings = common.into_iter().chain(settings.iter().copied());
         let mut options = FunctionOptions::new(binary, settings);
         options.log_file = Some(self.directory.join(format!("{name}.log")));
         FunctionHost::start(options).await.expect("this machine can start it").expect("it starts")

@@ -39,8 +39,13 @@ enum Outcome {
     Panic,
     /// No end: the handler's timeout.
     Hang,
+    /// No end, and no await either: the handler's timeout, and a thread that the
+    /// process does not get back.
+    Block,
     /// The end of the whole process, neighbours in the batch included.
     Exit,
+    /// The same for want of memory.
+    Allocate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -49,6 +54,7 @@ struct Drill {
     outcome: Outcome,
     attempts: Option<u32>,
     after_seconds: Option<u32>,
+    megabytes: Option<usize>,
 }
 
 /// Makes the handler for a route.
@@ -65,6 +71,12 @@ fn parse(with: &Value) -> Result<Drill, String> {
     }
     if drill.after_seconds.is_some() && drill.outcome != Outcome::Retry {
         return Err("`after_seconds` goes only with the outcome `retry`".to_owned());
+    }
+    // Without a bound it would take a developer's whole machine along.
+    if drill.megabytes.is_some() != (drill.outcome == Outcome::Allocate) {
+        return Err("`megabytes`, more than the function has, goes with the outcome `allocate`, \
+                    and only with it"
+            .to_owned());
     }
     Ok(drill)
 }
@@ -88,7 +100,16 @@ impl Handler for Drill {
                 Outcome::Permanent => Err(HandlerError::Permanent { reason }),
                 Outcome::Panic => panic!("{reason}"),
                 Outcome::Hang => pending().await,
+                Outcome::Block => loop {
+                    std::thread::sleep(Duration::from_hours(1));
+                },
                 Outcome::Exit => std::process::exit(EXIT_CODE),
+                Outcome::Allocate => {
+                    let megabytes = self.megabytes.unwrap_or_default();
+                    // Written to: memory that nobody touches costs nothing.
+                    let held: Vec<Vec<u8>> = (0..megabytes).map(|_| vec![1; 1 << 20]).collect();
+                    Err(HandlerError::retry(format!("{reason}, with {} MB to spare", held.len())))
+                }
             }
         }
         .boxed()
@@ -205,11 +226,11 @@ mod tests {
         assert_eq!(refused(Value::Null), "missing field `outcome`");
         assert_eq!(
             refused(json!({"outcome": "retry", "times": 2})),
-            "unknown field `times`, expected one of `outcome`, `attempts`, `after_seconds`"
+            "unknown field `times`, expected one of `outcome`, `attempts`, `after_seconds`, `megabytes`"
         );
         assert_eq!(
             refused(json!({"outcome": "explode"})),
-            "unknown variant `explode`, expected one of `retry`, `permanent`, `panic`, `hang`, `exit`"
+            "unknown variant `explode`, expected one of `retry`, `permanent`, `panic`, `hang`, `block`, `exit`, `allocate`"
         );
         assert_eq!(
             refused(json!({"outcome": "retry", "attempts": 0})),
@@ -219,5 +240,19 @@ mod tests {
             refused(json!({"outcome": "hang", "after_seconds": 1})),
             "`after_seconds` goes only with the outcome `retry`"
         );
+        for with in [json!({"outcome": "allocate"}), json!({"outcome": "hang", "megabytes": 1})] {
+            assert_eq!(
+                refused(with),
+                "`megabytes`, more than the function has, goes with the outcome `allocate`, and \
+                 only with it"
+            );
+        }
+    }
+
+    #[test]
+    fn allocate_fails_its_attempt_where_there_is_memory_enough() {
+        let with = json!({"outcome": "allocate", "attempts": 1, "megabytes": 2});
+        let expected = "drill: attempt 1 fails on purpose, with 2 MB to spare";
+        assert_eq!(end(&with, 1), Some(Err(HandlerError::retry(expected))));
     }
 }
