@@ -160,7 +160,7 @@ package: $(PACKAGE_TOOLS)/.stamp ## build the functions' zips for Lambda: ARCH=a
 	@ARCH=$(ARCH) infra/package/build.sh '$(PACKAGES)'
 
 package-test: setup build ## run the packages of this machine's own architecture, as package left them
-	@INBOX_PACKAGES='$(OWN_PACKAGES)' $(CARGO) test --quiet --package inbox-tests --test suite -- \
+	@INBOX_PACKAGES='$(OWN_PACKAGES)' $(CARGO) test --quiet --workspace --test suite -- \
 	  --ignored packages::
 
 infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules, checkov
@@ -168,7 +168,7 @@ infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules
 	  $(TERRAFORM) fmt -check -diff -recursive infra; \
 	else echo "SKIPPED: terraform is not installed, so the format of infra/ is not checked" >&2; fi
 	@echo "… holding infra/ against the provider's schema and our rules"
-	@$(CARGO) test --quiet --package inbox-tests --test infra
+	@$(CARGO) test --quiet --workspace --test infra
 	@echo "… checkov"
 	@$(CHECKOV)/bin/checkov --directory infra --framework terraform --quiet --compact \
 	  --skip-download --skip-path '\.terraform'

@@ -29,6 +29,5 @@ module "inbox" {
   log_retention_days   = var.log_retention_days
   log_level            = var.log_level
   tracing              = var.tracing
-  payload_bucket       = var.payload_bucket
   event_bus            = var.event_bus
 }

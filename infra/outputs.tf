@@ -87,7 +87,7 @@ output "event_bus_arn" {
 }
 
 output "payload_bucket" {
-  description = "The bucket for large payloads; null without one."
+  description = "The bucket for payloads that are too large for the table."
   value       = module.inbox.payload_bucket
 }
 

@@ -130,12 +130,6 @@ variable "tracing" {
   default     = null
 }
 
-variable "payload_bucket" {
-  description = "Whether to make the bucket for large payloads."
-  type        = bool
-  default     = null
-}
-
 variable "event_bus" {
   description = "Whether to make the EventBridge bus."
   type        = bool

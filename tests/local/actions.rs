@@ -48,24 +48,33 @@ pub struct Listed {
 pub struct Performed {
     function: String,
     action: String,
-    /// A table's or secret's name, a queue's URL.
+    /// A table's, secret's or bucket's name, a queue's URL.
     resource: String,
     index: Option<String>,
 }
 
 impl Performed {
-    /// What a function's call comes to; none for other calls.
+    /// What a function's call comes to; nothing for other calls.
     #[must_use]
-    pub fn by(call: &Call) -> Option<Self> {
+    pub fn by(call: &Call) -> Vec<Self> {
+        if call.function.is_empty() {
+            return Vec::new();
+        }
         let body = call.json();
         let text = |name: &str| body[name].as_str().map(ToOwned::to_owned);
-        let resource = text("TableName").or_else(|| text("QueueUrl"));
-        (!call.function.is_empty()).then(|| Self {
+        let named = text("TableName").or_else(|| text("QueueUrl")).or_else(|| text("SecretId"));
+        let bucket = || call.path.split('/').nth(1).unwrap_or_default().to_owned();
+        let performed = |operation: &str| Self {
             function: call.function.clone(),
-            action: format!("{}:{}", call.service, call.operation),
-            resource: resource.or_else(|| text("SecretId")).unwrap_or_default(),
+            action: format!("{}:{operation}", call.service),
+            resource: named.clone().unwrap_or_else(bucket),
             index: text("IndexName"),
-        })
+        };
+        match call.operation.as_str() {
+            // To S3, copying is reading and writing.
+            "CopyObject" => vec![performed("GetObject"), performed("PutObject")],
+            operation => vec![performed(operation)],
+        }
     }
 
     /// The same in the list's words.
@@ -78,6 +87,7 @@ impl Performed {
             None if resource == names.mirror_table => "mirror".to_owned(),
             None if resource == names.queue_url => "events".to_owned(),
             None if resource == names.dlq_url => "dead_letters".to_owned(),
+            None if resource == names.payload_bucket => "payloads".to_owned(),
             None if self.action.starts_with("secretsmanager:") => "secret".to_owned(),
             _ => format!("unknown:{resource}"),
         };
@@ -92,6 +102,8 @@ pub struct Names<'a> {
     pub table: &'a str,
     /// The table of the handler `mirror`.
     pub mirror_table: &'a str,
+    /// The bucket of large payloads.
+    pub payload_bucket: &'a str,
     /// The queue of events.
     pub queue_url: &'a str,
     /// The dead-letter queue.

@@ -12,7 +12,7 @@ use http::request::Parts;
 pub struct Call {
     /// `dynamodb`, `sqs`, `secretsmanager`, …; empty when it is no AWS call.
     pub service: String,
-    /// `PutItem`, `SendMessage`, …; the path for REST services.
+    /// `PutItem`, `SendMessage`, `PutObject`, …; the path for other REST services.
     pub operation: String,
     /// The function that made it; empty when it does not say.
     pub function: String,
@@ -104,7 +104,13 @@ fn classify(parts: &Parts) -> (String, String) {
         .and_then(|value| value.split_once("Credential="))
         .and_then(|(_, scope)| scope.split('/').nth(3))
         .unwrap_or_default();
-    (service.to_owned(), parts.uri.path().to_owned())
+    // S3's clients name the operation in the query.
+    let named = parts.uri.query().and_then(|query| query.split('&').find_map(named_operation));
+    (service.to_owned(), named.unwrap_or(parts.uri.path()).to_owned())
+}
+
+fn named_operation(parameter: &str) -> Option<&str> {
+    parameter.strip_prefix("x-id=")
 }
 
 /// What is to happen to a call.
@@ -188,6 +194,10 @@ mod tests {
         assert_eq!(
             classified(&[("authorization", &scope)], "/bucket/key?x=1"),
             ("s3".to_owned(), "/bucket/key".to_owned())
+        );
+        assert_eq!(
+            classified(&[("authorization", &scope)], "/bucket/key?versionId=1&x-id=GetObject"),
+            ("s3".to_owned(), "GetObject".to_owned())
         );
         assert_eq!(classified(&[], "/a"), (String::new(), "/a".to_owned()));
     }

@@ -149,7 +149,7 @@ impl Demo {
         let aws = stack.sdk_config();
         let description = stack.description();
         Self {
-            ledger: DynamoDbLedger::new(&aws, description.table.clone()),
+            ledger: stack.ledger(),
             mirror: DynamoDbMirror::new(
                 aws_sdk_dynamodb::Client::new(&aws),
                 description.mirror_table.clone(),

@@ -1,4 +1,4 @@
-//! Tables, queues and secrets, made from the shared facts through the AWS SDK.
+//! Tables, queues, buckets and secrets, made from the shared facts through the AWS SDK.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
@@ -202,6 +202,13 @@ async fn create_queue(
     created
         .queue_url
         .ok_or_else(|| LocalError::Call { what, reason: "no URL came back".to_owned() })
+}
+
+/// Makes the bucket for payloads that are too large for the table.
+pub async fn create_payload_bucket(s3: &aws_sdk_s3::Client, name: &str) -> Result<(), LocalError> {
+    let created = s3.create_bucket().bucket(name).send().await;
+    created.map_err(LocalError::call(format!("create bucket {name}")))?;
+    Ok(())
 }
 
 /// Makes a source's secret in the shape that the receiver reads.

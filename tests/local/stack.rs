@@ -22,9 +22,11 @@ use crate::options::{Binaries, SourceOptions, StackOptions};
 use crate::proxy::Proxy;
 use crate::resources::{self, QueueOverrides, Queues};
 use crate::{LocalError, server};
+use inbox_aws::{DynamoDbLedger, S3PayloadStore};
 use inbox_core::stack::{Stack, stack};
 
 const TABLE: &str = "webhook-inbox";
+const PAYLOAD_BUCKET: &str = "webhook-inbox-payloads";
 const MIRROR_TABLE: &str = "webhook-inbox-mirror";
 const QUEUE: &str = "webhook-inbox-events";
 const PROCESSOR: &str = "processor";
@@ -47,6 +49,8 @@ pub struct StackDescription {
     pub table: String,
     /// What the `mirror` handler keeps.
     pub mirror_table: String,
+    /// The bucket for payloads that are too large for the table.
+    pub payload_bucket: String,
     /// The queue of events.
     pub queue_url: String,
     /// The dead-letter queue.
@@ -146,6 +150,7 @@ impl LocalStack {
             region: REGION.to_owned(),
             table: TABLE.to_owned(),
             mirror_table: MIRROR_TABLE.to_owned(),
+            payload_bucket: PAYLOAD_BUCKET.to_owned(),
             queue_url: queues.queue_url,
             dlq_url: queues.dlq_url,
             secrets: options
@@ -189,6 +194,14 @@ impl LocalStack {
     #[must_use]
     pub fn sdk_config(&self) -> aws_config::SdkConfig {
         resources::sdk_config(&self.description.endpoint_url)
+    }
+
+    /// The ledger, with a place for large payloads.
+    #[must_use]
+    pub fn ledger(&self) -> DynamoDbLedger {
+        let aws = self.sdk_config();
+        let payloads = S3PayloadStore::new(&aws, self.description.payload_bucket.clone());
+        DynamoDbLedger::new(&aws, self.description.table.clone()).with_payloads(Some(payloads))
     }
 
     /// The proxy between functions and emulator, with
@@ -292,6 +305,8 @@ async fn create_resources(
     for source in &options.sources {
         resources::create_secret(&secrets, &secret_id(source), &source.secret_value()).await?;
     }
+    let s3 = aws_sdk_s3::Client::new(&config);
+    resources::create_payload_bucket(&s3, PAYLOAD_BUCKET).await?;
     let overrides = QueueOverrides {
         visibility_timeout_seconds: options.visibility_timeout_seconds,
         max_receive_count: options.max_receive_count,
@@ -345,6 +360,7 @@ impl Functions<'_> {
             ("PROVIDER", source.provider.clone()),
             ("SECRET_ID", secret_id(source)),
             ("PUBLIC_BASE_URL", self.public_base_url.to_owned()),
+            ("PAYLOAD_BUCKET", PAYLOAD_BUCKET.to_owned()),
         ]));
         environment.extend(source.environment.clone());
         Function {
@@ -363,6 +379,7 @@ impl Functions<'_> {
         environment.extend(variables([
             ("DLQ_URL", self.queues.dlq_url.clone()),
             ("MIRROR_TABLE_NAME", MIRROR_TABLE.to_owned()),
+            ("PAYLOAD_BUCKET", PAYLOAD_BUCKET.to_owned()),
             ("ROUTES", self.options.routes.to_string()),
             ("RETRY_DELAYS_SECONDS", delays.join(",")),
             ("PARK_ABOVE_SECONDS", self.options.park_above_seconds.to_string()),

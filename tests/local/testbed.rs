@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::emulator::{Emulator, REGION};
 use crate::resources::{self, QueueOverrides};
 use crate::{LocalError, paths};
+use inbox_aws::{DynamoDbLedger, S3PayloadStore};
 use inbox_core::stack::{Stack, stack};
 
 /// Directories of earlier runs are kept this long: the log of a failure is there.
@@ -63,6 +64,8 @@ pub struct TestBed {
     pub table: String,
     /// The table of the `mirror` handler.
     pub mirror_table: String,
+    /// The bucket for payloads that are too large for the table.
+    pub payload_bucket: String,
     /// The queue of events; nothing consumes it but the test.
     pub queue_url: String,
     /// Its dead-letter queue.
@@ -88,11 +91,15 @@ impl TestBed {
         let mirror_table = format!("{name}-mirror");
         resources::create_ledger_table(&dynamodb, &facts, &name).await?;
         resources::create_mirror_table(&dynamodb, &facts, &mirror_table).await?;
+        let s3 = aws_sdk_s3::Client::new(&config);
+        let payload_bucket = format!("{name}-payloads");
+        resources::create_payload_bucket(&s3, &payload_bucket).await?;
         let queues = resources::create_queues(&sqs, &facts, &name, overrides).await?;
         Ok(Self {
             endpoint_url,
             region: REGION,
             table: name,
+            payload_bucket,
             mirror_table,
             queue_url: queues.queue_url,
             dlq_url: queues.dlq_url,
@@ -106,10 +113,24 @@ impl TestBed {
         resources::sdk_config(&self.endpoint_url)
     }
 
+    /// The ledger, with a place for large payloads.
+    #[must_use]
+    pub fn ledger(&self) -> DynamoDbLedger {
+        let aws = self.sdk_config();
+        let payloads = S3PayloadStore::new(&aws, self.payload_bucket.clone());
+        DynamoDbLedger::new(&aws, self.table.clone()).with_payloads(Some(payloads))
+    }
+
     /// A `DynamoDB` client.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.sdk_config())
+    }
+
+    /// An S3 client.
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::new(&self.sdk_config())
     }
 
     /// An SQS client.

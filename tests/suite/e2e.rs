@@ -20,6 +20,7 @@ mod calls;
 mod demo;
 
 mod kills;
+mod large;
 mod lives;
 mod logs;
 mod lost_replies;

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use inbox_aws::DynamoDbLedger;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, State};
 use inbox_local::{Delivery, LocalStack, StackOptions, http_client, packages, testbed};
@@ -41,7 +40,7 @@ async fn the_packages_receive_handle_and_sweep() {
     assert_eq!(answer.status(), 200, "{}", stack.function_log("receiver-stripe"));
     let id = answer.headers()["x-inbox-id"].to_str().expect("text").to_owned();
 
-    let ledger = DynamoDbLedger::new(&stack.sdk_config(), description.table.clone());
+    let ledger = stack.ledger();
     let key = EventKey { source: "stripe".to_owned(), id };
     let deadline = Instant::now() + WITHIN;
     loop {

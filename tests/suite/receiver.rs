@@ -92,6 +92,7 @@ impl Bench {
                 public_base_url: Some("https://hooks.example.com".into()),
                 table_name: String::new(),
                 queue_url: String::new(),
+                payload_bucket: None,
                 max_body_bytes: 1000,
                 retention: Duration::from_hours(24 * 30),
                 sweep_grace: Duration::from_mins(15),

@@ -1,25 +1,22 @@
 //! A record as a `DynamoDB` item, and back.
 //!
 //! Times are numbers of seconds, milliseconds as decimals, because TTL wants
-//! seconds and one record should have one unit. The payload is gzip where that
-//! helps, so that other languages' standard libraries can read it.
+//! seconds and one record should have one unit.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read as _, Write as _};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    LedgerError, Open, Record, SCHEMA, State, Transition, TransitionKind, shard_of,
+    LedgerError, Open, PayloadRef, Record, SCHEMA, State, Transition, TransitionKind, shard_of,
 };
 use inbox_core::provider::Payload;
 use inbox_core::stack::stack;
+
+use crate::compression::{Encoding, decompress};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -37,8 +34,16 @@ pub(crate) const HISTORY: &str = "history";
 pub(crate) const SWEEPS: &str = "sweeps";
 pub(crate) const FORGOTTEN_AT: &str = "forgotten_at";
 
-const ENCODING_GZIP: &str = "gzip";
-const ENCODING_IDENTITY: &str = "identity";
+pub(crate) const PAYLOAD: &str = "payload";
+pub(crate) const PAYLOAD_ENCODING: &str = "payload_encoding";
+const PAYLOAD_REF: &str = "payload_ref";
+const PAYLOAD_BYTES: &str = "payload_bytes";
+
+/// Where a claimed event's payload is kept.
+pub(crate) enum Kept {
+    Inline(Encoding, Vec<u8>),
+    Outside(PayloadRef),
+}
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -68,10 +73,9 @@ pub(crate) fn dead_shard(key: &EventKey) -> AttributeValue {
 }
 
 /// The item for a record that was just claimed.
-pub(crate) fn from_record(record: &Record) -> Item {
+pub(crate) fn from_record(record: &Record, payload: Kept) -> Item {
     let event = &record.event;
     let table = &stack().table;
-    let (encoding, payload) = compress(&event.payload.bytes);
     let mut item = key(&event.key);
     item.extend(
         [
@@ -84,8 +88,6 @@ pub(crate) fn from_record(record: &Record) -> Item {
             ("request_id", text(&record.request_id)),
             ("received_at", seconds(event.received_at)),
             ("content_type", text(&event.payload.content_type)),
-            ("payload", AttributeValue::B(Blob::new(payload))),
-            ("payload_encoding", text(encoding)),
             ("headers", texts(&event.headers)),
             (LIFE, number(record.life)),
             (ATTEMPTS, number(record.attempts)),
@@ -105,6 +107,16 @@ pub(crate) fn from_record(record: &Record) -> Item {
         ("occurred_at", event.occurred_at.map(seconds)),
     ];
     item.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    item.extend(match payload {
+        Kept::Inline(encoding, bytes) => [
+            (PAYLOAD.to_owned(), AttributeValue::B(Blob::new(bytes))),
+            (PAYLOAD_ENCODING.to_owned(), text(encoding.as_str())),
+        ],
+        Kept::Outside(reference) => [
+            (PAYLOAD_REF.to_owned(), text(reference.key)),
+            (PAYLOAD_BYTES.to_owned(), AttributeValue::N(reference.bytes.to_string())),
+        ],
+    });
     if let Some(open) = record.open {
         let index = &table.open_index;
         item.insert(index.partition_key.clone(), pending_shard(&event.key));
@@ -152,30 +164,6 @@ pub(crate) fn history(entries: &[Transition]) -> AttributeValue {
     AttributeValue::L(entries.iter().map(entry).collect())
 }
 
-/// Gzip, unless the content does not shrink: then the bytes themselves, so that
-/// the item never grows beyond the body.
-pub(crate) fn compress(bytes: &Bytes) -> (&'static str, Vec<u8>) {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
-        Ok(compressed) if compressed.len() < bytes.len() => (ENCODING_GZIP, compressed),
-        _ => (ENCODING_IDENTITY, bytes.to_vec()),
-    }
-}
-
-fn decompress(encoding: &str, bytes: Vec<u8>) -> Result<Bytes, LedgerError> {
-    match encoding {
-        ENCODING_IDENTITY => Ok(Bytes::from(bytes)),
-        ENCODING_GZIP => {
-            let mut plain = Vec::new();
-            GzDecoder::new(bytes.as_slice())
-                .read_to_end(&mut plain)
-                .map_err(|_| unreadable("payload"))?;
-            Ok(Bytes::from(plain))
-        }
-        _ => Err(unreadable("payload_encoding")),
-    }
-}
-
 pub(crate) fn unreadable(attribute: &str) -> LedgerError {
     LedgerError::Unreadable(format!("attribute {attribute} is missing or of another kind"))
 }
@@ -190,10 +178,10 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
     }
     let table = &stack().table;
     let key = EventKey { source: fields.text("source")?, id: fields.text("event_id")? };
-    let encoding = fields.text("payload_encoding")?;
-    let payload = match item.get("payload") {
-        Some(AttributeValue::B(blob)) => decompress(&encoding, blob.clone().into_inner())?,
-        _ => return Err(unreadable("payload")),
+    let payload_ref = fields.payload_ref()?;
+    let payload = match &payload_ref {
+        Some(_) if !item.contains_key(PAYLOAD) => Bytes::new(),
+        _ => fields.payload()?,
     };
     let state = fields.text(STATE)?;
     Ok(Record {
@@ -210,6 +198,7 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
             payload: Payload { content_type: fields.text("content_type")?, bytes: payload },
             headers: fields.map("headers", |value| value.as_s().ok().cloned())?,
         },
+        payload_ref,
         state: State::parse(&state).ok_or_else(|| unreadable(STATE))?,
         life: fields.number(LIFE)?,
         attempts: fields.number(ATTEMPTS)?,
@@ -271,6 +260,26 @@ impl Fields<'_> {
             .map(|(key, value)| Some((key.clone(), read(value)?)))
             .collect::<Option<_>>()
             .ok_or_else(|| unreadable(name))
+    }
+
+    fn payload(&self) -> Result<Bytes, LedgerError> {
+        let encoding = Encoding::parse(&self.text(PAYLOAD_ENCODING)?);
+        let encoding = encoding.ok_or_else(|| unreadable(PAYLOAD_ENCODING))?;
+        let Some(AttributeValue::B(blob)) = self.0.get(PAYLOAD) else {
+            return Err(unreadable(PAYLOAD));
+        };
+        let kept = Bytes::from(blob.clone().into_inner());
+        decompress(encoding, kept).ok_or_else(|| unreadable(PAYLOAD))
+    }
+
+    /// A forgotten event has both: an empty payload, and where it once lay.
+    fn payload_ref(&self) -> Result<Option<PayloadRef>, LedgerError> {
+        if !self.0.contains_key(PAYLOAD_REF) {
+            return Ok(None);
+        }
+        let bytes: u32 = self.number(PAYLOAD_BYTES)?;
+        let bytes = usize::try_from(bytes).map_err(|_| unreadable(PAYLOAD_BYTES))?;
+        Ok(Some(PayloadRef { key: self.text(PAYLOAD_REF)?, bytes }))
     }
 
     fn history(&self) -> Result<Vec<Transition>, LedgerError> {

@@ -10,6 +10,9 @@
 //! slip between question and answer. The SDK repeats a write whose answer was
 //! lost; each condition is such that the repeat either changes nothing or is
 //! refused by an item that shows our own token, time or request id.
+//!
+//! A payload that does not fit the item lies in a bucket: `payloads` says when it
+//! is put, read and removed, and why dying between the two is safe.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html>
 
 use aws_config::SdkConfig;
@@ -24,12 +27,12 @@ use inbox_core::ledger::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, DuePage, Failure, Forgetting,
     Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled, State, Suspects,
     apply_begin, apply_bury, apply_complete, apply_fail, apply_forget, apply_reopen, is_swept,
-    judge_claim,
 };
 use inbox_core::stack::stack;
 
 use crate::error::describe;
 use crate::item::{self, Item, number, seconds, text};
+use crate::payloads::S3PayloadStore;
 use crate::steering;
 use crate::update::Update;
 
@@ -42,6 +45,7 @@ const UNFINISHED: &str = "(#state = :received OR #state = :failing)";
 pub struct DynamoDbLedger {
     client: Client,
     table: String,
+    payloads: Option<S3PayloadStore>,
 }
 
 /// What became of a conditional write.
@@ -56,7 +60,13 @@ impl DynamoDbLedger {
     /// The table must have the key schema and indexes of `infra/stack.json`.
     #[must_use]
     pub fn new(aws: &SdkConfig, table: String) -> Self {
-        Self { client: Client::new(aws), table }
+        Self { client: Client::new(aws), table, payloads: None }
+    }
+
+    /// With a place for payloads that are too large for an item.
+    #[must_use]
+    pub fn with_payloads(self, payloads: Option<S3PayloadStore>) -> Self {
+        Self { payloads, ..self }
     }
 
     /// Opens the connection for [`Ledger::claim`] by a put that never happens,
@@ -95,6 +105,12 @@ impl DynamoDbLedger {
         &self.table
     }
 
+    /// The store, for who has met a payload that needs it.
+    pub(crate) fn payloads(&self) -> Result<&S3PayloadStore, LedgerError> {
+        let missing = || LedgerError::Unavailable("PAYLOAD_BUCKET is not set".to_owned());
+        self.payloads.as_ref().ok_or_else(missing)
+    }
+
     async fn update(&self, write: Update, returned: ReturnValue) -> Result<Written, LedgerError> {
         let request = self
             .client
@@ -128,7 +144,7 @@ fn warm_up_key() -> EventKey {
     EventKey { source: "WARM-UP".to_owned(), id: "WARM-UP".to_owned() }
 }
 
-fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError> {
+pub(crate) fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError> {
     item.map(item::to_record).transpose()
 }
 
@@ -138,31 +154,7 @@ fn settled(written: bool) -> Settled {
 
 impl Ledger for DynamoDbLedger {
     async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
-        let now = new.event.received_at;
-        let table = &stack().table;
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item::from_record(&Record::claimed(new))))
-            .condition_expression("attribute_not_exists(#pk) OR #expires_at < :now")
-            .expression_attribute_names("#pk", &table.partition_key)
-            .expression_attribute_names("#expires_at", &table.ttl_attribute)
-            .expression_attribute_values(":now", seconds(now))
-            .return_values_on_condition_check_failure(OnFailure::AllOld);
-        match request.send().await {
-            Ok(_) => Ok(Claimed::Fresh),
-            Err(SdkError::ServiceError(refusal))
-                if refusal.err().is_conditional_check_failed_exception() =>
-            {
-                let PutItemError::ConditionalCheckFailedException(refusal) = refusal.into_err()
-                else {
-                    unreachable!("matched just above");
-                };
-                Ok(judge_claim(record(refusal.item.as_ref())?.as_ref(), new))
-            }
-            Err(error) => Err(LedgerError::Unavailable(describe("PutItem", &error))),
-        }
+        self.put_claim(new).await
     }
 
     async fn begin(
@@ -312,6 +304,9 @@ impl Ledger for DynamoDbLedger {
             Reopened::Repeated => return Ok(Settled::Written),
             Reopened::Refused => return Ok(Settled::Refused),
         }
+        if let Some(reference) = &after.payload_ref {
+            self.payloads()?.renew(reference).await?;
+        }
         let write = steering::reopening(reopening, &after, now);
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
@@ -333,13 +328,16 @@ impl Ledger for DynamoDbLedger {
             return Ok(Settled::Refused);
         }
         let write = steering::forgetting(forgetting, &after, now);
-        match self.update(write, ReturnValue::None).await? {
-            Written::Yes(_) => Ok(Settled::Written),
-            Written::Refused(item) => {
-                let held = record(item.as_ref())?;
-                Ok(settled(held.is_some_and(|record| record.forgotten_at.is_some())))
+        if let Written::Refused(item) = self.update(write, ReturnValue::None).await? {
+            let held = record(item.as_ref())?;
+            if held.is_none_or(|record| record.forgotten_at.is_none()) {
+                return Ok(Settled::Refused);
             }
         }
+        if let Some(reference) = &after.payload_ref {
+            self.payloads()?.delete(&reference.key).await?;
+        }
+        Ok(Settled::Written)
     }
 
     async fn due(
@@ -365,6 +363,14 @@ impl Ledger for DynamoDbLedger {
                 Ok(held.filter(|_| is_repeat))
             }
         }
+    }
+
+    async fn load(&self, record: &mut Record) -> Result<(), LedgerError> {
+        let Some(reference) = record.payload_ref.as_ref() else { return Ok(()) };
+        if record.forgotten_at.is_none() && record.event.payload.bytes.is_empty() {
+            record.event.payload.bytes = self.payloads()?.get(reference).await?;
+        }
+        Ok(())
     }
 
     async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {

@@ -1,11 +1,14 @@
-//! The inbox on AWS: `DynamoDB` ledger, SQS queue, Secrets Manager.
+//! The inbox on AWS: `DynamoDB` ledger, S3 for large payloads, SQS queue, Secrets
+//! Manager.
 //!
 //! Nothing here decides: conditions and their meaning come from
 //! [`inbox_core::ledger`]. What is here is how they are said to AWS, and how
 //! long AWS may take to answer.
 
 mod browse;
+mod claim;
 mod clients;
+mod compression;
 mod dead_letters;
 mod due;
 mod error;
@@ -13,6 +16,7 @@ mod item;
 pub mod lambda;
 mod ledger;
 mod move_tasks;
+mod payloads;
 mod queue;
 mod secret_versions;
 mod secrets;
@@ -26,6 +30,7 @@ pub use dead_letters::{DeadLetterQueue, Depth, LETTERS_AT_ONCE, Purge, ReceivedL
 pub use error::describe;
 pub use ledger::DynamoDbLedger;
 pub use move_tasks::{MOVES_PER_SECOND, MoveError, MoveStatus, MoveTask, MoveTasks};
+pub use payloads::S3PayloadStore;
 pub use queue::SqsQueue;
 pub use secret_versions::{
     Replaced, SecretVersion, SecretVersions, SecretVersionsError, StoredSecret,

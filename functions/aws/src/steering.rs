@@ -87,8 +87,8 @@ pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Times
 /// The attributes that only forgetting touches, by their placeholders.
 pub(crate) const NAMES: [(&str, &str); 6] = [
     ("#headers", "headers"),
-    ("#payload", "payload"),
-    ("#payload_encoding", "payload_encoding"),
+    ("#payload", item::PAYLOAD),
+    ("#payload_encoding", item::PAYLOAD_ENCODING),
     ("#subject", "subject"),
     ("#delivery_id", "delivery_id"),
     ("#traceparent", "traceparent"),

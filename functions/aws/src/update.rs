@@ -10,6 +10,7 @@ use inbox_core::event::EventKey;
 use inbox_core::ledger::{Record, State};
 use inbox_core::stack::stack;
 
+use crate::compression::compress;
 use crate::item::{
     self, ATTEMPTS, DONE_AT, ERRORS, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
     LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, number, seconds, text,
@@ -95,11 +96,11 @@ impl Update {
 
     /// Another body.
     pub(crate) fn payload(self, bytes: &Bytes) -> Self {
-        let (encoding, payload) = item::compress(bytes);
+        let (encoding, payload) = compress(bytes);
         self.set("#payload", ":payload", AttributeValue::B(Blob::new(payload))).set(
             "#payload_encoding",
             ":payload_encoding",
-            text(encoding),
+            text(encoding.as_str()),
         )
     }
 

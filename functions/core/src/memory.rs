@@ -143,6 +143,10 @@ impl Ledger for MemoryLedger {
         Ok(records.get(&due.key).filter(|_| swept).cloned())
     }
 
+    async fn load(&self, _: &mut Record) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
     async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
         Ok(self.records().get(key).cloned())
     }

@@ -153,9 +153,13 @@ impl Sweeper {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
-    /// Largest body taken. Its gzip form fits a DynamoDB item of 400 KB whatever
-    /// the content, with room for the other attributes.
+    /// Largest body taken where there is a payload bucket: what Lambda takes as an
+    /// event at all, 6 MB with its escapes or base64.
     pub max_body_bytes: usize,
+    /// Largest payload, compressed, that is kept in the item itself: it fits the
+    /// 400 KB of a DynamoDB item with room for the other attributes. Without a
+    /// payload bucket also the largest body.
+    pub inline_payload_bytes: usize,
     /// How long events are kept and duplicates recognised.
     pub retention_days: u32,
     /// Waits after the first, second, … failed attempt.

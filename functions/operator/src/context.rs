@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use aws_config::{Region, SdkConfig};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use inbox_aws::{DynamoDbLedger, Limits, SqsQueue};
+use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue};
 use tokio::sync::OnceCell;
 
 use crate::console::{Colour, Console};
@@ -124,7 +124,10 @@ impl Context {
     /// Its table's name or the region is not known.
     pub async fn ledger(&self) -> Result<DynamoDbLedger, Fault> {
         let table = self.deployment.table()?.to_owned();
-        Ok(DynamoDbLedger::new(self.aws().await?, table))
+        let aws = self.aws().await?;
+        let bucket = self.deployment.payload_bucket.clone();
+        let payloads = bucket.map(|bucket| S3PayloadStore::new(aws, bucket));
+        Ok(DynamoDbLedger::new(aws, table).with_payloads(payloads))
     }
 
     /// The queue of events, to send to.

@@ -11,8 +11,8 @@
 //! {"table": {"value": "inbox", "sensitive": false}, …}
 //! ```
 //!
-//! `TABLE_NAME`, `QUEUE_URL` and `DLQ_URL` in the environment, which are the
-//! functions' own variables, win over it.
+//! `TABLE_NAME`, `QUEUE_URL`, `DLQ_URL` and `PAYLOAD_BUCKET` in the environment,
+//! which are the functions' own variables, win over it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub struct Deployment {
     pub queue_url: Option<String>,
     /// The dead-letter queue.
     pub dlq_url: Option<String>,
+    /// Where payloads lie that are too large for the table.
+    pub payload_bucket: Option<String>,
     /// The endpoints by name.
     pub sources: BTreeMap<String, Source>,
     /// Names of the functions in Lambda, by what they are: `processor`,
@@ -76,6 +78,7 @@ impl Deployment {
             (&mut deployment.table, "TABLE_NAME"),
             (&mut deployment.queue_url, "QUEUE_URL"),
             (&mut deployment.dlq_url, "DLQ_URL"),
+            (&mut deployment.payload_bucket, "PAYLOAD_BUCKET"),
         ] {
             if let Some(value) = given(name) {
                 *field = Some(value);

@@ -133,7 +133,13 @@ impl Fault {
 
 impl From<LedgerError> for Fault {
     fn from(fault: LedgerError) -> Self {
-        Self::unavailable(fault.to_string())
+        match fault {
+            LedgerError::PayloadLost(_) => Self::refused(
+                fault.to_string(),
+                "nothing brings it back here; the provider may still have the event",
+            ),
+            _ => Self::unavailable(fault.to_string()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What happens to a batch of messages.
 //!
 //! ```text
-//! message ─ begin ─▶ Run ──────── handlers ─ all done ─▶ complete ─▶ acknowledge
+//! message ─ begin ─▶ Run ─ load ─ handlers ─ all done ─▶ complete ─▶ acknowledge
 //!             │                        └──── failed ───▶ fail ─ short ▶ hide, leave
 //!             │                                             └── long ─▶ acknowledge (parked)
 //!             │                        └ for good ┐
@@ -43,6 +43,10 @@ use crate::run::{Failed, Outcome, run_handler};
 /// Kept free at the end of an invocation, after the handlers, to write down what
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
+
+/// Stands for a route in the error of an attempt that came to none. No route can be
+/// called so.
+const NO_ROUTE: &str = "(payload)";
 
 /// A message as SQS delivered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +196,9 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
     }
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
+        if let Err(fault) = self.ledger.load(&mut record).await {
+            return self.without_payload(message, &record, &fault).await;
+        }
         let event = Arc::new(record.event.clone());
         let routes: Vec<&Route> = self.routes.matching(&event).collect();
         let ids: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
@@ -244,6 +251,22 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             }
         }
         if failed.is_empty() { disposition } else { self.settle(message, &record, failed).await }
+    }
+
+    /// The attempt is counted and there is nothing to run it on: it failed, so that
+    /// an outage is waited out by the delays between attempts, and not used up by
+    /// the queue's quick redeliveries.
+    async fn without_payload(
+        &self,
+        message: &Message,
+        record: &Record,
+        fault: &LedgerError,
+    ) -> Disposition {
+        tracing::error!(event = %record.event.key, %fault, "payload not fetched");
+        Metrics::of_source(&record.event.key.source).count("Unavailable", 1).emit(self.now());
+        let permanent = matches!(fault, LedgerError::PayloadLost(_));
+        let failed = Failed { permanent, after: None, reason: fault.to_string() };
+        self.settle(message, record, vec![(NO_ROUTE.to_owned(), failed)]).await
     }
 
     fn completed(&self, record: &Record, completed: Result<Completed, LedgerError>) -> Disposition {

@@ -17,6 +17,8 @@ pub struct Config {
     pub queue_url: String,
     /// Where buried events' copies go.
     pub dead_letter_queue_url: String,
+    /// Where payloads lie that are too large for the table.
+    pub payload_bucket: Option<String>,
     /// The mirror's table; only routes with the `mirror` handler need it.
     pub mirror_table_name: Option<String>,
     /// Routes as JSON.
@@ -42,6 +44,7 @@ impl Config {
             table_name: reader.required("TABLE_NAME"),
             queue_url: reader.required("QUEUE_URL"),
             dead_letter_queue_url: reader.required("DLQ_URL"),
+            payload_bucket: reader.optional("PAYLOAD_BUCKET"),
             mirror_table_name: reader.optional("MIRROR_TABLE_NAME"),
             routes: reader.optional("ROUTES"),
             retry: RetryPolicy {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, lambda, sdk_config};
+use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
 use inbox_core::config::ConfigError;
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
@@ -51,7 +51,8 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {
             problems: problems.into_iter().map(|text| format!("ROUTES: {text}")).collect(),
         })?;
-    let ledger = DynamoDbLedger::new(&aws, config.table_name);
+    let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
+    let ledger = DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads);
     let queue =
         SqsQueue::new(&aws, config.queue_url).with_dead_letters(config.dead_letter_queue_url);
     tokio::join!(ledger.connect_for_updates(), queue.connect());

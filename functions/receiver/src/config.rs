@@ -33,6 +33,8 @@ pub struct Config {
     pub table_name: String,
     /// The queue.
     pub queue_url: String,
+    /// Where bodies go that are too large for the table.
+    pub payload_bucket: Option<String>,
     /// Larger bodies are refused.
     pub max_body_bytes: usize,
     /// How long events are kept and duplicates recognised.
@@ -78,6 +80,11 @@ impl Config {
             }
             _ => {}
         }
+        let payload_bucket = reader.optional("PAYLOAD_BUCKET");
+        let largest_body_bytes = match &payload_bucket {
+            Some(_) => defaults.max_body_bytes,
+            None => defaults.inline_payload_bytes,
+        };
         let config = Self {
             source,
             secret_id,
@@ -86,9 +93,10 @@ impl Config {
             queue_url: reader.required("QUEUE_URL"),
             max_body_bytes: reader.number(
                 "MAX_BODY_BYTES",
-                defaults.max_body_bytes,
-                1..=defaults.max_body_bytes,
+                largest_body_bytes,
+                1..=largest_body_bytes,
             ),
+            payload_bucket,
             // Longer than the dead-letter queue's 14 days, so that no dead
             // letter outlives its event.
             retention: Duration::from_hours(
@@ -163,6 +171,16 @@ mod tests {
         assert_eq!(config.max_body_bytes, 327_680);
         assert_eq!(config.retention, Duration::from_hours(24 * 30));
         assert_eq!(config.dedup, Dedup::Id);
+    }
+
+    #[test]
+    fn with_a_payload_bucket_every_body_is_taken_that_lambda_lets_in() {
+        let with = [&GOOD[..], &[("PAYLOAD_BUCKET", "payloads")]].concat();
+        let config = read(&with).unwrap();
+        assert_eq!(config.payload_bucket.as_deref(), Some("payloads"));
+        assert_eq!(config.max_body_bytes, 6 * 1024 * 1024);
+        let less = [&with[..], &[("MAX_BODY_BYTES", "1000000")]].concat();
+        assert_eq!(read(&less).unwrap().max_body_bytes, 1_000_000);
     }
 
     #[test]

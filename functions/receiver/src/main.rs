@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use inbox_aws::{DynamoDbLedger, Limits, SecretsManagerSecrets, SqsQueue, lambda, sdk_config};
+use inbox_aws::{
+    DynamoDbLedger, Limits, S3PayloadStore, SecretsManagerSecrets, SqsQueue, lambda, sdk_config,
+};
 use inbox_core::secrets::SecretCache;
 use inbox_core::{Timestamp, telemetry};
 use inbox_receiver::config::Config;
@@ -24,15 +26,23 @@ async fn main() -> ExitCode {
     };
 
     let aws = sdk_config(Limits::FOREGROUND).await;
-    let ledger = DynamoDbLedger::new(&aws, config.table_name.clone());
+    let payloads = config.payload_bucket.clone().map(|bucket| S3PayloadStore::new(&aws, bucket));
+    let ledger =
+        DynamoDbLedger::new(&aws, config.table_name.clone()).with_payloads(payloads.clone());
     let queue = SqsQueue::new(&aws, config.queue_url.clone());
     let secrets = SecretCache::new(
         SecretsManagerSecrets::new(&aws, config.secret_id.clone()),
         Arc::clone(&provider),
     );
-    // All three connections at once, here where Lambda gives a whole CPU. None
-    // may fail the start: the first event may have better luck.
-    let ((), (), fetched) = tokio::join!(
+    // All connections at once, here where Lambda gives a whole CPU. None may fail
+    // the start: the first event may have better luck.
+    let connected_to_payloads = async {
+        if let Some(payloads) = &payloads {
+            payloads.connect_for_puts(&config.source).await;
+        }
+    };
+    let ((), (), (), fetched) = tokio::join!(
+        connected_to_payloads,
         ledger.connect_for_claims(),
         queue.connect(),
         secrets.warm_up(Timestamp::now())

@@ -31,6 +31,19 @@ data "aws_iam_policy_document" "operator" {
     resources = [local.timeline_index_arn, local.open_index_arn]
   }
 
+  # Showing, reopening and forgetting events whose payload lies outside of the table.
+  statement {
+    sid       = "LargePayloads"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    resources = ["${aws_s3_bucket.payloads.arn}/*"]
+  }
+
+  statement {
+    sid       = "KnowLostPayloads"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.payloads.arn]
+  }
+
   statement {
     sid       = "Wake"
     actions   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
@@ -89,7 +102,7 @@ data "aws_iam_policy_document" "operator" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.sqs]
+        values   = [local.via.dynamodb, local.via.s3, local.via.sqs]
       }
     }
   }

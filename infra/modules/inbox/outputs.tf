@@ -92,8 +92,8 @@ output "event_bus_arn" {
 }
 
 output "payload_bucket" {
-  description = "The bucket for large payloads; null without one."
-  value       = one(aws_s3_bucket.payloads[*].bucket)
+  description = "The bucket for payloads that are too large for the table."
+  value       = aws_s3_bucket.payloads.bucket
 }
 
 output "kms_key_arn" {

@@ -1,10 +1,7 @@
-# The bucket for bodies that are too large for an item of the table. No function
-# has a permission on it yet, since none reads or writes it: the statements come
-# with the calls.
+# The bucket for payloads that are too large for an item of the table. Empty it
+# costs nothing.
 
 resource "aws_s3_bucket" "payloads" {
-  count = var.payload_bucket ? 1 : 0
-
   #checkov:skip=CKV_AWS_18:Who reads payloads is in CloudTrail's data events; access logs would hold the same keys again
   #checkov:skip=CKV_AWS_21:A payload is written once, and one that is forgotten must not live on as an old version
   #checkov:skip=CKV_AWS_144:Replication across regions is the team's choice; the ledger is not replicated either
@@ -13,8 +10,7 @@ resource "aws_s3_bucket" "payloads" {
 }
 
 resource "aws_s3_bucket_ownership_controls" "payloads" {
-  count  = var.payload_bucket ? 1 : 0
-  bucket = aws_s3_bucket.payloads[0].id
+  bucket = aws_s3_bucket.payloads.id
 
   rule {
     object_ownership = "BucketOwnerEnforced"
@@ -22,8 +18,7 @@ resource "aws_s3_bucket_ownership_controls" "payloads" {
 }
 
 resource "aws_s3_bucket_public_access_block" "payloads" {
-  count  = var.payload_bucket ? 1 : 0
-  bucket = aws_s3_bucket.payloads[0].id
+  bucket = aws_s3_bucket.payloads.id
 
   block_public_acls       = true
   block_public_policy     = true
@@ -32,8 +27,7 @@ resource "aws_s3_bucket_public_access_block" "payloads" {
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "payloads" {
-  count  = var.payload_bucket ? 1 : 0
-  bucket = aws_s3_bucket.payloads[0].id
+  bucket = aws_s3_bucket.payloads.id
 
   rule {
     bucket_key_enabled = local.has_customer_key
@@ -46,8 +40,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "payloads" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "payloads" {
-  count  = var.payload_bucket ? 1 : 0
-  bucket = aws_s3_bucket.payloads[0].id
+  bucket = aws_s3_bucket.payloads.id
 
   rule {
     id     = "with-the-ledger"
@@ -55,9 +48,12 @@ resource "aws_s3_bucket_lifecycle_configuration" "payloads" {
 
     filter {}
 
-    # A replay lengthens an event's retention once more.
+    # What no event can name any more: what was stored for a claim that never came,
+    # and what outlived its event. Opening an event again, which keeps it for
+    # the default retention at least, writes its object anew. Time to live may take
+    # two days to delete an event.
     expiration {
-      days = 2 * local.longest_retention_days
+      days = local.longest_retention_days + 3
     }
 
     abort_incomplete_multipart_upload {
@@ -67,23 +63,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "payloads" {
 }
 
 resource "aws_s3_bucket_policy" "payloads" {
-  count  = var.payload_bucket ? 1 : 0
-  bucket = aws_s3_bucket.payloads[0].id
-  policy = data.aws_iam_policy_document.payloads[0].json
+  bucket = aws_s3_bucket.payloads.id
+  policy = data.aws_iam_policy_document.payloads.json
 
   # AWS refuses a policy while it is still deciding whether it is a public one.
   depends_on = [aws_s3_bucket_public_access_block.payloads]
 }
 
 data "aws_iam_policy_document" "payloads" {
-  count = var.payload_bucket ? 1 : 0
-
   # A denial that left an action out would be a hole, so it names them all.
   statement {
     sid       = "TlsOnly"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [aws_s3_bucket.payloads[0].arn, "${aws_s3_bucket.payloads[0].arn}/*"]
+    resources = [aws_s3_bucket.payloads.arn, "${aws_s3_bucket.payloads.arn}/*"]
 
     principals {
       type        = "*"
@@ -99,7 +92,7 @@ data "aws_iam_policy_document" "payloads" {
 }
 
 locals {
-  longest_retention_days = max([
+  longest_retention_days = max(local.stack.defaults.retention_days, [
     for source in var.sources : coalesce(source.retention_days, local.stack.defaults.retention_days)
   ]...)
 }

@@ -25,6 +25,7 @@ resource "aws_lambda_function" "processor" {
       {
         DLQ_URL           = aws_sqs_queue.dead_letters.url
         MIRROR_TABLE_NAME = aws_dynamodb_table.mirror.name
+        PAYLOAD_BUCKET    = aws_s3_bucket.payloads.bucket
       },
       # What is left out is the processor's own default.
       var.processor.routes == null ? {} : { ROUTES = jsonencode(var.processor.routes) },
@@ -98,6 +99,21 @@ data "aws_iam_policy_document" "processor" {
     resources = [aws_dynamodb_table.mirror.arn]
   }
 
+  # Reopening copies an object onto itself.
+  statement {
+    sid       = "LargePayloads"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.payloads.arn}/*"]
+  }
+
+  # S3 says 404 of what is not there to who may list, and 403 to others.
+  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+  statement {
+    sid       = "KnowLostPayloads"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.payloads.arn]
+  }
+
   # Receiving and deleting is done by Lambda's poller, with this role; keeping a
   # message hidden until its next attempt is done by the function.
   # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -138,7 +154,7 @@ data "aws_iam_policy_document" "processor" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.lambda, local.via.sqs]
+        values   = [local.via.dynamodb, local.via.lambda, local.via.s3, local.via.sqs]
       }
     }
   }
@@ -147,14 +163,14 @@ data "aws_iam_policy_document" "processor" {
     for_each = local.customer_keys
 
     content {
-      sid       = "BuryEncrypted"
+      sid       = "WriteEncrypted"
       actions   = ["kms:GenerateDataKey"]
       resources = [statement.value]
 
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.sqs]
+        values   = [local.via.s3, local.via.sqs]
       }
     }
   }

@@ -31,6 +31,7 @@ resource "aws_lambda_function" "receiver" {
         SECRET_ID       = aws_secretsmanager_secret.source[each.key].arn
         PUBLIC_BASE_URL = coalesce(each.value.public_base_url, local.public_base_url)
         DEDUP           = each.value.dedup
+        PAYLOAD_BUCKET  = aws_s3_bucket.payloads.bucket
       },
       # What is left out is the receiver's own default.
       each.value.max_body_bytes == null ? {} : { MAX_BODY_BYTES = tostring(each.value.max_body_bytes) },
@@ -84,6 +85,14 @@ data "aws_iam_policy_document" "receiver" {
     resources = [aws_dynamodb_table.ledger.arn]
   }
 
+  # Deleting opens the connection before the first event comes, and removes what a
+  # late repeat of a forgotten event has brought back.
+  statement {
+    sid       = "KeepLargePayloads"
+    actions   = ["s3:PutObject", "s3:DeleteObject"]
+    resources = ["${aws_s3_bucket.payloads.arn}/${each.key}/*"]
+  }
+
   # GetQueueAttributes opens the connection before the first event comes.
   statement {
     sid       = "Wake"
@@ -122,7 +131,7 @@ data "aws_iam_policy_document" "receiver" {
     }
   }
 
-  # Who sends to an encrypted queue needs both.
+  # Who sends to an encrypted queue needs both; who writes an object, the first.
   # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
   dynamic "statement" {
     for_each = local.customer_keys
@@ -135,7 +144,7 @@ data "aws_iam_policy_document" "receiver" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.sqs]
+        values   = [local.via.s3, local.via.sqs]
       }
     }
   }

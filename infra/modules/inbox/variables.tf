@@ -92,7 +92,7 @@ variable "sources" {
   }
   validation {
     condition     = alltrue([for source in var.sources : try(source.max_body_bytes >= 1 && source.max_body_bytes <= local.stack.defaults.max_body_bytes, source.max_body_bytes == null)])
-    error_message = "max_body_bytes must be from 1 to ${local.stack.defaults.max_body_bytes}: a larger body fits no item of the table."
+    error_message = "max_body_bytes must be from 1 to ${local.stack.defaults.max_body_bytes}: Lambda takes no larger event."
   }
   validation {
     condition     = alltrue([for source in var.sources : try(source.retention_days >= 15 && source.retention_days <= 3650, source.retention_days == null)])
@@ -280,13 +280,6 @@ variable "alarms" {
     condition     = var.alarms.topic_arn == null || length(var.alarms.emails) == 0
     error_message = "alarms.emails subscribe to the topic that is made here: with topic_arn, subscribe them there."
   }
-}
-
-variable "payload_bucket" {
-  description = "Whether to make the bucket for bodies that are too large for the table. Nothing writes to it yet."
-  type        = bool
-  default     = true
-  nullable    = false
 }
 
 variable "event_bus" {

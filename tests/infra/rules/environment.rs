@@ -66,6 +66,11 @@ fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
             }
         };
         expect("TABLE_NAME", &names(ledger));
+        if binary != "sweeper" {
+            let bucket = plan.all("aws_s3_bucket").next().expect("a bucket");
+            let names = ["bucket", "id"].map(|name| bucket.reference(name));
+            expect("PAYLOAD_BUCKET", &[&names[..], &[bucket.text("bucket").to_owned()]].concat());
+        }
         expect("QUEUE_URL", &[queue.reference("url"), queue.reference("id")]);
         if binary == "processor" {
             let dead_letters = plan.dead_letters().expect("a dead-letter queue");
@@ -106,6 +111,10 @@ fn settings_name_the_ledger_the_queue_the_dead_letters_and_the_mirror() {
     catches(rule, "aws_lambda_function.processor: DLQ_URL", |plan| {
         let queue = json!(plan.queue().reference("url"));
         plan.set("aws_lambda_function.processor", "/environment/0/variables/DLQ_URL", queue);
+    });
+    catches(rule, "aws_lambda_function.processor: PAYLOAD_BUCKET", |plan| {
+        let pointer = "/environment/0/variables/PAYLOAD_BUCKET";
+        plan.set("aws_lambda_function.processor", pointer, json!("elsewhere"));
     });
     catches(rule, "aws_lambda_function.sweeper: TABLE_NAME", |plan| {
         let mirror = json!(plan.tables().1.text("name"));

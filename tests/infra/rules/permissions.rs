@@ -40,7 +40,15 @@ fn resource(plan: &Plan, function: &Instance, arn: &str) -> String {
     let group = function.values["logging_config"][0]["log_group"].as_str().unwrap_or_default();
     let own_log = plan.all("aws_cloudwatch_log_group").find(|it| it.text("name") == group);
     let secret = plan.all("aws_secretsmanager_secret").find(|it| it.key == function.key);
+    let bucket = plan.all("aws_s3_bucket").next().map_or(String::new(), |it| it.reference("arn"));
+    let own_payloads = format!("{bucket}/{}/*", function.key.trim_matches(['[', '"', ']']));
     let known = [
+        // A receiver's objects lie below its source's name.
+        (
+            if function.key.is_empty() { format!("{bucket}/*") } else { own_payloads },
+            "payloads".to_owned(),
+        ),
+        (bucket, "payload_bucket".to_owned()),
         (ledger.reference("arn"), "ledger".to_owned()),
         (open, format!("ledger/index/{}", stack().table.open_index.name)),
         (mirror.reference("arn"), "mirror".to_owned()),
@@ -120,6 +128,12 @@ fn roles_are_known_whole(plan: &Plan) -> Vec<String> {
 fn nothing_is_wild(plan: &Plan) -> Vec<String> {
     let mut problems = Vec::new();
     let log_streams = ".arn>:*";
+    let bucket = plan.all("aws_s3_bucket").next().map_or(String::new(), |it| it.reference("arn"));
+    // Objects cannot be named one by one.
+    let is_objects = |arn: &str| {
+        arn.strip_prefix(&bucket)
+            .is_some_and(|it| it.matches('*').count() == 1 && it.ends_with("/*"))
+    };
     let roles = plan.all("aws_iam_role").map(|it| (it.address(), allowed_to(plan, it)));
     // Those that a team attaches to its people.
     let policies = plan.all("aws_iam_policy").map(|it| {
@@ -137,7 +151,7 @@ fn nothing_is_wild(plan: &Plan) -> Vec<String> {
             }
             for arn in texts(&statement["resources"]) {
                 let exact = arn.strip_suffix(log_streams).unwrap_or(arn);
-                if exact.contains('*') && has_resources {
+                if exact.contains('*') && has_resources && !is_objects(arn) {
                     problems.push(format!("{place}: resource {arn}"));
                 }
             }
@@ -205,8 +219,24 @@ fn each_function_may_do_what_it_does_and_nothing_else() {
     catches(rule, "may not: secretsmanager:GetSecretValue secret", |plan| {
         let document = "data.aws_iam_policy_document.receiver[\"github\"]";
         let other = json!(["<aws_secretsmanager_secret.source[\"clerk\"].arn>"]);
-        plan.set(document, "/statement/2/resources", other);
+        plan.set(document, "/statement/3/resources", other);
     });
+}
+
+#[test]
+fn a_receiver_reaches_no_other_sources_payloads() {
+    let rule = permissions_are_those_of_the_list;
+    for objects in ["/*", "/clerk/*"] {
+        catches(
+            rule,
+            "aws_lambda_function.receiver[\"github\"] may not: s3:PutObject payloads",
+            |plan| {
+                let document = "data.aws_iam_policy_document.receiver[\"github\"]";
+                let other = json!([format!("<aws_s3_bucket.payloads.arn>{objects}")]);
+                plan.set(document, "/statement/1/resources", other);
+            },
+        );
+    }
 }
 
 #[test]

@@ -159,6 +159,23 @@ fn buckets_are_private(plan: &Plan) -> Vec<String> {
     problems
 }
 
+/// Reopening keeps an event for the default retention, and time to live may take two
+/// days to delete it.
+fn payloads_outlive_their_events(plan: &Plan) -> Vec<String> {
+    let days = |it: &Instance| {
+        let variables = &it.values["environment"][0]["variables"];
+        variables["RETENTION_DAYS"].as_str().and_then(|text| text.parse::<u64>().ok())
+    };
+    let kept = plan.functions().into_iter().filter_map(|(_, it)| days(it)).max();
+    let kept = kept.unwrap_or_default().max(stack().defaults.retention_days.into());
+    let lifecycles = plan.all("aws_s3_bucket_lifecycle_configuration");
+    let short = lifecycles.filter(|it| {
+        let days = it.values["rule"][0]["expiration"][0]["days"].as_u64();
+        days.is_none_or(|days| days < kept + 3)
+    });
+    short.map(|it| format!("{}: objects go before events of {kept} days", it.address())).collect()
+}
+
 fn denies_plain_http(plan: &Plan, policy: &str) -> bool {
     plan.referred(policy).is_some_and(|document| {
         document.blocks("statement").iter().any(|it| {
@@ -224,7 +241,7 @@ fn every_store_is_encrypted_and_takes_the_customers_key() {
     catches(rule, "aws_dynamodb_table.ledger: the key is not used", |plan| {
         plan.set("aws_dynamodb_table.ledger", "/server_side_encryption/0/enabled", json!(false));
     });
-    catches(rule, "aws_s3_bucket.payloads[0]: not encrypted", |plan| {
+    catches(rule, "aws_s3_bucket.payloads: not encrypted", |plan| {
         plan.remove(|it| it.kind == "aws_s3_bucket_server_side_encryption_configuration");
     });
 }
@@ -264,17 +281,23 @@ fn buckets_and_queues_are_private_and_take_no_plain_http() {
     let rule = buckets_are_private;
     holds(rule);
     catches(rule, "ignore_public_acls is off", |plan| {
-        plan.set(
-            "aws_s3_bucket_public_access_block.payloads[0]",
-            "/ignore_public_acls",
-            json!(false),
-        );
+        plan.set("aws_s3_bucket_public_access_block.payloads", "/ignore_public_acls", json!(false));
     });
     for kind in ["aws_s3_bucket_policy", "aws_sqs_queue_policy"] {
         catches(rule, "plain HTTP is not denied", |plan| plan.remove(|it| it.kind == kind));
     }
     catches(rule, "nothing is ever deleted", |plan| {
         plan.remove(|it| it.kind == "aws_s3_bucket_lifecycle_configuration");
+    });
+}
+
+#[test]
+fn a_payload_outlives_its_event() {
+    let rule = payloads_outlive_their_events;
+    holds(rule);
+    catches(rule, "objects go before events of 40 days", |plan| {
+        let lifecycle = "aws_s3_bucket_lifecycle_configuration.payloads";
+        plan.set(lifecycle, "/rule/0/expiration/0/days", json!(42));
     });
 }
 

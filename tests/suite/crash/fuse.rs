@@ -212,6 +212,10 @@ impl<L: Ledger> Ledger for Fused<L> {
         Ok(DuePage { is_last: behind + due.len() == rows.len(), due })
     }
 
+    async fn load(&self, record: &mut Record) -> Result<(), LedgerError> {
+        self.inner.load(record).await
+    }
+
     async fn get(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
         self.inner.get(key).await
     }

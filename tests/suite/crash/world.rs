@@ -200,6 +200,7 @@ impl<L: Ledger + 'static> World<L> {
                 public_base_url: None,
                 table_name: String::new(),
                 queue_url: String::new(),
+                payload_bucket: None,
                 max_body_bytes: 1000,
                 retention: Duration::from_hours(24 * 30),
                 sweep_grace: Duration::from_mins(15),

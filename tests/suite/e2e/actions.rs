@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use inbox_local::actions::{Action, listed};
 use serde_json::json;
 
+use super::large::enlarged;
+use super::requests::batch;
 use super::rig::{DEADLINE, Rig, payment, stripe};
 
 /// Every action is in the list. Each rig and the stack ask this at their end.
@@ -35,7 +37,14 @@ async fn the_functions_do_in_aws_what_the_list_says_and_nothing_else() {
     // Retries with the message hidden, then a burial.
     rig.accept(&stripe("charge_dispute_created.json")).await;
     rig.process_all(&mut processor).await;
-    // An event that was forgotten, and the sweep that finds it.
+    // A payload that fits no item, which dies and is redriven.
+    let dispute = stripe("charge_dispute_created.json").replacing("evt_test_", "evt_large_");
+    rig.accept(&enlarged(dispute, 1_000_000)).await;
+    rig.process_all(&mut processor).await;
+    let mut letters = rig.dead_letters().await;
+    letters.retain(|it| it.body().is_some_and(|it| it.contains("evt_large_")));
+    processor.invoke_json(&batch(&letters), DEADLINE).await.expect("an answer");
+    // An event that was overlooked, and the sweep that finds it.
     let key = rig.accept(&stripe("customer_subscription_deleted.json")).await;
     rig.let_it_become_due(&key).await;
     let mut sweeper = rig.sweeper().await;

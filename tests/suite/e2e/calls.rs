@@ -80,7 +80,10 @@ async fn connections_are_made_before_the_first_event() {
     let mut receiver = rig.cold_receiver("stripe", "stripe", STRIPE_SECRET).await;
     let mut calls = names(&rig.proxy.take_calls());
     calls.sort();
-    assert_eq!(calls, [CLAIM, "secretsmanager GetSecretValue", "sqs GetQueueAttributes"]);
+    assert_eq!(
+        calls,
+        [CLAIM, "s3 DeleteObject", "secretsmanager GetSecretValue", "sqs GetQueueAttributes"]
+    );
     assert_eq!(rig.deliver(&mut receiver, &payment()).await, Ok(Answer::accepted()));
     assert_eq!(names(&rig.proxy.take_calls()), [CLAIM, SEND]);
 

@@ -75,9 +75,8 @@ impl Rig {
     pub(super) async fn new() -> Self {
         let bed = TestBed::new().await.expect("tables and queues");
         let proxy = Proxy::start(&bed.endpoint_url).await.expect("a proxy");
-        let aws = bed.sdk_config();
         Self {
-            ledger: DynamoDbLedger::new(&aws, bed.table.clone()),
+            ledger: bed.ledger(),
             mirror: DynamoDbMirror::new(bed.dynamodb(), bed.mirror_table.clone()),
             sqs: bed.sqs(),
             directory: testbed::directory(&bed.table).expect("a directory"),
@@ -110,18 +109,25 @@ impl Rig {
         provider: &str,
         secret: &str,
     ) -> FunctionHost {
+        let names = [("SOURCE", source), ("PROVIDER", provider)];
+        self.start_receiver(&names, secret).await
+    }
+
+    /// The receiver of the source `stripe` with other settings.
+    pub(super) async fn receiver_with(&self, settings: &[(&str, &str)]) -> FunctionHost {
+        let names = [("SOURCE", "stripe"), ("PROVIDER", "stripe")];
+        self.start_receiver(&[&names, settings].concat(), STRIPE_SECRET).await
+    }
+
+    async fn start_receiver(&self, settings: &[(&str, &str)], secret: &str) -> FunctionHost {
         let value = json!({ "signing_secrets": [secret] });
         let secret_id = self.bed.create_secret(&value).await.expect("a secret");
-        self.start(
-            "receiver",
-            &[
-                ("SOURCE", source),
-                ("PROVIDER", provider),
-                ("SECRET_ID", &secret_id),
-                ("PUBLIC_BASE_URL", BASE_URL),
-            ],
-        )
-        .await
+        let common = [
+            ("SECRET_ID", secret_id.as_str()),
+            ("PUBLIC_BASE_URL", BASE_URL),
+            ("PAYLOAD_BUCKET", &self.bed.payload_bucket),
+        ];
+        self.start("receiver", &[&common, settings].concat()).await
     }
 
     /// The processor with three attempts at once, one after the other.
@@ -138,6 +144,7 @@ impl Rig {
             &[
                 ("DLQ_URL", &self.bed.dlq_url),
                 ("MIRROR_TABLE_NAME", &self.bed.mirror_table),
+                ("PAYLOAD_BUCKET", &self.bed.payload_bucket),
                 ("ROUTES", &routes.to_string()),
                 ("RETRY_DELAYS_SECONDS", "0,0"),
                 ("HANDLER_TIMEOUT_SECONDS", "1"),
@@ -364,6 +371,7 @@ impl Rig {
         let names = Names {
             table: &self.bed.table,
             mirror_table: &self.bed.mirror_table,
+            payload_bucket: &self.bed.payload_bucket,
             queue_url: &self.bed.queue_url,
             dlq_url: &self.bed.dlq_url,
         };
@@ -395,6 +403,7 @@ impl Drop for Rig {
 fn service_of(operation: &str) -> &'static str {
     match operation {
         "SendMessage" | "ChangeMessageVisibility" => "sqs",
+        "PutObject" | "GetObject" | "CopyObject" | "DeleteObject" => "s3",
         _ => "dynamodb",
     }
 }

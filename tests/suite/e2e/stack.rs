@@ -37,7 +37,7 @@ struct Shared {
 /// One test's view of the shared stack.
 pub(super) struct Stack {
     shared: &'static Shared,
-    ledger: DynamoDbLedger,
+    pub(super) ledger: DynamoDbLedger,
     mirror: DynamoDbMirror,
     _turn: Turn,
 }
@@ -89,7 +89,7 @@ impl Stack {
         let description = shared.stack.description();
         let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
         Self {
-            ledger: DynamoDbLedger::new(&aws, description.table.clone()),
+            ledger: shared.stack.ledger(),
             mirror: DynamoDbMirror::new(dynamodb, description.mirror_table.clone()),
             shared,
             _turn: turn,
@@ -198,6 +198,7 @@ impl Drop for Stack {
             let names = Names {
                 table: &description.table,
                 mirror_table: &description.mirror_table,
+                payload_bucket: &description.payload_bucket,
                 queue_url: &description.queue_url,
                 dlq_url: &description.dlq_url,
             };

@@ -217,3 +217,14 @@ async fn a_deployment_that_could_not_be_looked_at_is_not_called_sound() {
     assert!(ran.stderr.contains("nothing could be looked at; table"), "{}", ran.stderr);
     assert!(ran.stderr.contains("lacks a permission"), "{}", ran.stderr);
 }
+
+#[tokio::test]
+async fn a_payload_bucket_that_is_gone_is_named() {
+    let operator = Operator::new().await;
+    let bucket = &operator.bed.payload_bucket;
+    operator.bed.s3().delete_bucket().bucket(bucket).send().await.expect("gone");
+    let found = broken(&operator).await;
+    let [(about, says)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(*about, format!("broken payload bucket {bucket}"));
+    assert!(says.starts_with("is not there: large events are answered 503"), "{says}");
+}

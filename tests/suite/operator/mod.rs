@@ -6,6 +6,7 @@ mod dlq;
 mod doctor;
 mod events;
 mod forget;
+mod large;
 mod letters;
 mod listen;
 mod move_tasks;

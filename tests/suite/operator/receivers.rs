@@ -83,6 +83,7 @@ fn receiver(name: &str, secret: &str, base_url: &str) -> InMemory {
             public_base_url: Some(base_url.into()),
             table_name: String::new(),
             queue_url: String::new(),
+            payload_bucket: None,
             max_body_bytes: 320 * 1024,
             retention: Duration::from_hours(24),
             sweep_grace: Duration::from_mins(15),

@@ -76,6 +76,7 @@ impl Operator {
             "table": bed.table,
             "queue_url": bed.queue_url,
             "dlq_url": bed.dlq_url,
+            "payload_bucket": bed.payload_bucket,
             "sources": sources,
         });
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
@@ -113,7 +114,7 @@ impl Operator {
 
     /// The ledger, past the proxy.
     pub(crate) fn ledger(&self) -> DynamoDbLedger {
-        DynamoDbLedger::new(&self.bed.sdk_config(), self.bed.table.clone())
+        self.bed.ledger()
     }
 
     /// Both queues, past the proxy.

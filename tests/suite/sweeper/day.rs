@@ -249,6 +249,10 @@ impl Ledger for Seen {
         unreachable!("a sweep forgets nothing")
     }
 
+    async fn load(&self, _: &mut Record) -> Result<(), LedgerError> {
+        unreachable!("a sweep needs no payload")
+    }
+
     async fn get(&self, _: &EventKey) -> Result<Option<Record>, LedgerError> {
         unreachable!("a sweep reads by its writes")
     }

@@ -6,6 +6,7 @@ use inbox_core::ledger::{
 };
 
 use super::*;
+use crate::compression::compress;
 
 /// `DynamoDB`'s limit for one item, names and values together.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
@@ -24,6 +25,12 @@ fn noise(length: usize) -> Bytes {
         state.to_le_bytes()[3]
     };
     (0..length).map(|_| byte()).collect()
+}
+
+/// The item of a record whose payload fits.
+fn from_record(record: &Record) -> Item {
+    let (encoding, payload) = compress(&record.event.payload.bytes);
+    super::from_record(record, Kept::Inline(encoding, payload))
 }
 
 fn record(body: Bytes) -> Record {
@@ -65,7 +72,7 @@ fn bytes_of(value: &AttributeValue) -> usize {
 
 #[test]
 fn the_largest_body_fits_an_item_whatever_its_content_and_however_long_its_history() {
-    let mut record = record(noise(stack().defaults.max_body_bytes));
+    let mut record = record(noise(stack().defaults.inline_payload_bytes));
     record.life = u32::MAX;
     record.history = vec![
         Transition {
@@ -101,6 +108,23 @@ fn an_item_holds_the_record_and_the_body_byte_for_byte() {
             vec![record.transition(TransitionKind::Failed, "no answer", record.expires_at)];
         assert_eq!(record.history[0].actor, ACTOR_PROCESSOR);
         assert_eq!(to_record(&from_record(&record)).unwrap(), record);
+    }
+}
+
+#[test]
+fn an_item_whose_payload_lies_elsewhere_says_where_and_how_large_it_is() {
+    let mut record = record(Bytes::new());
+    let reference = PayloadRef { key: "stripe/0/1.gz".into(), bytes: 6_000_000 };
+    record.payload_ref = Some(reference.clone());
+    let item = super::from_record(&record, Kept::Outside(reference));
+    assert!(!item.contains_key(PAYLOAD));
+    let read = to_record(&item).unwrap();
+    assert_eq!(read, record);
+    assert_eq!(read.payload_bytes(), 6_000_000);
+    for name in [PAYLOAD_REF, PAYLOAD_BYTES] {
+        let mut item = item.clone();
+        item.insert(name.into(), AttributeValue::Bool(true));
+        assert!(to_record(&item).unwrap_err().to_string().contains(name), "{name}");
     }
 }
 

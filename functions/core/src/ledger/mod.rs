@@ -11,6 +11,9 @@
 //!  forget: payload and everything personal is gone; what stays is that it was
 //! ```
 //!
+//! A payload too large for the item lies elsewhere: it is stored before the claim
+//! and removed after the forgetting, so an item never promises what is not there.
+//!
 //! Each method is one conditional write, so each happens or does not, whatever
 //! dies. Why that suffices:
 //!
@@ -37,8 +40,8 @@ use crate::event::{Event, EventKey};
 
 pub use record::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
-    HISTORY_ENTRIES, Lease, Open, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, Record, SCHEMA,
-    State, Transition, TransitionKind,
+    HISTORY_ENTRIES, Lease, Open, PayloadRef, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
+    Record, SCHEMA, State, Transition, TransitionKind,
 };
 pub use rules::{
     Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_forget,
@@ -57,6 +60,10 @@ pub enum LedgerError {
     /// The item exists and is not of a known layout.
     #[error("ledger item unreadable: {0}")]
     Unreadable(String),
+    /// The item says where its payload lies, and it is not there, or not the
+    /// one that was put there. Trying again does not bring it back.
+    #[error("payload lost: {0}")]
+    PayloadLost(String),
 }
 
 /// A new event on its way in.
@@ -260,7 +267,8 @@ pub struct DuePage {
 
 /// Where events and their fates are kept.
 pub trait Ledger: Send + Sync {
-    /// Puts a new event, payload included, unless it is there.
+    /// Puts a new event, payload included, unless it is there. A payload that is
+    /// too large for the item is stored before it: no event without its payload.
     fn claim(&self, new: &NewEvent) -> impl Future<Output = Result<Claimed, LedgerError>> + Send;
 
     /// Takes the lease and counts the attempt, before any handler runs: an event
@@ -336,6 +344,14 @@ pub trait Ledger: Send + Sync {
         due: &Due,
         due_at: Timestamp,
     ) -> impl Future<Output = Result<Option<Record>, LedgerError>> + Send;
+
+    /// Fetches a payload that lies outside of the item; costs nothing where it
+    /// does not. What [`Ledger::begin`] and [`Ledger::get`] return is not loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::PayloadLost`] when it cannot be had any more.
+    fn load(&self, record: &mut Record) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Reads one event.
     fn get(

@@ -157,11 +157,24 @@ impl TransitionKind {
     }
 }
 
+/// Where a payload lies that was too large for the item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadRef {
+    /// The object's key in the payload bucket.
+    pub key: String,
+    /// The payload's length, before compression.
+    pub bytes: usize,
+}
+
 /// An event and everything that has become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What was received.
+    /// What was received. A payload that lies elsewhere is empty here until it
+    /// is loaded: see `payload_ref`.
     pub event: Event,
+    /// Where the payload lies, when it was too large for the item
+    /// ([`Ledger::load`](super::Ledger::load) fetches it).
+    pub payload_ref: Option<PayloadRef>,
     /// The invocation that claimed it: finds its log, and tells a claim that was
     /// repeated from another delivery.
     pub request_id: String,
@@ -205,6 +218,7 @@ impl Record {
     pub fn claimed(new: &NewEvent) -> Self {
         Self {
             event: new.event.clone(),
+            payload_ref: None,
             request_id: new.request_id.clone(),
             state: State::Received,
             life: 1,
@@ -222,6 +236,13 @@ impl Record {
             sweeps: 0,
             forgotten_at: None,
         }
+    }
+
+    /// The payload's length, loaded or not; 0 when it was forgotten.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        let outside = self.payload_ref.as_ref().filter(|_| self.forgotten_at.is_none());
+        outside.map_or(self.event.payload.bytes.len(), |outside| outside.bytes)
     }
 
     /// Whether this route has completed, in this life or one before.

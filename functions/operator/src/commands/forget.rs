@@ -1,6 +1,8 @@
 //! `inbox forget`: an event's content removed for good.
 //!
-//! One conditional write does it, so it is done or it is not. What stays is that
+//! One conditional write does it, so it is done or it is not. A payload that lies in
+//! the payload bucket is removed after it; interrupted in between, the same command
+//! removes it when it is given again. What stays is that
 //! the event came, its type, its times and which handlers it went to, until its
 //! retention ends: a repeat by the provider is still known as one. It cannot be
 //! replayed any more, and a dead letter of it opens nothing.
@@ -49,6 +51,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let ledger = context.ledger().await?;
     let record = ledger.get(&key).await?.ok_or_else(|| show::missing(&key))?;
     if let Some(at) = record.forgotten_at {
+        // Whoever forgot it may have died before its object was gone.
+        if record.payload_ref.is_some() {
+            let again = Forgetting { record: &record, actor: &context.actor, reason: &args.reason };
+            ledger.forget(&again, now).await?;
+        }
         tell(context, &record, at, false);
         return Ok(Outcome::Done);
     }
@@ -59,7 +66,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
             key.source,
             key.id,
             record.event.event_type,
-            record.event.payload.bytes.len(),
+            record.payload_bytes(),
             clock(record.event.received_at),
             record.state.as_str(),
         ));

@@ -19,8 +19,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use inbox_aws::{Arrival, DynamoDbLedger, SecretsManagerSecrets};
 use inbox_core::Timestamp;
-use inbox_core::event::Event;
-use inbox_core::ledger::{Ledger as _, LedgerError};
+use inbox_core::event::{Event, EventKey};
+use inbox_core::ledger::{Ledger as _, LedgerError, Record};
 use inbox_core::pattern::glob;
 use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::{Secret, Secrets as _};
@@ -203,16 +203,29 @@ impl<'a> Listener<'a> {
     async fn read(&self, arrival: &Arrival) -> Result<Option<Event>, Fault> {
         let mut wait = Wait::started();
         loop {
-            match self.ledger.get(&arrival.key).await {
+            match self.whole(&arrival.key).await {
                 Ok(record) => {
                     wait.over(self.context);
                     let kept = record.filter(|record| record.forgotten_at.is_none());
                     return Ok(kept.map(|record| record.event));
                 }
                 Err(fault @ LedgerError::Unreadable(_)) => return Err(fault.into()),
+                // It cannot be had any more; what comes after it can.
+                Err(fault @ LedgerError::PayloadLost(_)) => {
+                    self.context.console.note(format!("{}: {fault}", arrival.key));
+                    return Ok(None);
+                }
                 Err(fault) => wait.after(self.context, &fault.to_string()).await,
             }
         }
+    }
+
+    async fn whole(&self, key: &EventKey) -> Result<Option<Record>, LedgerError> {
+        let mut record = self.ledger.get(key).await?;
+        if let Some(record) = &mut record {
+            self.ledger.load(record).await?;
+        }
+        Ok(record)
     }
 
     /// As the provider would post it now to this address.

@@ -6,7 +6,7 @@
 
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Ledger as _, Record, State, TransitionKind};
+use inbox_core::ledger::{Ledger as _, LedgerError, Record, State, TransitionKind};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -43,18 +43,23 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let console = &context.console;
     let key = EventKey { source: args.source, id: args.id };
     let ledger = context.ledger().await?;
-    let record = ledger.get(&key).await?.ok_or_else(|| missing(&key))?;
+    let mut record = ledger.get(&key).await?.ok_or_else(|| missing(&key))?;
+    // Whatever has become of its payload, what became of the event is shown.
+    let unloaded = ledger.load(&mut record).await.err();
     if args.payload {
         if record.forgotten_at.is_some() {
             return Err(Fault::refused("its content was removed by `inbox forget`", ""));
+        }
+        if let Some(fault) = unloaded {
+            return Err(fault.into());
         }
         console.bytes(&record.event.payload.bytes)?;
         return Ok(Outcome::Done);
     }
     if console.json {
-        console.value(&document(&record));
+        console.value(&document(&record, unloaded.as_ref()));
     } else {
-        print(console, &record, Timestamp::now());
+        print(console, &record, unloaded.as_ref(), Timestamp::now());
     }
     Ok(Outcome::Done)
 }
@@ -72,7 +77,7 @@ pub(super) fn missing(key: &EventKey) -> Fault {
 }
 
 /// The event as its handlers see it, and what the ledger says of it.
-fn document(record: &Record) -> Document {
+fn document(record: &Record, unloaded: Option<&LedgerError>) -> Document {
     let time = |moment: Option<Timestamp>| moment.map(Timestamp::to_rfc3339);
     let history = record.history.iter().map(|entry| {
         json!({
@@ -102,19 +107,26 @@ fn document(record: &Record) -> Document {
             "sweeps": record.sweeps,
             "expires_at": record.expires_at.to_rfc3339(),
             "forgotten_at": time(record.forgotten_at),
-            "payload_bytes": record.event.payload.bytes.len(),
+            "payload_bytes": record.payload_bytes(),
+            "payload_object": record.payload_ref.as_ref().map(|outside| &outside.key),
+            "payload_error": unloaded.map(ToString::to_string),
     });
-    Document { event: RawValue::from_string(record.event.to_cloudevent()).ok(), ledger }
+    let event = match unloaded {
+        Some(_) => None,
+        None => RawValue::from_string(record.event.to_cloudevent()).ok(),
+    };
+    Document { event, ledger }
 }
 
-/// The event stays text: its payload is the provider's, byte for byte.
+/// The event stays text: its payload is the provider's, byte for byte. There is
+/// none without its payload.
 #[derive(Serialize)]
 struct Document {
     event: Option<Box<RawValue>>,
     ledger: serde_json::Value,
 }
 
-fn print(console: &Console, record: &Record, now: Timestamp) {
+fn print(console: &Console, record: &Record, unloaded: Option<&LedgerError>, now: Timestamp) {
     let event = &record.event;
     let state = console.tint(tone(record.state), record.state.as_str());
     let title = pretty::printable(&format!("{} {}", event.key.source, event.key.id));
@@ -137,7 +149,7 @@ fn print(console: &Console, record: &Record, now: Timestamp) {
         }
         section(console, "Headers", &table);
     }
-    print_payload(console, record);
+    print_payload(console, record, unloaded);
 }
 
 fn section(console: &Console, title: &str, table: &Table) {
@@ -162,6 +174,7 @@ fn facts(record: &Record, now: Timestamp) -> Vec<(&'static str, String)> {
     add("request id", Some(record.request_id.clone()));
     add("traceparent", event.traceparent.clone());
     add("kept until", Some(moment(record.expires_at)));
+    add("object", record.payload_ref.as_ref().map(|outside| outside.key.clone()));
     facts
 }
 
@@ -258,15 +271,19 @@ fn handlers(record: &Record) -> Table {
     table
 }
 
-fn print_payload(console: &Console, record: &Record) {
+fn print_payload(console: &Console, record: &Record, unloaded: Option<&LedgerError>) {
     let payload = &record.event.payload;
     let about = match record.forgotten_at {
         Some(at) => format!("forgotten {} UTC", clock(at)),
-        None => format!("{}, {} bytes", payload.content_type, payload.bytes.len()),
+        None => format!("{}, {} bytes", payload.content_type, record.payload_bytes()),
     };
     console.line("");
     let about = pretty::printable(&about);
     console.line(format!("{} ({about})", console.tint(Tone::Strong, "Payload")));
+    if let Some(fault) = unloaded {
+        let problem = pretty::printable(&fault.to_string());
+        return console.line(format!("  {}", console.tint(Tone::Bad, &problem)));
+    }
     match pretty::payload(&record.event) {
         Some(lines) => lines.iter().for_each(|line| console.line(format!("  {line}"))),
         None => console.line("  no text; --payload writes its bytes"),

@@ -8,6 +8,7 @@
 //! may lack a permission, or the service a call.
 
 mod backlog;
+mod payloads;
 mod processor;
 mod queues;
 mod secrets;
@@ -114,6 +115,7 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
     let mut findings = Findings::default();
     // The first call also finds out whether AWS answers at all.
     table::check(context, &mut findings).await?;
+    payloads::check(context, &mut findings).await?;
     queues::check(context, &mut findings).await?;
     processor::check(context, &mut findings).await?;
     secrets::check(context, &mut findings).await?;

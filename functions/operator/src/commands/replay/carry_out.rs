@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 use inbox_aws::{DynamoDbLedger, SqsQueue, Summary};
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Ledger as _, Reopen, Reopening, Settled, State};
+use inbox_core::ledger::{Ledger as _, LedgerError, Reopen, Reopening, Settled, State};
 use inbox_core::queue::Queue as _;
 use inbox_core::stack::stack;
 
@@ -123,7 +123,13 @@ impl Replay<'_> {
                 due_at: now,
                 expires_at: now.plus(retention).ceil_to_seconds(),
             };
-            if self.ledger.reopen(&reopening, now).await? == Settled::Refused {
+            let reopened = match self.ledger.reopen(&reopening, now).await {
+                Err(LedgerError::PayloadLost(_)) => {
+                    return Ok(Some("has lost its payload: its object is gone from the bucket"));
+                }
+                reopened => reopened?,
+            };
+            if reopened == Settled::Refused {
                 return Ok(Some(if record.forgotten_at.is_some() {
                     "was forgotten"
                 } else if record.is_leased(now) {
