@@ -111,7 +111,7 @@ data "aws_iam_policy_document" "sweeper" {
     resources = [aws_dynamodb_table.ledger.arn]
   }
 
-  # GetQueueAttributes opens the connection before the first event is due.
+  # GetQueueAttributes opens the connection, and tells how deep the queue is.
   statement {
     sid       = "Wake"
     actions   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]

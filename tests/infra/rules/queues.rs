@@ -198,7 +198,7 @@ fn the_receive_count_is_far_above_the_waits_that_stay_in_the_queue() {
     catches(rule, "30 receives for 7 waits", |plan| {
         let processor = plan.processor().address();
         let pointer = "/environment/0/variables/RETRY_DELAYS_SECONDS";
-        plan.set(&processor, pointer, json!("1,2,3,4,5,6,900,3600"));
+        plan.set(&processor, pointer, json!("1,2,3,4,5,6,60,3600"));
     });
 }
 

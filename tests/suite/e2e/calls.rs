@@ -94,7 +94,7 @@ async fn connections_are_made_before_the_first_event() {
 }
 
 #[tokio::test]
-async fn the_sweeper_asks_each_shard_and_makes_two_calls_for_what_is_due() {
+async fn the_sweeper_asks_queue_and_shards_and_makes_two_calls_for_what_is_due() {
     let rig = Rig::new().await;
     let key = rig.accept(&payment()).await;
     rig.let_it_become_due(&key).await;
@@ -102,13 +102,16 @@ async fn the_sweeper_asks_each_shard_and_makes_two_calls_for_what_is_due() {
     let swept = sweeper.invoke_json(&json!({}), DEADLINE).await.expect("an answer");
     assert_eq!(
         swept,
-        json!({ "sent": 1, "moved_on": 0, "failed": 0, "unread_shards": 0, "cut_short": false })
+        json!({
+            "sent": 1, "moved_on": 0, "failed": 0, "unread_shards": 0, "cut_short": false,
+            "held": false, "left_to_queue": 0,
+        })
     );
     let calls = names(&rig.proxy.take_calls());
     let count = |name: &str| calls.iter().filter(|it| *it == name).count();
     let shards = stack().table.open_index.shards as usize;
     assert_eq!(
         (count("dynamodb Query"), count(UPDATE), count(SEND), calls.len()),
-        (shards, 1, 1, shards + 2)
+        (shards, 1, 1, 1 + shards + 2)
     );
 }
