@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::calls::{Call, Fault};
 use crate::{LocalError, http_client, paths};
 
 /// Names the fault that a call is to be given.
@@ -67,6 +68,17 @@ impl Injected {
             Self::ReplyLost => "reply_lost",
             Self::Truncated => "truncated",
             Self::Delayed => "delayed",
+        }
+    }
+
+    /// The fault for a call. SQS's throttling is the proxy's own: microburst puts a
+    /// namespace before every code in `x-amzn-query-error`, and by that name no SDK
+    /// knows it for throttling. SQS gives it for some codes only.
+    #[must_use]
+    pub fn strike(self, call: &Call) -> Fault {
+        match self {
+            Self::Throttled if call.service == "sqs" => Fault::status(403, "RequestThrottled"),
+            _ => Fault::Inject(self),
         }
     }
 
@@ -189,7 +201,6 @@ fn rules() -> Vec<Value> {
     };
     vec![
         error(Injected::Throttled, "dynamodb", 400, "ProvisionedThroughputExceededException"),
-        error(Injected::Throttled, "sqs", 400, "RequestThrottled"),
         error(Injected::Throttled, "secretsmanager", 400, "ThrottlingException"),
         error(Injected::Throttled, "s3", 503, "SlowDown"),
         error(Injected::InternalError, "dynamodb", 500, "InternalServerError"),

@@ -21,13 +21,13 @@ mod demo;
 
 mod kills;
 mod lives;
-mod logs;
+pub(crate) mod logs;
 mod lost_replies;
 mod main_job;
 
 mod outages;
 mod poison;
-mod requests;
+pub(crate) mod requests;
 mod retries;
 mod rig;
 mod stack;

@@ -27,7 +27,7 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// Looks through every log in a directory. `more` is forbidden as well.
-pub(super) fn check(directory: &Path, more: &[String]) {
+pub(crate) fn check(directory: &Path, more: &[String]) {
     for entry in std::fs::read_dir(directory).expect("the directory of the logs") {
         let path = entry.expect("an entry").path();
         let bytes = std::fs::read(&path).expect("a log");
