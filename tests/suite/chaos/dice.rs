@@ -17,7 +17,7 @@ pub(super) struct Dice {
 
 impl Dice {
     /// A number from 0 to `sides - 1` for a subject.
-    pub(super) fn roll(self, sides: u64, about: &[&dyn Display]) -> u64 {
+    pub(super) fn roll(self, sides: u64, about: &[&(dyn Display + Sync)]) -> u64 {
         let mut hash = Sha256::new();
         hash.update(self.seed.to_be_bytes());
         for part in about {
@@ -29,12 +29,12 @@ impl Dice {
     }
 
     /// Whether something that happens so many times in a thousand happens here.
-    pub(super) fn happens(self, per_mille: u64, about: &[&dyn Display]) -> bool {
+    pub(super) fn happens(self, per_mille: u64, about: &[&(dyn Display + Sync)]) -> bool {
         self.roll(1000, about) < per_mille
     }
 
     /// One of these, by their weights.
-    pub(super) fn pick<T: Copy>(self, choices: &[(u64, T)], about: &[&dyn Display]) -> T {
+    pub(super) fn pick<T: Copy>(self, choices: &[(u64, T)], about: &[&(dyn Display + Sync)]) -> T {
         let mut left = self.roll(choices.iter().map(|(weight, _)| weight).sum(), about);
         for (weight, choice) in choices {
             if left < *weight {
@@ -49,7 +49,7 @@ impl Dice {
 #[test]
 fn a_decision_depends_on_seed_and_subject_alone() {
     let (one, other) = (Dice { seed: 1 }, Dice { seed: 2 });
-    let about: [&dyn Display; 2] = [&"fault", &17];
+    let about: [&(dyn Display + Sync); 2] = [&"fault", &17];
     assert_eq!(one.roll(1 << 60, &about), one.roll(1 << 60, &about));
     assert_ne!(one.roll(1 << 60, &about), other.roll(1 << 60, &about));
     assert_ne!(one.roll(1 << 60, &about), one.roll(1 << 60, &[&"fault1", &7]));

@@ -7,7 +7,7 @@ use serde_json::Value;
 const WARM_UP: &str = "WARM-UP#WARM-UP";
 
 /// A call's purpose. Each has a line in [`super::matrix::ROWS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Step {
     /// A secret is fetched, at start or later.
     FetchSecret,
