@@ -61,6 +61,9 @@ struct Play<'a> {
     sweeper: FunctionHost,
 }
 
+/// Added to a number for another event of the same cell.
+const AGAIN: u32 = 50;
+
 /// Plays cells one after the other, with events from the number `first`, and returns what
 /// went wrong.
 pub(super) async fn play(chain: &Chain, cells: Vec<Cell>, first: u32) -> Vec<String> {
@@ -78,7 +81,14 @@ pub(super) async fn play(chain: &Chain, cells: Vec<Cell>, first: u32) -> Vec<Str
     let mut play = Play { chain, stage, receiver, processor, sweeper };
     let mut wrong = Vec::new();
     for (cell, number) in cells.into_iter().zip(first..) {
-        if let Err(what) = play.cell(cell, number).await {
+        let mut played = play.cell(cell, number).await;
+        // An answer that is late because the machine is busy looks like one more fault.
+        if played.is_err() && cell.row.drive == Drive::Deliver && cell.is_coped_with() {
+            play.disarm();
+            played = play.cell(cell, number + AGAIN).await;
+        }
+        if let Err(what) = played {
+            play.disarm();
             wrong.push(format!("{cell}: {what}"));
         }
     }
@@ -108,6 +118,7 @@ impl Play<'_> {
                 expect("the status", status, if cell.is_coped_with() { 200 } else { 503 })?;
                 self.struck(cell, &struck)?;
                 self.accept(subject).await?;
+                self.check_message().await?;
             }
             Drive::Process(_) => self.process_struck(cell, subject).await?,
             Drive::Redrive => {
@@ -169,14 +180,26 @@ impl Play<'_> {
         answer.map_or(0, |answer| answered(&answer).status)
     }
 
-    /// A provider that is patient, also with a machine that is slow, until it is told 200.
+    /// A provider that comes back until it is told 200: on a busy machine a receiver may
+    /// have started without its secret, and tries again after five seconds.
     async fn accept(&mut self, subject: Subject) -> Result<(), String> {
-        for _ in 0..10 {
-            if self.deliver(subject).await == 200 {
-                return Ok(());
+        let deadline = Instant::now() + 4 * RETRY_EMPTY_EVERY;
+        while self.deliver(subject).await != 200 {
+            if Instant::now() > deadline {
+                return Err("it is never accepted".to_owned());
             }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Err("it is never accepted".to_owned())
+        Ok(())
+    }
+
+    /// What was accepted has its message, without any sweeper's help.
+    async fn check_message(&self) -> Result<(), String> {
+        let messages = self.stage.receive(&self.stage.bed.queue_url).await;
+        for message in &messages {
+            self.stage.release(message).await;
+        }
+        expect("that a message is in the queue", !messages.is_empty(), true)
     }
 
     /// A function starts under the fault, and takes the place of the one that was there.
@@ -196,7 +219,7 @@ impl Play<'_> {
         self.disarm();
         self.struck(cell, &struck)?;
         if has_no_secret {
-            self.outwait(subject, cell).await;
+            self.outwait(cell).await;
         }
         self.accept(subject).await?;
         if cell.row.function == "sweeper" {
@@ -209,14 +232,9 @@ impl Play<'_> {
 
     /// A receiver that could not fetch its secret tries again after five seconds. One
     /// fault's wait tells it for all; after the others it is started anew.
-    async fn outwait(&mut self, subject: Subject, cell: Cell) {
+    async fn outwait(&mut self, cell: Cell) {
         if cell.fault != Injected::Throttled {
             self.receiver = self.stage.receiver(Source::Stripe, "receiver").await;
-            return;
-        }
-        let deadline = Instant::now() + 2 * RETRY_EMPTY_EVERY;
-        while self.deliver(subject).await != 200 && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 

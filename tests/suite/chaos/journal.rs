@@ -8,7 +8,9 @@
 //!
 //! The promise is held to both sides: once the completion of a handler has *landed*,
 //! whether or not anybody was told, no handler of that event may *begin* its effect
-//! again. A call that the SDK repeats keeps its invocation, so it begins once.
+//! again. A call that the SDK repeats keeps its invocation, so it begins once. And each
+//! run after the first needs an excuse: a failure that was written down, a completion
+//! that could not be, a death.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +42,9 @@ pub(super) struct Facts {
     pub(super) written: u32,
     /// Whether the completion of the mirror landed.
     pub(super) completed: bool,
+    /// What a further run of the mirror may be excused with: its failure was written
+    /// down, its completion could not be, or its process died.
+    pub(super) excuses: BTreeSet<String>,
 }
 
 impl Journal {
@@ -65,6 +70,13 @@ impl Journal {
                 pages.wrong.push(format!("event {number}: a completed handler ran again"));
             }
         }
+        if let (Step::Fail | Step::Bury, Some(number)) = (step, number) {
+            let errors = body["ExpressionAttributeValues"][":errors"]["M"].as_object();
+            if errors.is_some_and(|all| all.keys().any(|route| route.starts_with("mirror"))) {
+                let excuses = &mut pages.events.entry(number).or_default().excuses;
+                excuses.insert(call.invocation.clone());
+            }
+        }
         *pages.calls.entry((function(call).to_owned(), step)).or_default() += 1;
         (Some(step), number)
     }
@@ -88,6 +100,11 @@ impl Journal {
             Some(Step::Complete) if route.starts_with("mirror") => facts.completed = true,
             _ => {}
         }
+    }
+
+    /// A further run of an event's mirror is excused; the same excuse counts once.
+    pub(super) fn excuse(&self, number: u32, why: String) {
+        self.pages().events.entry(number).or_default().excuses.insert(why);
     }
 
     pub(super) fn facts(&self, number: u32) -> Facts {

@@ -18,9 +18,17 @@ enum Act {
 
 const ACTS: [(u64, Act); 3] = [(3, Act::Leave), (4, Act::Redrive), (3, Act::Replay)];
 
-/// Looks through the dead letters once. Each is noted, and none is acted on twice.
-pub(super) async fn look(world: &Arc<World>) {
-    for letter in world.stage.receive(&world.stage.bed.dlq_url).await {
+/// Looks through the dead letters that are visible. Each is noted, and none is acted on
+/// twice.
+pub(super) async fn look_through(world: &Arc<World>) {
+    while look(world).await {}
+}
+
+/// Whether there were any.
+async fn look(world: &Arc<World>) -> bool {
+    let letters = world.stage.receive(&world.stage.bed.dlq_url).await;
+    let were_any = !letters.is_empty();
+    for letter in letters {
         let body = letter.body().unwrap_or_default().to_owned();
         let Ok(pointer) = Pointer::parse(&body) else {
             world.wrong(format!("a dead letter that nobody can read: {body}"));
@@ -42,6 +50,7 @@ pub(super) async fn look(world: &Arc<World>) {
             Act::Replay => replay(world, &pointer).await,
         }
     }
+    were_any
 }
 
 async fn replay(world: &Arc<World>, pointer: &Pointer) {

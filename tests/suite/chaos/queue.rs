@@ -40,6 +40,9 @@ pub(super) async fn poll(world: &Arc<World>, processor: &mut Worker) -> bool {
     // Its invocation is over, and so are its leases, as soon as time has passed.
     for (key, token) in world.weather.leases_of(&processor.label) {
         world.stage.end_lease(&key, Some(&token)).await;
+        if let (None, Some(number)) = (&answer, world.journal.number_of(&key)) {
+            world.journal.excuse(number, token);
+        }
     }
     for message in messages {
         if answer.as_ref().is_none_or(|answer| names(answer, &message)) {

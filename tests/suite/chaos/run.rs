@@ -162,8 +162,8 @@ fn subject(dice: Dice, number: u32) -> Subject {
 
 /// Runs a storm and returns its report, and what was wrong.
 pub(super) async fn run(storm: Storm) -> (verdict::Report, Vec<String>) {
-    let begin = Instant::now();
     let chain = Chain::new().await;
+    let begin = Instant::now();
     let world = Arc::new(World::new(storm, &chain).await);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut processors = tokio::task::JoinSet::new();
@@ -187,7 +187,7 @@ pub(super) async fn run(storm: Storm) -> (verdict::Report, Vec<String>) {
     stop.send_replace(true);
     let mut processors: Vec<Worker> = processors.join_all().await;
     let mut sweeper = schedule.await.expect("the schedule");
-    settle(&world, storm, &mut processors[0], &mut sweeper).await;
+    settle(&world, storm, &mut processors, &mut sweeper).await;
 
     for worker in processors.iter_mut().chain([&mut sweeper]) {
         worker.end(&world).await;
@@ -197,7 +197,7 @@ pub(super) async fn run(storm: Storm) -> (verdict::Report, Vec<String>) {
             receiver.lock().await.end(&world).await;
         }
     }
-    operator::look(&world).await;
+    operator::look_through(&world).await;
     world.stage.check_logs();
     let report = verdict::Report {
         storm,
@@ -260,16 +260,19 @@ async fn schedule(
         if storm.has_sweeper {
             sweeper.invoke(&world, &json!({})).await;
         }
-        operator::look(&world).await;
+        operator::look_through(&world).await;
         tokio::time::sleep(MINUTE).await;
     }
     sweeper
 }
 
 /// Fair weather: time passes until the sweeper finds nothing and the queue is empty.
-async fn settle(world: &Arc<World>, storm: Storm, processor: &mut Worker, sweeper: &mut Worker) {
+async fn settle(world: &Arc<World>, storm: Storm, processors: &mut [Worker], sweeper: &mut Worker) {
     for _ in 0..ROUNDS {
-        while queue::poll(world, processor).await {}
+        let polling = processors
+            .iter_mut()
+            .map(|processor| async { while queue::poll(world, processor).await {} });
+        futures_util::future::join_all(polling).await;
         let standings = world.stage.items().await;
         let unfinished: Vec<_> = standings.iter().filter(|it| it.is_unfinished()).collect();
         if unfinished.is_empty() && world.pool().is_empty() {

@@ -28,15 +28,20 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 /// What the processor's settings come to: attempts in a life.
 pub(super) const MAX_ATTEMPTS: u32 = 5;
 
+/// Held by who uses a chain: two storms at once would be each other's slow machine.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The way to AWS: see the picture in [`super::journal`].
 pub(super) struct Chain {
     pub(super) microburst: Microburst,
     pub(super) journal: Arc<Journal>,
     _back: Proxy,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Chain {
     pub(super) async fn new() -> Self {
+        let turn = TURN.lock().await;
         let emulator = testbed::shared_emulator().await.expect("an emulator");
         let journal = Arc::new(Journal::default());
         let witness = Arc::clone(&journal);
@@ -45,7 +50,7 @@ impl Chain {
         let back = back.await.expect("a proxy");
         let directory = directory("microburst");
         let microburst = Microburst::start(&directory, back.url()).await.expect("microburst");
-        Self { microburst, journal, _back: back }
+        Self { microburst, journal, _back: back, _turn: turn }
     }
 }
 

@@ -152,6 +152,7 @@ fn faults_of(
         (is_dead && !is_given_up, "it was given up too early"),
         (is_mirrored && facts.written == 0, "its handler completed without its effect"),
         (facts.written > 1, "its effect was written twice"),
+        (facts.effects.len() > 1 + facts.excuses.len(), "its handler ran again without need"),
     ]
     .into_iter()
     .filter_map(|(is_wrong, what)| is_wrong.then_some(what))

@@ -144,6 +144,9 @@ impl Weather {
             seen.len() - 1
         });
         let Some(kind) = self.kind(&about, step, nth, call.attempt) else { return Fault::None };
+        if let (Step::Complete, Some(number)) = (step, number) {
+            self.journal.excuse(number, call.invocation.clone());
+        }
         let key = (kind, function(call).to_owned(), step);
         *state.faults.entry(key).or_default() += 1;
         kind.strike(call)
