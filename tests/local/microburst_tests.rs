@@ -11,11 +11,14 @@ use crate::calls::{Call, Fault};
 use crate::proxy::Proxy;
 use crate::testbed::directory;
 
+/// Operation and status.
+type Arrived = (String, Option<u16>);
+
 /// The proxies before and behind, and what came out behind.
 struct Chain {
     front: Proxy,
     microburst: Microburst,
-    arrived: Arc<Mutex<Vec<(String, Option<u16>)>>>,
+    arrived: Arc<Mutex<Vec<Arrived>>>,
     _back: Proxy,
     bed: TestBed,
 }
@@ -62,7 +65,7 @@ impl Chain {
         self.call(fault, "AmazonSQS.SendMessage", &message).await
     }
 
-    fn arrived(&self) -> Vec<(String, Option<u16>)> {
+    fn arrived(&self) -> Vec<Arrived> {
         std::mem::take(&mut self.arrived.lock().expect("a log"))
     }
 }

@@ -97,8 +97,20 @@ pub(super) async fn play(chain: &Chain, cells: Vec<Cell>, first: u32) -> Vec<Str
 }
 
 /// Says what was expected and what was there.
+#[expect(clippy::needless_pass_by_value, reason = "what is compared is made for it")]
 fn expect<T: PartialEq + fmt::Debug>(what: &str, is: T, should: T) -> Result<(), String> {
     if is == should { Ok(()) } else { Err(format!("{what} is {is:?}, not {should:?}")) }
+}
+
+/// The fault was there, and where it lasted, the SDK tried again.
+fn check_struck(cell: Cell, struck: &AtomicU32) -> Result<(), String> {
+    match (cell.lasting, struck.load(Ordering::SeqCst)) {
+        (_, 0) => Err("the fault never struck".to_owned()),
+        (Lasting::Persistent, 1) if cell.fault != Injected::Truncated => {
+            Err("the SDK did not try again".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Play<'_> {
@@ -116,7 +128,7 @@ impl Play<'_> {
                 let status = self.deliver(subject).await;
                 self.disarm();
                 expect("the status", status, if cell.is_coped_with() { 200 } else { 503 })?;
-                self.struck(cell, &struck)?;
+                check_struck(cell, &struck)?;
                 self.accept(subject).await?;
                 self.check_message().await?;
             }
@@ -164,16 +176,6 @@ impl Play<'_> {
         });
     }
 
-    fn struck(&self, cell: Cell, struck: &AtomicU32) -> Result<(), String> {
-        match (cell.lasting, struck.load(Ordering::SeqCst)) {
-            (_, 0) => Err("the fault never struck".to_owned()),
-            (Lasting::Persistent, 1) if cell.fault != Injected::Truncated => {
-                Err("the SDK did not try again".to_owned())
-            }
-            _ => Ok(()),
-        }
-    }
-
     async fn deliver(&mut self, subject: Subject) -> u64 {
         let event = self.stage.gateway_event(&subject.delivery());
         let answer = self.receiver.invoke_json(&event, DEADLINE).await;
@@ -217,7 +219,7 @@ impl Play<'_> {
             expect("the status without a secret", self.deliver(subject).await, 503)?;
         }
         self.disarm();
-        self.struck(cell, &struck)?;
+        check_struck(cell, &struck)?;
         if has_no_secret {
             self.outwait(cell).await;
         }
@@ -250,7 +252,7 @@ impl Play<'_> {
         let struck = self.arm(cell, subject);
         let kept = self.process(messages).await?;
         self.disarm();
-        self.struck(cell, &struck)?;
+        check_struck(cell, &struck)?;
         // An attempt that failed keeps its message anyway; a redriven event is dead anew.
         let fails = matches!(cell.row.step, Step::Fail | Step::Hide);
         let should = usize::from(fails || !cell.is_coped_with());
@@ -279,7 +281,7 @@ impl Play<'_> {
         let struck = self.arm(cell, subject);
         let swept = self.sweep().await;
         self.disarm();
-        self.struck(cell, &struck)?;
+        check_struck(cell, &struck)?;
         let number = |name: &str| swept[name].as_u64().unwrap_or(99);
         let got = (number("sent"), number("failed"), number("unread_shards"));
         let should = match cell.row.step {

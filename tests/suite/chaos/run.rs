@@ -199,11 +199,12 @@ pub(super) async fn run(storm: Storm) -> (verdict::Report, Vec<String>) {
     }
     operator::look_through(&world).await;
     world.stage.check_logs();
+    let counts = *lock(&world.counts);
     let report = verdict::Report {
         storm,
         accepted,
         standings: world.stage.items().await,
-        counts: *lock(&world.counts),
+        counts,
         faults: world.weather.faults(),
         fired: chain.microburst.fired().await.expect("an account"),
         kills: world.weather.kills(),

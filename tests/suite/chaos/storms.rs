@@ -7,7 +7,7 @@ use super::run::{Storm, run};
 /// One that `make test` can afford.
 const SHORT: Storm = Storm {
     seed: 5,
-    events: 200,
+    events: 250,
     time: Duration::from_secs(30),
     has_sweeper: true,
     tells_progress: false,

@@ -81,7 +81,7 @@ impl Weather {
         let (least, more) = match label.split('-').next() {
             Some("receiver") => (20, 120),
             Some("processor") => (20, 100),
-            _ => (40, 300),
+            _ => (20, 150),
         };
         let calls_left = least + self.dice.roll(more, &[&"death", &label, &generation]);
         let process = Process { generation, killer, calls_left, leases: Vec::new() };
