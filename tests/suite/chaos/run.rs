@@ -31,7 +31,7 @@ use super::weather::Weather;
 use super::worker::{Role, Worker};
 
 const RECEIVERS_A_SOURCE: usize = 2;
-const PROCESSORS: usize = 3;
+const PROCESSORS: usize = 5;
 const DELIVERIES_AT_ONCE: usize = 12;
 /// The schedule's minute.
 const MINUTE: Duration = Duration::from_millis(400);
