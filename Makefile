@@ -9,7 +9,7 @@ LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo test fmt clean inbox events dlq replay redrive doctor logs
-.PHONY: package package-test infra-check infra-schema
+.PHONY: package package-test infra-check infra-schema chaos
 .PHONY: plan deploy destroy outputs account packed initialised
 
 # Which deployment the operator's targets speak of; `make run` writes this one.
@@ -19,7 +19,7 @@ INBOX := $(or $(CARGO_TARGET_DIR),target)/debug/inbox
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## install the emulator into .local/venv (done by itself where it is needed)
+setup: $(STAMP) ## install the emulator and the fault proxy into .local/venv (done by itself where it is needed)
 
 # The stamp is written last, so that an installation that broke off starts over.
 $(STAMP): tests/local/requirements.txt
@@ -29,7 +29,7 @@ $(STAMP): tests/local/requirements.txt
 	  echo "$$($(PYTHON) --version) is too old: Python 3.10 or later is needed; name one with PYTHON=" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	@echo "… installing the emulator into $(VENV)"
+	@echo "… installing the emulator and the fault proxy into $(VENV)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
@@ -56,6 +56,11 @@ test: setup ## format, lints, build, all tests: what CI runs
 	@echo "… testing"
 	@$(CARGO) test --quiet --workspace
 	@echo "all tests passed"
+
+chaos: setup ## faults, kills and lost messages against the binaries: SECONDS=60 or EVENTS=, SEED= to repeat one
+	@$(CARGO) build --quiet --workspace
+	@SECONDS=$(SECONDS) EVENTS=$(EVENTS) SEED=$(SEED) $(CARGO) test --quiet --package inbox-tests --test suite -- \
+	  --ignored --nocapture --exact chaos::storms::as_long_as_it_is_told
 
 inbox: ## compile the operator's command, target/debug/inbox
 	@$(CARGO) build --quiet --package inbox-operator

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 
+use crate::microburst::Injected;
+
 /// One request that passed the proxy.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
@@ -16,6 +18,10 @@ pub struct Call {
     pub operation: String,
     /// The function that made it; empty when it does not say.
     pub function: String,
+    /// The SDK's id of the call: the same when it repeats it; empty elsewhere.
+    pub invocation: String,
+    /// The SDK's how-manieth try this is, from 1.
+    pub attempt: u32,
     /// The HTTP method.
     pub method: String,
     /// The raw path and query.
@@ -38,6 +44,8 @@ impl Call {
             service,
             operation,
             function: function_of(parts),
+            invocation: header(parts, "amz-sdk-invocation-id").unwrap_or_default().to_owned(),
+            attempt: attempt_of(parts),
             method: parts.method.to_string(),
             path: path_and_query(parts).to_owned(),
             body,
@@ -87,12 +95,24 @@ fn function_of(parts: &Parts) -> String {
     words.find_map(|it| it.strip_prefix("app/")).unwrap_or_default().to_owned()
 }
 
+/// `amz-sdk-request: attempt=2; max=3`.
+fn attempt_of(parts: &Parts) -> u32 {
+    let words = header(parts, "amz-sdk-request").unwrap_or_default().split("; ");
+    let mut attempts = words.filter_map(|word| word.strip_prefix("attempt="));
+    attempts.next().and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    parts.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
 /// JSON services name service and operation in `X-Amz-Target`; for the others
 /// the service stands in the signature's credential scope
 /// (`Credential=key/date/region/service/aws4_request`).
 fn classify(parts: &Parts) -> (String, String) {
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some((prefix, operation)) = header("x-amz-target").and_then(|v| v.rsplit_once('.')) {
+    if let Some((prefix, operation)) =
+        header(parts, "x-amz-target").and_then(|v| v.rsplit_once('.'))
+    {
         let service = match prefix {
             "AmazonSQS" => "sqs".to_owned(),
             "AWSEvents" => "events".to_owned(),
@@ -100,7 +120,7 @@ fn classify(parts: &Parts) -> (String, String) {
         };
         return (service, operation.to_owned());
     }
-    let service = header("authorization")
+    let service = header(parts, "authorization")
         .and_then(|value| value.split_once("Credential="))
         .and_then(|(_, scope)| scope.split('/').nth(3))
         .unwrap_or_default();
@@ -140,6 +160,9 @@ pub enum Fault {
     /// Forward, wait for the upstream's answer, then close the connection: the
     /// write landed, the reply was lost.
     DropReply,
+    /// Forward to the fault proxy with this fault's name, and answer as it answers: a
+    /// connection that it closes is closed.
+    Inject(Injected),
     /// Wait, then forward. A client that gives up in between is not forwarded.
     Delay(Duration),
     /// Forward at once, answer later: the write landed, the client still waits.
@@ -163,6 +186,9 @@ impl Fault {
 /// Decides for each call, as it arrives, what happens to it.
 pub type Hook = Arc<dyn Fn(&Call) -> Fault + Send + Sync>;
 
+/// Is told of each call when it was answered, in the order of the answers.
+pub type Witness = Arc<dyn Fn(&Call) + Send + Sync>;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +200,18 @@ mod tests {
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
         classify(&parts)
+    }
+
+    #[test]
+    fn a_repeated_call_is_known_as_one() {
+        let request = http::Request::builder()
+            .header("amz-sdk-invocation-id", "0b0e")
+            .header("amz-sdk-request", "ttl=20260101T000000Z; attempt=2; max=3");
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        let call = Call::new(&parts, Bytes::new());
+        assert_eq!((call.invocation.as_str(), call.attempt), ("0b0e", 2));
+        let (parts, ()) = http::Request::new(()).into_parts();
+        assert_eq!(Call::new(&parts, Bytes::new()).attempt, 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! - [`emulator`] starts and ends `MiniStack`; nothing of it outlives its parent.
 //! - [`proxy`] forwards HTTP, records AWS calls and injects faults.
 //! - [`actions`] says what the functions may do in AWS, and what they did.
+//! - [`microburst`] makes those faults that must look like AWS's own.
 //! - [`runtime_api`] runs one function without the emulator, to count its calls,
 //!   kill it at a chosen point and measure its speed.
 //! - [`stack`] is the whole: emulator, resources, functions, front door.
@@ -30,6 +31,7 @@ pub mod emulator;
 pub mod error;
 pub mod functions;
 pub mod http_client;
+pub mod microburst;
 pub mod options;
 pub mod packages;
 pub mod paths;

@@ -28,6 +28,11 @@ pub(crate) fn emulator_script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("local/emulator.py")
 }
 
+/// The wrapper that runs microburst.
+pub(crate) fn fault_proxy_script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("local/fault_proxy.py")
+}
+
 /// A binary of this workspace, built with the same profile as the running program.
 ///
 /// A test runs from `target/<profile>/deps/`, `local` from `target/<profile>/`.

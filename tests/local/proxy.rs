@@ -29,7 +29,8 @@ use tokio::net::TcpListener;
 
 use crate::LocalError;
 use crate::actions::Performed;
-use crate::calls::{Call, Fault, Hook, path_and_query};
+use crate::calls::{Call, Fault, Hook, Witness, path_and_query};
+use crate::microburst::HEADER_FAULT;
 use crate::server::{self, Hangup, Server};
 
 /// API Gateway's own limit on a request's body.
@@ -63,6 +64,7 @@ struct Shared {
     upstream: String,
     prefix: String,
     recording: bool,
+    witness: Option<Witness>,
     client: Client<HttpConnector, Full<Bytes>>,
     calls: Mutex<Vec<Call>>,
     performed: Mutex<BTreeSet<Performed>>,
@@ -80,7 +82,14 @@ impl Proxy {
     /// Records and forwards to `upstream` (`http://127.0.0.1:4566`) from a free port.
     pub async fn start(upstream: &str) -> Result<Self, LocalError> {
         let listener = server::listen(0).await?;
-        Self::serve(listener, upstream, "", true)
+        Self::serve(listener, upstream, "", true, None)
+    }
+
+    /// The same for calls without number: it keeps nothing, and tells the witness of
+    /// each call that the upstream answered.
+    pub async fn witnessed(upstream: &str, witness: Witness) -> Result<Self, LocalError> {
+        let listener = server::listen(0).await?;
+        Self::serve(listener, upstream, "", false, Some(witness))
     }
 
     /// The front door: forwards from a port that is already listening, with
@@ -90,7 +99,7 @@ impl Proxy {
         upstream: &str,
         prefix: &str,
     ) -> Result<Self, LocalError> {
-        Self::serve(listener, upstream, prefix, false)
+        Self::serve(listener, upstream, prefix, false, None)
     }
 
     fn serve(
@@ -98,6 +107,7 @@ impl Proxy {
         upstream: &str,
         prefix: &str,
         recording: bool,
+        witness: Option<Witness>,
     ) -> Result<Self, LocalError> {
         let port = listener.local_addr().map_err(LocalError::io("read the proxy's port"))?.port();
         let mut connector = HttpConnector::new();
@@ -106,6 +116,7 @@ impl Proxy {
             upstream: upstream.trim_end_matches('/').to_owned(),
             prefix: prefix.to_owned(),
             recording,
+            witness,
             client: Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(Duration::from_secs(POOL_IDLE_SECONDS))
@@ -188,7 +199,7 @@ impl Proxy {
 
 impl Shared {
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Hangup> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let body = match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
@@ -199,8 +210,14 @@ impl Shared {
         let call = Call::new(&parts, body.clone());
         let hook = lock(&self.hook).clone();
         let fault = hook.map_or(Fault::None, |hook| hook(&call));
+        let witnessed = self.witness.as_ref().map(|witness| (witness, call.clone()));
         let record = self.record(call);
         match fault {
+            Fault::Inject(injected) => {
+                parts
+                    .headers
+                    .insert(HEADER_FAULT, header::HeaderValue::from_static(injected.name()));
+            }
             Fault::Delay(duration) => tokio::time::sleep(duration).await,
             Fault::DropBefore => return Err(Hangup),
             Fault::Status { status, error_type, message } => {
@@ -217,8 +234,16 @@ impl Shared {
             }
             Fault::None | Fault::DropReply | Fault::DelayReply(_) => {}
         }
-        let response = self.forward(parts, body).await;
+        let response = match self.forward(parts, body).await {
+            Ok(response) => response,
+            Err(_) if matches!(fault, Fault::Inject(_)) => return Err(Hangup),
+            Err(why) => message(StatusCode::BAD_GATEWAY, why),
+        };
         let status = response.status().as_u16();
+        if let Some((witness, mut call)) = witnessed {
+            call.upstream_status = Some(status);
+            witness(&call);
+        }
         self.settle(record, |call| call.upstream_status = Some(status));
         match fault {
             Fault::DropReply => return Err(Hangup),
@@ -248,10 +273,15 @@ impl Shared {
         }
     }
 
-    async fn forward(&self, mut parts: http::request::Parts, body: Bytes) -> Response<Full<Bytes>> {
+    /// The answer, or what went wrong on the connection.
+    async fn forward(
+        &self,
+        mut parts: http::request::Parts,
+        body: Bytes,
+    ) -> Result<Response<Full<Bytes>>, &'static str> {
         let uri = format!("{}{}{}", self.upstream, self.prefix, path_and_query(&parts));
         let Ok(uri) = uri.parse() else {
-            return message(StatusCode::BAD_REQUEST, "Bad Request");
+            return Ok(message(StatusCode::BAD_REQUEST, "Bad Request"));
         };
         parts.uri = uri;
         parts.version = http::Version::HTTP_11;
@@ -262,14 +292,14 @@ impl Shared {
         }
         let request = Request::from_parts(parts, Full::new(body));
         let Ok(answer) = self.client.request(request).await else {
-            return message(StatusCode::BAD_GATEWAY, "the upstream did not answer");
+            return Err("the upstream did not answer");
         };
         let (mut parts, body) = answer.into_parts();
         let Ok(body) = body.collect().await else {
-            return message(StatusCode::BAD_GATEWAY, "the upstream's answer broke off");
+            return Err("the upstream's answer broke off");
         };
         remove_connection_headers(&mut parts.headers);
-        Response::from_parts(parts, Full::new(body.to_bytes()))
+        Ok(Response::from_parts(parts, Full::new(body.to_bytes())))
     }
 }
 

@@ -20,15 +20,15 @@ mod calls;
 mod demo;
 
 mod kills;
-mod large;
+pub(crate) mod large;
 mod lives;
-mod logs;
+pub(crate) mod logs;
 mod lost_replies;
 mod main_job;
 
 mod outages;
 mod poison;
-mod requests;
+pub(crate) mod requests;
 mod retries;
 mod rig;
 mod stack;

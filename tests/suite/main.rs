@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what is wrong by failing")]
 #![expect(clippy::large_futures, reason = "a whole world on the stack of a test harms nobody")]
 
+mod chaos;
 mod conformance;
 mod contract;
 mod crash;

@@ -29,7 +29,7 @@ fn large_payment(bytes: usize) -> Delivery {
 }
 
 /// The same event with so much text more, which does not compress into an item.
-pub(super) fn enlarged(delivery: Delivery, bytes: usize) -> Delivery {
+pub(crate) fn enlarged(delivery: Delivery, bytes: usize) -> Delivery {
     let text: String = noise(bytes).iter().map(|byte| char::from(b'0' + byte % 64)).collect();
     let body = String::from_utf8(delivery.body.to_vec()).expect("JSON");
     let text = text.replace('\\', "|");

@@ -8,7 +8,7 @@ use inbox_local::watch::Watch;
 use serde_json::Value;
 
 /// Looks through every log in a directory.
-pub(super) fn check(directory: &Path) {
+pub(crate) fn check(directory: &Path) {
     for entry in std::fs::read_dir(directory).expect("the directory of the logs") {
         let path = entry.expect("an entry").path();
         let bytes = std::fs::read(&path).expect("a log");

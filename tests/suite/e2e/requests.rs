@@ -14,24 +14,24 @@ use super::rig::STRIPE_SECRET;
 
 /// What the receiver said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u64,
-    pub(super) inbox_status: Option<String>,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u64,
+    pub(crate) inbox_status: Option<String>,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub(super) fn accepted() -> Self {
+    pub(crate) fn accepted() -> Self {
         Self { status: 200, inbox_status: Some("accepted".into()), body: String::new() }
     }
 
-    pub(super) fn duplicate() -> Self {
+    pub(crate) fn duplicate() -> Self {
         Self { status: 200, inbox_status: Some("duplicate".into()), body: String::new() }
     }
 }
 
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
-pub(super) fn gateway_event(path: &str, headers: &[(&str, String)], body: &[u8]) -> Value {
+pub(crate) fn gateway_event(path: &str, headers: &[(&str, String)], body: &[u8]) -> Value {
     let headers: serde_json::Map<String, Value> =
         headers.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
     json!({
@@ -47,7 +47,7 @@ pub(super) fn gateway_event(path: &str, headers: &[(&str, String)], body: &[u8])
 }
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
-pub(super) fn batch(messages: &[Message]) -> Value {
+pub(crate) fn batch(messages: &[Message]) -> Value {
     let records: Vec<Value> = messages
         .iter()
         .map(|message| {
@@ -65,7 +65,7 @@ pub(super) fn batch(messages: &[Message]) -> Value {
     json!({ "Records": records })
 }
 
-pub(super) fn answered(answer: &Value) -> Answer {
+pub(crate) fn answered(answer: &Value) -> Answer {
     Answer {
         status: answer["statusCode"].as_u64().expect("a status"),
         inbox_status: answer["headers"]["x-inbox-status"].as_str().map(str::to_owned),
@@ -74,25 +74,25 @@ pub(super) fn answered(answer: &Value) -> Answer {
 }
 
 /// A Stripe fixture, signed for the rig's source.
-pub(super) fn stripe(file: &str) -> Delivery {
+pub(crate) fn stripe(file: &str) -> Delivery {
     Delivery::fixture("stripe", file, STRIPE_SECRET).expect("a fixture")
 }
 
 /// A payment that succeeded: `evt_test_1`, about `pi_test_1`.
-pub(super) fn payment() -> Delivery {
+pub(crate) fn payment() -> Delivery {
     stripe("payment_intent_succeeded.json")
 }
 
-pub(super) fn key(id: &str) -> EventKey {
+pub(crate) fn key(id: &str) -> EventKey {
     EventKey { source: "stripe".to_owned(), id: id.to_owned() }
 }
 
 /// What a message points to.
-pub(super) fn pointer(message: &Message) -> Pointer {
+pub(crate) fn pointer(message: &Message) -> Pointer {
     Pointer::parse(message.body().expect("a body")).expect("a pointer")
 }
 
 /// Service and operation of each call.
-pub(super) fn names(calls: &[Call]) -> Vec<String> {
+pub(crate) fn names(calls: &[Call]) -> Vec<String> {
     calls.iter().map(|call| format!("{} {}", call.service, call.operation)).collect()
 }

@@ -1,0 +1,102 @@
+//! What an AWS call of a function is for: the ledger's step, not only the operation.
+
+use inbox_local::calls::Call;
+use serde_json::Value;
+
+/// The key by which functions open their connection to the ledger.
+const WARM_UP: &str = "WARM-UP#WARM-UP";
+
+/// A call's purpose. Each has a line in [`super::matrix::ROWS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Step {
+    /// A secret is fetched, at start or later.
+    FetchSecret,
+    /// The connection to the queue is opened at start.
+    ConnectQueue,
+    /// The connection to the ledger is opened at start.
+    ConnectLedger,
+    /// The connection to the payload bucket is opened at start.
+    ConnectPayloads,
+    /// A payload that fits no item goes to the bucket.
+    KeepPayload,
+    /// It comes back.
+    LoadPayload,
+    /// Its object is made young again before its event's new life.
+    RenewPayload,
+    Claim,
+    /// The message that wakes the processor.
+    Send,
+    Begin,
+    Complete,
+    Fail,
+    Bury,
+    Finish,
+    Reopen,
+    /// The effect of the handler `mirror`.
+    Mirror,
+    /// A message is hidden until the next attempt.
+    Hide,
+    /// The copy in the dead-letter queue.
+    SendDead,
+    /// The sweeper asks how deep the queue is.
+    Depth,
+    /// The sweeper asks a shard for what is due.
+    Due,
+    Sweep,
+}
+
+impl Step {
+    /// Whether only an event with a large payload comes to it.
+    pub(super) fn is_of_large_payloads(self) -> bool {
+        matches!(self, Self::KeepPayload | Self::LoadPayload | Self::RenewPayload)
+    }
+}
+
+/// Resources are told apart by the ends of the names that a test bed gives them.
+impl Step {
+    /// The step that a function's call belongs to; none when nobody has thought of it.
+    pub(super) fn of(call: &Call) -> Option<Self> {
+        let body = call.json();
+        let is = |value: &Value, text: &str| value.as_str() == Some(text);
+        let ends = |value: &Value, end: &str| value.as_str().is_some_and(|it| it.ends_with(end));
+        let step = match (call.service.as_str(), call.operation.as_str()) {
+            ("secretsmanager", "GetSecretValue") => Self::FetchSecret,
+            ("s3", "DeleteObject") => Self::ConnectPayloads,
+            ("s3", "PutObject") => Self::KeepPayload,
+            ("s3", "GetObject") => Self::LoadPayload,
+            ("s3", "CopyObject") => Self::RenewPayload,
+            ("sqs", "GetQueueAttributes") if is(&body["AttributeNames"][0], "QueueArn") => {
+                Self::ConnectQueue
+            }
+            ("sqs", "GetQueueAttributes") => Self::Depth,
+            ("sqs", "ChangeMessageVisibility") => Self::Hide,
+            ("sqs", "SendMessage") if ends(&body["QueueUrl"], "-dlq") => Self::SendDead,
+            ("sqs", "SendMessage") => Self::Send,
+            ("dynamodb", "Query") => Self::Due,
+            ("dynamodb", "PutItem") if ends(&body["TableName"], "-mirror") => Self::Mirror,
+            ("dynamodb", "PutItem") if is(&body["Item"]["pk"]["S"], WARM_UP) => Self::ConnectLedger,
+            ("dynamodb", "PutItem") => Self::Claim,
+            ("dynamodb", "UpdateItem") if is(&body["Key"]["pk"]["S"], WARM_UP) => {
+                Self::ConnectLedger
+            }
+            ("dynamodb", "UpdateItem") => return Self::of_update(&body),
+            _ => return None,
+        };
+        Some(step)
+    }
+
+    /// An update of the ledger is told by what it sets.
+    fn of_update(body: &Value) -> Option<Self> {
+        let sets = body["UpdateExpression"].as_str()?;
+        let marks = [
+            ("#attempts + :one", Self::Begin),
+            ("#handlers.#route = ", Self::Complete),
+            ("#state = :failing", Self::Fail),
+            ("#state = :dead", Self::Bury),
+            ("#state = :received", Self::Reopen),
+            ("#state = :done", Self::Finish),
+            ("#sweeps = :sweeps", Self::Sweep),
+        ];
+        marks.into_iter().find(|(mark, _)| sets.contains(mark)).map(|(_, step)| step)
+    }
+}
