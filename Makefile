@@ -8,7 +8,7 @@ STAMP := $(VENV)/.stamp
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test fmt clean inbox events dlq replay redrive doctor logs
+.PHONY: help setup build run demo test model fmt clean inbox events dlq replay redrive doctor logs
 .PHONY: package package-test infra-check infra-schema
 .PHONY: plan deploy destroy outputs account packed initialised
 
@@ -139,6 +139,9 @@ initialised:
 	@mkdir -p .local/terraform/$(ENV)
 	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=key=webhook-inbox/$(ENV).tfstate \
 	  >.local/terraform/$(ENV)/init.log || { cat .local/terraform/$(ENV)/init.log >&2; exit 1; }
+
+model: ## explore the protocol in all its worlds, large ones too; SECONDS=600 ends it
+	@$(CARGO) run --quiet --package inbox-model --bin model -- --seconds $(or $(SECONDS),600)
 
 fmt: ## format the code
 	@$(CARGO) fmt --all
