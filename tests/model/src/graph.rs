@@ -108,7 +108,7 @@ impl Graph {
                     graph.states.push(after);
                     graph.parents.push(number(from));
                 }
-                if let Some(class) = class(&protocol, &action) {
+                if let Some(class) = class(&protocol, action) {
                     graph.steps.push(Step { to, class });
                 }
             }
@@ -155,39 +155,31 @@ impl Graph {
         let mut way = Vec::new();
         while id != FIRST {
             let parent = self.parents[id as usize];
-            way.extend(self.action(parent, id));
+            way.extend(self.actions(parent, id).next());
             id = parent;
         }
         way.reverse();
         way
     }
 
-    /// A step from one state to the next.
-    #[must_use]
-    pub fn action(&self, from: u32, to: u32) -> Option<Action> {
-        let world = self.state(from);
-        let mut actions = Vec::new();
-        self.protocol.actions(world, &mut actions);
-        actions.into_iter().find(|action| self.protocol.after(world, *action) == *self.state(to))
-    }
-
-    /// Likewise, of the calm ones.
+    /// A calm step from one state to the next.
     #[must_use]
     pub fn calm_action(&self, from: u32, to: u32) -> Option<Action> {
-        let world = self.state(from);
+        self.actions(from, to).find(|action| class(&self.protocol, *action).is_some())
+    }
+
+    fn actions(&self, from: u32, to: u32) -> impl Iterator<Item = Action> {
+        let (from, to) = (self.state(from), self.state(to));
         let mut actions = Vec::new();
-        self.protocol.actions(world, &mut actions);
-        actions.into_iter().find(|action| {
-            class(&self.protocol, action).is_some()
-                && self.protocol.after(world, *action) == *self.state(to)
-        })
+        self.protocol.actions(from, &mut actions);
+        actions.into_iter().filter(move |action| self.protocol.after(from, *action) == *to)
     }
 }
 
 /// The bit of a calm step's class.
-fn class(protocol: &Protocol, action: &Action) -> Option<u16> {
+fn class(protocol: &Protocol, action: Action) -> Option<u16> {
     match action.fairness() {
-        _ if protocol.0.is_fault(action) => None,
+        _ if protocol.0.is_fault(&action) => None,
         Fairness::None => None,
         Fairness::Weak(class) | Fairness::Strong(class) => Some(1 << class),
     }

@@ -97,6 +97,7 @@ pub enum Last {
 
 /// What the ledger holds of the one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Item {
     /// Where it stands.
     pub stand: Stand,

@@ -135,7 +135,7 @@ impl Rules {
             life = record.life;
         }
         let completed = apply_complete(record.as_mut(), life, ROUTES[n], &others, now());
-        (completed, written(held, record))
+        (completed, written(held, record.as_ref()))
     }
 
     /// Records that nothing is left to run.
@@ -143,7 +143,7 @@ impl Rules {
     pub fn finish(&self, held: Option<Item>, run: Run) -> (Completed, Option<Item>) {
         let mut record = self.record(held);
         let completed = apply_finish(record.as_mut(), run.life.into(), now());
-        (completed, written(held, record))
+        (completed, written(held, record.as_ref()))
     }
 
     /// Records a failed attempt.
@@ -171,7 +171,7 @@ impl Rules {
         if self.has(Break::FailWithoutDueAt) {
             record.open = None;
         }
-        (true, written(held, Some(record)))
+        (true, written(held, Some(&record)))
     }
 
     /// Marks the event dead.
@@ -197,7 +197,7 @@ impl Rules {
         let max_attempts = self.max_attempts.into();
         let burial = Burial { record: &mine, max_attempts, error: &error, errors: &[] };
         let buried = apply_bury(Some(&mut record), &burial, now());
-        (buried, written(held, Some(record).filter(|_| buried)))
+        (buried, written(held, Some(&record).filter(|_| buried)))
     }
 
     /// What a run or a burial remembers of the record that it began with: only
@@ -282,7 +282,7 @@ impl Rules {
             expires_at: record.expires_at,
         };
         let reopened = apply_reopen(Some(&mut record), &reopening, now());
-        (reopened, written(held, Some(record).filter(|_| reopened == Reopened::Opened)))
+        (reopened, written(held, Some(&record).filter(|_| reopened == Reopened::Opened)))
     }
 
     /// Removes the content of what was seen.
@@ -292,7 +292,7 @@ impl Rules {
         let seen = seen.to_record(self.detail);
         let forgetting = Forgetting { record: &seen, actor: "", reason: "" };
         let forgotten = apply_forget(record.as_mut(), &forgetting, now());
-        (forgotten, written(held, record.filter(|_| forgotten)))
+        (forgotten, written(held, record.as_ref().filter(|_| forgotten)))
     }
 
     /// Moves `due_at`, as it was read, forward.
@@ -315,11 +315,11 @@ impl Rules {
             record.open = Some(RecordOpen::Pending { due_at });
         }
         let swept = apply_sweep(Some(&mut record), &due, new);
-        (swept, written(held, Some(record).filter(|_| swept)))
+        (swept, written(held, Some(&record).filter(|_| swept)))
     }
 }
 
 /// The item after a write; as it was when there was none.
-fn written(held: Option<Item>, after: Option<Record>) -> Option<Item> {
-    after.as_ref().map(Item::of_record).or(held)
+fn written(held: Option<Item>, after: Option<&Record>) -> Option<Item> {
+    after.map(Item::of_record).or(held)
 }

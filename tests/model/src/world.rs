@@ -48,6 +48,7 @@ pub struct Left {
 
 /// What has been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Past {
     /// The provider was answered 2xx.
     pub accepted: bool,
@@ -167,6 +168,7 @@ pub enum Route {
 
 /// An event that a processor gives up, as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Grave {
     /// Its life.
     pub life: u8,

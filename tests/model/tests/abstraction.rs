@@ -25,7 +25,7 @@ fn items() -> BTreeSet<Item> {
     let mut items = BTreeSet::new();
     for name in ["duplicates", "two-handlers", "redrive", "replay-two-handlers", "forget"] {
         let config: Config = QUICK.into_iter().find(|config| config.name == name).expect("a world");
-        let graph = Graph::explore(Protocol(config), Upto::TheEnd, Duration::from_secs(300));
+        let graph = Graph::explore(Protocol(config), Upto::TheEnd, Duration::from_mins(5));
         assert!(graph.is_complete, "{name} takes too long");
         items.extend(graph.states().iter().filter_map(|world| world.item));
     }

@@ -9,7 +9,7 @@ use inbox_model::graph::{Graph, Upto};
 use inbox_model::liveness::{Endless, find_endless};
 use inbox_model::protocol::Protocol;
 
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 
 #[test]
 fn every_remedy_that_is_taken_away_brings_its_harm_back() {

@@ -7,7 +7,7 @@ use inbox_model::check::{Verdict, check};
 use inbox_model::worlds::QUICK;
 
 /// Far more than any of them needs.
-const TIME: Duration = Duration::from_secs(300);
+const TIME: Duration = Duration::from_mins(5);
 
 fn is_sound(name: &str, at_least_states: usize) {
     let config = QUICK.into_iter().find(|config| config.name == name).expect("a world");

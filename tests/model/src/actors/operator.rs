@@ -96,8 +96,10 @@ pub(crate) fn take(config: &Config, world: &mut World, step: OperatorStep) {
         (OperatorStep::PlanToForget, _) => {
             let Some(item) = world.item else { return };
             world.left.acts -= 1;
-            // Only life and state are compared.
-            let seen = Item { life: item.life, stand: item.stand, ..blank(item) };
+            // Only life and state are compared: the rest would tell states apart
+            // for nothing.
+            let (_, untouched) = config.rules().claim(None);
+            let seen = Item { life: item.life, stand: item.stand, ..untouched };
             world.operator = Operator::Forgetting { seen };
         }
         (OperatorStep::Forget, Operator::Forgetting { seen }) => {
@@ -137,21 +139,6 @@ fn rest(world: &mut World) {
         && item.last == Last::OpenedByPlan
     {
         item.last = Last::Other;
-    }
-}
-
-fn blank(item: Item) -> Item {
-    Item {
-        attempts: 0,
-        lease: Moment::Unset,
-        next: Moment::Unset,
-        token: crate::item::Holder::Nobody,
-        open: crate::item::Open::Absent,
-        swept: false,
-        completed: 0,
-        claimed_now: false,
-        last: Last::Other,
-        ..item
     }
 }
 
