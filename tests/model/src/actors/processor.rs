@@ -210,7 +210,8 @@ fn run_step(
         }
         ProcessorStep::CompleteError { route, landed } => {
             if landed {
-                complete(config, world, slot, run, usize::from(route));
+                let completed = complete(config, world, slot, run, usize::from(route));
+                run.freed |= completed == Completed::Done;
             } else {
                 world.past.effective &= !(1 << route);
             }
