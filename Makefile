@@ -8,8 +8,8 @@ STAMP := $(VENV)/.stamp
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test fmt clean inbox events dlq replay redrive doctor logs
-.PHONY: package package-test infra-check infra-schema chaos
+.PHONY: help setup build run demo test model chaos fmt clean inbox events dlq replay redrive doctor logs
+.PHONY: package package-test infra-check infra-schema
 .PHONY: plan deploy destroy outputs account packed initialised
 
 # Which deployment the operator's targets speak of; `make run` writes this one.
@@ -59,7 +59,7 @@ test: setup ## format, lints, build, all tests: what CI runs
 
 chaos: setup ## faults, kills and lost messages against the binaries: SECONDS=60 or EVENTS=, SEED= to repeat one
 	@$(CARGO) build --quiet --workspace
-	@SECONDS=$(SECONDS) EVENTS=$(EVENTS) SEED=$(SEED) $(CARGO) test --quiet --package inbox-tests --test suite -- \
+	@SECONDS=$(SECONDS) EVENTS=$(EVENTS) SEED=$(SEED) $(CARGO) test --quiet --workspace --test suite -- \
 	  --ignored --nocapture --exact chaos::storms::as_long_as_it_is_told
 
 inbox: ## compile the operator's command, target/debug/inbox
@@ -144,6 +144,10 @@ initialised:
 	@mkdir -p .local/terraform/$(ENV)
 	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=key=webhook-inbox/$(ENV).tfstate \
 	  >.local/terraform/$(ENV)/init.log || { cat .local/terraform/$(ENV)/init.log >&2; exit 1; }
+
+model: ## explore the protocol in all its worlds, large ones too; SECONDS=600 ends it
+	@$(CARGO) build --quiet --workspace
+	@$(or $(CARGO_TARGET_DIR),target)/debug/model --seconds $(or $(SECONDS),600)
 
 fmt: ## format the code
 	@$(CARGO) fmt --all

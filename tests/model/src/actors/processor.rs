@@ -1,0 +1,351 @@
+//! A processor with one message.
+//!
+//! ```text
+//! receive ─ begin ─▶ Run ── effect ─ complete, for each route ─▶ acknowledge
+//!             │                └ failed ─ fail ──▶ leave, or acknowledge (parked)
+//!             │                └ for good, or the last attempt ┐
+//!             ├────▶ Exhausted ────────────────────────────────┴▶ letter, bury ─▶ acknowledge
+//!             ├────▶ Reopen ─ reopen ─ begin
+//!             ├────▶ Early ──▶ leave
+//!             └────▶ the rest ─▶ acknowledge
+//! ```
+//!
+//! A call that fails leaves the message, which is what dying at that place does;
+//! only a completion that fails lets the run go on, and is a step of its own. A
+//! batch is two processors: its messages run at the same time. Suspects are
+//! deferred to the end of a batch, which is a later receive.
+
+use inbox_core::ledger::{Completed, Reopened};
+
+use crate::action::ProcessorStep;
+use crate::breaks::Break;
+use crate::config::{Config, Handler};
+use crate::item::{Holder, Item, ROUTES};
+use crate::ledger::Beginning;
+use crate::properties::Property;
+use crate::world::{Grave, Processor, Route, Run, World, place};
+
+pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorStep> {
+    let mut steps = Vec::new();
+    match world.processors[usize::from(slot)] {
+        Processor::Idle => return steps,
+        Processor::Beginning { message, .. } => {
+            steps.push(ProcessorStep::Begin);
+            let begun = config.rules().begin(world.item, message, slot);
+            if matches!(begun, Beginning::Run(item) if Some(item) != world.item) {
+                steps.push(ProcessorStep::BeginReplyLost);
+            }
+        }
+        Processor::Reopening { .. } => {
+            steps.extend([ProcessorStep::Reopen, ProcessorStep::ReopenReplyLost]);
+        }
+        Processor::Running { run, .. } => return running(config, run),
+        Processor::Burying { grave, .. } => {
+            let letter_first = config.broken != Some(Break::DeadBeforeLetter);
+            steps.extend(if (letter_first && !grave.sent) || grave.written {
+                [ProcessorStep::SendLetter, ProcessorStep::SendLetterReplyLost]
+            } else {
+                [ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
+            });
+        }
+        Processor::Ending { .. } => steps.push(ProcessorStep::Acknowledge),
+    }
+    steps.push(ProcessorStep::Die);
+    steps
+}
+
+fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
+    let mut steps = Vec::new();
+    let routes = (0..).zip(run.routes).take(config.routes);
+    let mut is_through = true;
+    let mut has_writes = false;
+    // Completions are written one after the other.
+    let repeats = run.routes.contains(&Route::Repeating);
+    for (n, route) in routes {
+        is_through &= !matches!(route, Route::Waiting | Route::Effective | Route::Repeating);
+        match route {
+            Route::Waiting if !run.late => steps.extend(match config.handlers[usize::from(n)] {
+                Handler::Willing => vec![
+                    ProcessorStep::Effect(n),
+                    ProcessorStep::Fails(n),
+                    ProcessorStep::FailsForGood(n),
+                ],
+                Handler::Broken => vec![ProcessorStep::Fails(n)],
+                Handler::Poison => vec![ProcessorStep::Kills(n)],
+            }),
+            Route::Repeating => {
+                has_writes = true;
+                steps.push(ProcessorStep::Complete(n));
+            }
+            Route::Effective if !repeats => {
+                has_writes = true;
+                steps.extend([ProcessorStep::Complete(n), ProcessorStep::CompleteReplyLost(n)]);
+                for landed in [false, true].into_iter().filter(|_| config.routes > 1) {
+                    steps.push(ProcessorStep::CompleteError { route: n, landed });
+                }
+            }
+            _ => {}
+        }
+    }
+    if is_through {
+        has_writes = true;
+        steps.extend(if run.routes.contains(&Route::Failed) {
+            vec![
+                ProcessorStep::Fail { parked: false },
+                ProcessorStep::Fail { parked: true },
+                ProcessorStep::FailReplyLost,
+            ]
+        } else {
+            vec![ProcessorStep::Finish, ProcessorStep::FinishReplyLost]
+        });
+    }
+    if run.late {
+        steps.push(ProcessorStep::TimeIsOver);
+    }
+    if !run.late || has_writes {
+        steps.push(ProcessorStep::Die);
+    }
+    steps
+}
+
+pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: ProcessorStep) {
+    let processor = world.processors[usize::from(slot)];
+    let Some(message) = processor.message() else { return };
+    match (step, processor) {
+        (ProcessorStep::Begin, Processor::Beginning { again, .. }) => {
+            begin(config, world, slot, message, again);
+        }
+        (ProcessorStep::BeginReplyLost, _) => {
+            if let Beginning::Run(item) = config.rules().begin(world.item, message, slot) {
+                world.write(Some(item));
+            }
+        }
+        (ProcessorStep::Reopen | ProcessorStep::ReopenReplyLost, _) => {
+            let (reopened, item) = config.rules().redrive(world.item, message);
+            world.write(item);
+            if reopened == Reopened::Opened {
+                world.due_at_moved();
+                world.past.runs = 0;
+            }
+            if step == ProcessorStep::Reopen {
+                put(world, slot, Processor::Beginning { message, again: true });
+            }
+        }
+        (_, Processor::Running { run, .. }) => run_step(config, world, slot, message, run, step),
+        (_, Processor::Burying { grave, .. }) => bury(config, world, slot, message, grave, step),
+        (ProcessorStep::Acknowledge, _) => put(world, slot, Processor::Idle),
+        _ => leave(world, slot, message),
+    }
+}
+
+fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool) {
+    let next = match config.rules().begin(world.item, message, slot) {
+        Beginning::Run(item) => {
+            world.write(Some(item));
+            let is_done = |n: usize| n >= config.routes || item.completed & (1 << n) != 0;
+            let route = |n| if is_done(n) { Route::Through } else { Route::Waiting };
+            let run = Run {
+                life: item.life,
+                attempt: item.attempts,
+                late: false,
+                freed: false,
+                keeps: false,
+                routes: [route(0), route(1)],
+            };
+            if overlaps(world, slot) {
+                world.breaks(Property::RunsDoNotOverlap);
+            }
+            world.past.runs = (world.past.runs + 1).min(config.max_attempts + 1);
+            Processor::Running { message, run }
+        }
+        Beginning::Exhausted(Item { life, attempts, .. }) => {
+            let grave =
+                Grave { life, attempts, own: false, same_token: true, sent: false, written: false };
+            Processor::Burying { message, grave }
+        }
+        Beginning::Reopen if !again => Processor::Reopening { message },
+        Beginning::Early => return leave(world, slot, message),
+        Beginning::Reopen | Beginning::Drop => Processor::Ending { message },
+    };
+    put(world, slot, next);
+}
+
+/// Whether another processor runs handlers within its lease.
+fn overlaps(world: &World, slot: u8) -> bool {
+    let others = (0..).zip(world.processors).filter(|(other, _)| *other != slot);
+    others.into_iter().any(|(_, processor)| processor.runs_handlers())
+}
+
+fn run_step(
+    config: &Config,
+    world: &mut World,
+    slot: u8,
+    message: u8,
+    mut run: Run,
+    step: ProcessorStep,
+) {
+    match step {
+        ProcessorStep::Effect(n) => {
+            let bit = 1 << n;
+            // An effect of a life that is over is not this life's.
+            if world.item.is_some_and(|item| item.life == run.life) {
+                if world.past.effective & bit != 0 {
+                    world.breaks(Property::EffectOnce);
+                }
+                world.past.effective |= bit;
+                world.past.asked &= !bit;
+            }
+            run.routes[usize::from(n)] = Route::Effective;
+        }
+        ProcessorStep::Fails(n) => run.routes[usize::from(n)] = Route::Failed,
+        ProcessorStep::FailsForGood(n) => run.routes[usize::from(n)] = Route::FailedForGood,
+        ProcessorStep::Complete(n) | ProcessorStep::CompleteReplyLost(n) => {
+            let completed = complete(config, world, slot, run, usize::from(n));
+            run.freed |= completed == Completed::Done;
+            let is_lost = step == ProcessorStep::CompleteReplyLost(n);
+            if completed == Completed::Superseded {
+                return put(world, slot, Processor::Ending { message });
+            }
+            run.routes[usize::from(n)] = if is_lost { Route::Repeating } else { Route::Through };
+        }
+        ProcessorStep::CompleteError { route, landed } => {
+            if landed {
+                let completed = complete(config, world, slot, run, usize::from(route));
+                run.freed |= completed == Completed::Done;
+            } else {
+                world.past.effective &= !(1 << route);
+            }
+            run.keeps = true;
+            run.routes[usize::from(route)] = Route::Unrecorded;
+        }
+        ProcessorStep::Finish | ProcessorStep::FinishReplyLost => {
+            let (_, item) = config.rules().finish(world.item, run);
+            world.write(item);
+            if step == ProcessorStep::Finish {
+                put(world, slot, Processor::Ending { message });
+            }
+            return;
+        }
+        ProcessorStep::Fail { .. } | ProcessorStep::FailReplyLost => {
+            let parked = step == ProcessorStep::Fail { parked: true };
+            let (failed, item) = config.rules().fail(world.item, run, slot, parked);
+            world.write(item);
+            if failed {
+                world.due_at_moved();
+            }
+            match (step, failed && !parked) {
+                (ProcessorStep::FailReplyLost, _) => {}
+                (_, true) => leave(world, slot, message),
+                (_, false) => put(world, slot, Processor::Ending { message }),
+            }
+            return;
+        }
+        _ => {
+            for (n, route) in run.routes.into_iter().enumerate() {
+                if route == Route::Effective {
+                    world.past.effective &= !(1 << n);
+                }
+            }
+            return leave(world, slot, message);
+        }
+    }
+    conclude(config, world, slot, message, run);
+}
+
+fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) -> Completed {
+    let known = (0..config.routes).filter(|n| run.routes[*n] == Route::Through);
+    let known = known.map(|n| 1_u8 << n).sum();
+    let (completed, item) = config.rules().complete(world.item, run, n, known);
+    if completed == Completed::Superseded {
+        return completed;
+    }
+    world.write(item);
+    world.past.recorded |= 1 << n;
+    let Some(item) = item else { return completed };
+    if completed == Completed::Pending && item.completed == (1 << config.routes) - 1 {
+        world.breaks(Property::LastFinishes);
+    }
+    for (other, processor) in (0..).zip(&mut world.processors) {
+        if other != slot
+            && completed == Completed::Done
+            && item.token == Holder::Processor(other)
+            && let Processor::Running { run, .. } = processor
+        {
+            run.freed = true;
+        }
+    }
+    completed
+}
+
+/// What follows when every route has come to something.
+fn conclude(config: &Config, world: &mut World, slot: u8, message: u8, run: Run) {
+    let has = |sought: &[Route]| run.routes.iter().any(|route| sought.contains(route));
+    let can_retry = has(&[Route::Failed]) && run.attempt < config.max_attempts;
+    let next = if has(&[Route::Waiting, Route::Effective, Route::Repeating]) || can_retry {
+        Processor::Running { message, run }
+    } else if has(&[Route::Failed, Route::FailedForGood]) {
+        let Run { life, attempt: attempts, .. } = run;
+        let grave =
+            Grave { life, attempts, own: true, same_token: true, sent: false, written: false };
+        Processor::Burying { message, grave }
+    } else if run.keeps {
+        return leave(world, slot, message);
+    } else {
+        Processor::Ending { message }
+    };
+    put(world, slot, next);
+}
+
+fn bury(
+    config: &Config,
+    world: &mut World,
+    slot: u8,
+    message: u8,
+    mut grave: Grave,
+    step: ProcessorStep,
+) {
+    match step {
+        ProcessorStep::SendLetter | ProcessorStep::SendLetterReplyLost => {
+            world.send_letter(grave.life + 1);
+            world.past.letters_sent |= 1 << place(grave.life + 1);
+            if step == ProcessorStep::SendLetter {
+                grave.sent = true;
+                let next = if grave.written {
+                    Processor::Ending { message }
+                } else {
+                    Processor::Burying { message, grave }
+                };
+                put(world, slot, next);
+            }
+        }
+        ProcessorStep::Bury | ProcessorStep::BuryReplyLost => {
+            let (buried, item) = config.rules().bury(world.item, grave, slot);
+            world.write(item);
+            if step == ProcessorStep::Bury {
+                grave.written = true;
+                let next = if buried && !grave.sent {
+                    Processor::Burying { message, grave }
+                } else {
+                    Processor::Ending { message }
+                };
+                put(world, slot, next);
+            }
+        }
+        _ => leave(world, slot, message),
+    }
+}
+
+/// The message stays in the queue, and comes back at any time.
+fn leave(world: &mut World, slot: u8, message: u8) {
+    put(world, slot, Processor::Idle);
+    world.queue[place(message)] += 1;
+}
+
+fn put(world: &mut World, slot: u8, next: Processor) {
+    world.processors[usize::from(slot)] = next;
+    if matches!(next, Processor::Idle | Processor::Ending { .. }) {
+        world.disown(slot);
+    }
+}
+
+const _: () = assert!(ROUTES.len() == 2, "a run has two places for routes");

@@ -1,0 +1,103 @@
+//! Time, the queue, and what may befall them.
+//!
+//! Time is what it makes of the item: a lease ends, `next_at` comes, `due_at`
+//! comes, at any moment. Two orders are kept, since the code keeps them by far
+//! more than clocks disagree: `due_at` never comes before `next_at`, and not
+//! while a sweeper is between its write and its send.
+
+use crate::action::WorldStep;
+use crate::config::Config;
+use crate::item::{Holder, Moment, Open};
+use crate::world::{Operator, Processor, Receiver, Route, Sweeper, World, place};
+
+pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
+    let mut steps = Vec::new();
+    if let Some(item) = &world.item {
+        if item.lease == Moment::Ahead {
+            steps.push(match item.token {
+                Holder::Processor(_) => WorldStep::Oversleep,
+                Holder::Nobody | Holder::Former => WorldStep::LeaseEnds,
+            });
+        }
+        if item.next == Moment::Ahead {
+            steps.push(WorldStep::NextComes);
+        }
+        let is_ahead = item.open == Open::Pending { due: false };
+        if is_ahead && item.next != Moment::Ahead && world.sweeper == Sweeper::Idle {
+            steps.push(WorldStep::DueComes);
+        }
+        if config.expires && is_quiet(world) {
+            steps.push(WorldStep::Expire);
+        }
+    }
+    for (life, _) in (1..).zip(world.queue).filter(|(_, count)| *count > 0) {
+        steps.extend([WorldStep::Lose(life), WorldStep::MoveAway(life)]);
+        if config.has_room(world) {
+            steps.push(WorldStep::Double(life));
+        }
+    }
+    steps
+}
+
+/// Retention is longer than any process or message lives. Only the sweeper may
+/// have read of the event: the index lags behind the table.
+fn is_quiet(world: &World) -> bool {
+    world.receiver == Receiver::Idle
+        && world.operator == Operator::Idle
+        && !matches!(world.sweeper, Sweeper::Sending { .. })
+        && world.processors.iter().all(|processor| processor.message().is_none())
+        && world.queue.iter().all(|count| *count == 0)
+}
+
+pub(crate) fn take(world: &mut World, step: WorldStep) {
+    match step {
+        WorldStep::Lose(life) => {
+            world.queue[place(life)] -= 1;
+            world.past.letter_lost |= world.item.is_some_and(|item| life > item.life);
+        }
+        WorldStep::Double(life) => world.queue[place(life)] += 1,
+        WorldStep::MoveAway(life) => {
+            world.queue[place(life)] -= 1;
+            world.send_letter(life);
+        }
+        WorldStep::Expire => {
+            // A repeat of the provider's is a new event after this.
+            world.item = None;
+            let fresh = World::new(world.left).past;
+            world.past = fresh;
+        }
+        WorldStep::Oversleep => {
+            let holder = world.item.map(|item| item.token);
+            for (slot, processor) in (0..).zip(&mut world.processors) {
+                if holder == Some(Holder::Processor(slot))
+                    && let Processor::Running { run, .. } = processor
+                {
+                    run.late = true;
+                    // Its record may come too late to be seen by the next run.
+                    let unrecorded = |(_, route): &(usize, Route)| *route == Route::Effective;
+                    for (n, _) in run.routes.into_iter().enumerate().filter(unrecorded) {
+                        world.past.effective &= !(1 << n);
+                    }
+                }
+            }
+            end_lease(world);
+        }
+        WorldStep::LeaseEnds => end_lease(world),
+        WorldStep::NextComes => {
+            if let Some(item) = &mut world.item {
+                item.next = Moment::Past;
+            }
+        }
+        WorldStep::DueComes => {
+            if let Some(item) = &mut world.item {
+                item.open = Open::Pending { due: true };
+            }
+        }
+    }
+}
+
+fn end_lease(world: &mut World) {
+    if let Some(item) = &mut world.item {
+        item.lease = Moment::Past;
+    }
+}

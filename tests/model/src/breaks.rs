@@ -1,0 +1,151 @@
+//! The protocol without one of its remedies: for each, a world that is just large
+//! enough to show what it is for, and the promise that is broken there.
+//!
+//! A break is a variation around the code's own rules: what goes into a rule, or
+//! comes out of it, is changed, or an actor leaves a step out.
+
+use crate::config::{Config, Handler};
+use crate::properties::Property;
+use crate::world::{Again, Left};
+
+/// What is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// Messages are not compared by the life that they name.
+    NoLives,
+    /// `fail` has no condition.
+    FailWithoutCondition,
+    /// `bury` has no condition.
+    BuryWithoutCondition,
+    /// `fail` and `bury` do not compare the lease token.
+    NoToken,
+    /// Attempts are counted when a handler has failed, not before it runs.
+    AttemptsCountedAfter,
+    /// `dead` is written before the dead letter is sent.
+    DeadBeforeLetter,
+    /// A send that fails deletes the claim, for the provider to try again.
+    ClaimDeleted,
+    /// Nobody sweeps.
+    NoSweeper,
+    /// A duplicate of an event that nobody has begun is not sent again.
+    UnconfirmedIsDuplicate,
+    /// A redriven letter that comes before `dead` is acknowledged.
+    EarlyDropped,
+    /// What the run knows of the other routes decides whether a completion is the
+    /// last, not what the item holds.
+    OneFormOfComplete,
+    /// `complete` does not compare the life.
+    CompleteWithoutLife,
+    /// `reopen` compares neither life nor lease.
+    ReopenWithoutCondition,
+    /// `reopen` writes the completed routes that were read.
+    ReopenWritesHandlers,
+    /// `begin` does not look at the lease.
+    BeginWithoutLease,
+    /// The sweeper sends and leaves `due_at`.
+    DueAtNotMoved,
+    /// `sweep` does not look whether the event has moved on.
+    SweepWithoutCondition,
+    /// `sweep` makes an item where there is none any more.
+    SweepCreates,
+    /// A failed attempt leaves the index `open`.
+    FailWithoutDueAt,
+}
+
+/// What a break leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// A promise is broken.
+    Breaks(Property),
+    /// An event is stuck for ever, nothing happening.
+    Stuck,
+    /// Something goes on for ever.
+    Loops,
+}
+
+impl Break {
+    /// All of them, by the name that the command takes.
+    pub const ALL: [(&'static str, Self); 19] = [
+        ("no-lives", Self::NoLives),
+        ("fail-without-condition", Self::FailWithoutCondition),
+        ("bury-without-condition", Self::BuryWithoutCondition),
+        ("no-token", Self::NoToken),
+        ("attempts-counted-after", Self::AttemptsCountedAfter),
+        ("dead-before-letter", Self::DeadBeforeLetter),
+        ("claim-deleted", Self::ClaimDeleted),
+        ("no-sweeper", Self::NoSweeper),
+        ("unconfirmed-is-duplicate", Self::UnconfirmedIsDuplicate),
+        ("early-dropped", Self::EarlyDropped),
+        ("one-form-of-complete", Self::OneFormOfComplete),
+        ("complete-without-life", Self::CompleteWithoutLife),
+        ("reopen-without-condition", Self::ReopenWithoutCondition),
+        ("reopen-writes-handlers", Self::ReopenWritesHandlers),
+        ("begin-without-lease", Self::BeginWithoutLease),
+        ("due-at-not-moved", Self::DueAtNotMoved),
+        ("sweep-without-condition", Self::SweepWithoutCondition),
+        ("sweep-creates", Self::SweepCreates),
+        ("fail-without-due-at", Self::FailWithoutDueAt),
+    ];
+
+    /// What it leads to, in the world of [`Break::config`].
+    #[must_use]
+    pub fn harm(self) -> Harm {
+        Harm::Breaks(match self {
+            Self::NoSweeper => return Harm::Stuck,
+            Self::NoLives => Property::LivesAreAskedFor,
+            Self::FailWithoutCondition | Self::BuryWithoutCondition => Property::OutcomeStands,
+            Self::NoToken | Self::ReopenWithoutCondition | Self::BeginWithoutLease => {
+                Property::RunsDoNotOverlap
+            }
+            Self::AttemptsCountedAfter => Property::AttemptsAreBounded,
+            Self::DeadBeforeLetter => Property::DeadHasLetter,
+            Self::ClaimDeleted => Property::AcceptedIsKept,
+            Self::UnconfirmedIsDuplicate => Property::AcceptedWasSent,
+            Self::EarlyDropped => Property::LetterLasts,
+            Self::OneFormOfComplete => Property::LastFinishes,
+            Self::CompleteWithoutLife => Property::DoneIsDone,
+            Self::ReopenWritesHandlers => Property::CompletionStays,
+            Self::DueAtNotMoved => Property::OneMessageADue,
+            Self::SweepWithoutCondition | Self::FailWithoutDueAt => Property::IndexIsRight,
+            Self::SweepCreates => Property::ItemsAreEvents,
+        })
+    }
+
+    /// A small world in which it shows.
+    #[must_use]
+    pub fn config(self) -> Config {
+        let small = Config { broken: Some(self), ..Config::SMALL };
+        let left = |deliveries, faults, acts| Left { deliveries, faults, acts };
+        let two = Config { processors: 2, messages: 3, left: left(1, 2, 0), ..small };
+        match self {
+            Self::AttemptsCountedAfter => {
+                Config { handlers: [Handler::Poison; 2], left: left(1, 0, 0), ..small }
+            }
+            Self::ClaimDeleted | Self::UnconfirmedIsDuplicate => {
+                Config { left: left(2, 1, 0), ..small }
+            }
+            Self::SweepCreates => Config { expires: true, ..small },
+            Self::NoLives => Config { left: left(1, 2, 0), ..small },
+            Self::NoSweeper
+            | Self::DeadBeforeLetter
+            | Self::DueAtNotMoved
+            | Self::SweepWithoutCondition
+            | Self::FailWithoutDueAt => small,
+            Self::FailWithoutCondition | Self::BuryWithoutCondition | Self::BeginWithoutLease => {
+                two
+            }
+            // The run that sleeps, the one after it, and the one beside that.
+            Self::NoToken => Config { max_attempts: 3, ..two },
+            Self::EarlyDropped => {
+                Config { redrives: true, left: left(1, 1, 1), processors: 2, ..small }
+            }
+            Self::OneFormOfComplete => Config { routes: 2, ..two },
+            Self::CompleteWithoutLife => {
+                Config { replays: &[Again::All], left: left(1, 1, 1), ..two }
+            }
+            Self::ReopenWithoutCondition | Self::ReopenWritesHandlers => {
+                Config { replays: &[Again::Unfinished], left: left(1, 1, 1), ..two }
+            }
+        }
+    }
+}

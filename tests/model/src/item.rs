@@ -1,0 +1,318 @@
+//! The ledger's item, made small: what the rules can tell apart, and no more.
+//!
+//! ```text
+//! Item ── to_record ──▶ Record ── the code's own rule ──▶ Record ── of_record ──▶ Item
+//!  ▲                    concrete times, tokens, names                               │
+//!  └────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Times become what `NOW` makes of them: a lease is live or has ended, `next_at`
+//! has come or has not, `due_at` likewise. Tokens become whose they are. Of the
+//! history stays what a rule looks at: its last entry.
+//!
+//! [`Detail`] says how a record is filled in where an item leaves a choice. Both
+//! choices must lead every rule to the same item, or the model would have lost
+//! something that matters; a test tries them on every item that is reached.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use inbox_core::Timestamp;
+use inbox_core::event::{Event, EventKey};
+use inbox_core::ledger::{
+    CLOCK_TOLERANCE, Open as RecordOpen, Record, State, Transition, TransitionKind,
+};
+use inbox_core::provider::Payload;
+
+/// The moment at which every rule is applied.
+const NOW_MS: i64 = 1_764_000_000_000;
+/// The routes, by number.
+pub const ROUTES: [&str; 2] = ["a", "b"];
+/// The request that claimed the event, while its receiver is at it.
+pub const CLAIMING: &str = "claiming";
+/// The plan that an operator carries out.
+pub const PLAN: &str = "plan";
+const ELSEWHERE: &str = "elsewhere";
+
+/// Where an event stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stand {
+    /// Not yet failed.
+    Received,
+    /// The last attempt failed.
+    Failing,
+    /// Every handler is done.
+    Done,
+    /// Given up.
+    Dead,
+}
+
+/// Whose lease token the item shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Holder {
+    /// None.
+    Nobody,
+    /// What this processor has in hand.
+    Processor(u8),
+    /// Of a run that is over.
+    Former,
+}
+
+/// A moment, as seen from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Moment {
+    /// Not set.
+    Unset,
+    /// Still to come.
+    Ahead,
+    /// Over, or so near that clocks may disagree.
+    Past,
+}
+
+/// The place in the index `open`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Open {
+    /// In neither list.
+    Absent,
+    /// In the sweeper's, and whether its time has come.
+    Pending {
+        /// Whether `due_at` has come.
+        due: bool,
+    },
+    /// In the operator's.
+    Dead,
+}
+
+/// The history's last entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Last {
+    /// None, or one that no rule looks for.
+    Other,
+    /// The life that the operator's plan opened.
+    OpenedByPlan,
+    /// The burial that this processor wrote and may repeat.
+    BuriedBy(u8),
+}
+
+/// What the ledger holds of the one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Item {
+    /// Where it stands.
+    pub stand: Stand,
+    /// Its life, from 1.
+    pub life: u8,
+    /// Attempts in this life.
+    pub attempts: u8,
+    /// Whose token it shows.
+    pub token: Holder,
+    /// When the lease ends.
+    pub lease: Moment,
+    /// When it may be begun again.
+    pub next: Moment,
+    /// Its place in the index.
+    pub open: Open,
+    /// Whether it was swept since its last outcome.
+    pub swept: bool,
+    /// Completed routes, a bit each.
+    pub completed: u8,
+    /// Whether the receiver that works now has claimed it.
+    pub claimed_now: bool,
+    /// The history's end.
+    pub last: Last,
+    /// Whether its content was removed.
+    pub forgotten: bool,
+    /// Whether it is no event at all, but what a write without condition made.
+    pub hollow: bool,
+}
+
+/// How a record is filled in where its item leaves a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Times just at the edge of what they mean, short history.
+    Edge,
+    /// Times far from it, long history, many sweeps.
+    Far,
+}
+
+/// The moment at which every rule is applied.
+#[must_use]
+pub fn now() -> Timestamp {
+    at(0)
+}
+
+/// So many milliseconds from now.
+#[must_use]
+pub fn at(ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(NOW_MS + ms).expect("near 2025")
+}
+
+/// The text of a token.
+#[must_use]
+pub fn token(holder: Holder) -> Option<String> {
+    match holder {
+        Holder::Nobody => None,
+        Holder::Processor(slot) => Some(char::from(b'0' + slot).to_string()),
+        Holder::Former => Some(ELSEWHERE.to_owned()),
+    }
+}
+
+/// The entry that a processor's burial adds.
+#[must_use]
+pub fn buried_by(slot: u8) -> Transition {
+    entry(TransitionKind::Buried, &char::from(b'0' + slot).to_string(), None)
+}
+
+fn entry(kind: TransitionKind, detail: &str, request_id: Option<&str>) -> Transition {
+    Transition {
+        at: now(),
+        kind,
+        life: 0,
+        attempt: 0,
+        actor: String::new(),
+        detail: detail.to_owned(),
+        request_id: request_id.map(str::to_owned),
+    }
+}
+
+/// The event that it is all about. Nothing in it bears on the protocol.
+#[must_use]
+pub fn event() -> Event {
+    Event {
+        key: EventKey { source: String::new(), id: String::new() },
+        provider: String::new(),
+        event_type: String::new(),
+        delivery_id: None,
+        subject: None,
+        occurred_at: None,
+        received_at: now(),
+        traceparent: None,
+        payload: Payload { content_type: String::new(), bytes: Bytes::new() },
+        headers: BTreeMap::new(),
+    }
+}
+
+impl Stand {
+    /// Whether somebody still has to look at it.
+    #[must_use]
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Received | Self::Failing)
+    }
+
+    fn state(self) -> State {
+        match self {
+            Self::Received => State::Received,
+            Self::Failing => State::Failing,
+            Self::Done => State::Done,
+            Self::Dead => State::Dead,
+        }
+    }
+
+    fn of(state: State) -> Self {
+        match state {
+            State::Received => Self::Received,
+            State::Failing => Self::Failing,
+            State::Done => Self::Done,
+            State::Dead => Self::Dead,
+        }
+    }
+}
+
+impl Item {
+    /// A record that looks like this.
+    #[must_use]
+    pub fn to_record(&self, detail: Detail) -> Record {
+        let tolerance = i64::try_from(CLOCK_TOLERANCE.as_millis()).unwrap_or_default();
+        let (edge, hour) = (detail == Detail::Edge, 3_600_000);
+        let moment = |moment, ahead: i64, past: i64| match moment {
+            Moment::Unset => None,
+            Moment::Ahead => Some(at(if edge { ahead } else { hour })),
+            Moment::Past => Some(at(if edge { past } else { -hour })),
+        };
+        let completed = (0..).zip(ROUTES).filter(|(n, _)| self.completed & (1 << n) != 0);
+        let mut history = Vec::new();
+        if !edge {
+            history.push(entry(TransitionKind::Replayed, "", Some(ELSEWHERE)));
+            history.push(entry(TransitionKind::Failed, "", None));
+        }
+        match self.last {
+            Last::Other => {}
+            Last::OpenedByPlan => {
+                history.push(entry(TransitionKind::Replayed, "", Some(PLAN)));
+            }
+            Last::BuriedBy(slot) => history.push(buried_by(slot)),
+        }
+        Record {
+            event: event(),
+            request_id: if self.claimed_now { CLAIMING } else { ELSEWHERE }.to_owned(),
+            state: self.stand.state(),
+            life: self.life.into(),
+            attempts: self.attempts.into(),
+            lease_token: token(self.token),
+            leased_until: moment(self.lease, 0, -1),
+            next_at: moment(self.next, tolerance + 1, tolerance),
+            last_error: None,
+            done_at: (self.stand == Stand::Done).then(now),
+            handlers: completed.map(|(_, route)| (route.to_owned(), now())).collect(),
+            errors: BTreeMap::new(),
+            history,
+            expires_at: now().plus(Duration::from_hours(720)),
+            open: match self.open {
+                Open::Absent => None,
+                Open::Pending { due } => {
+                    let due_at = if due { Moment::Past } else { Moment::Ahead };
+                    moment(due_at, 1, 0).map(|due_at| RecordOpen::Pending { due_at })
+                }
+                Open::Dead => Some(RecordOpen::Dead { due_at: now() }),
+            },
+            sweeps: if edge { 1 } else { 3 } * u32::from(self.swept),
+            forgotten_at: self.forgotten.then(now),
+        }
+    }
+
+    /// What the rules can tell of a record.
+    #[must_use]
+    pub fn of_record(record: &Record) -> Self {
+        let moment = |moment: Option<Timestamp>, is_ahead: fn(Timestamp) -> bool| match moment {
+            None => Moment::Unset,
+            Some(moment) if is_ahead(moment) => Moment::Ahead,
+            Some(_) => Moment::Past,
+        };
+        let completed = (0..).zip(ROUTES).filter(|(_, route)| record.is_done(route));
+        let last = record.history.last();
+        Self {
+            stand: Stand::of(record.state),
+            life: small(record.life),
+            attempts: small(record.attempts),
+            token: match record.lease_token.as_deref().map(str::as_bytes) {
+                None => Holder::Nobody,
+                Some([digit]) => Holder::Processor(digit - b'0'),
+                Some(_) => Holder::Former,
+            },
+            lease: moment(record.leased_until, |until| until >= now()),
+            next: moment(record.next_at, |next_at| next_at > now().plus(CLOCK_TOLERANCE)),
+            open: match record.open {
+                None => Open::Absent,
+                Some(RecordOpen::Pending { due_at }) => Open::Pending { due: due_at <= now() },
+                Some(RecordOpen::Dead { .. }) => Open::Dead,
+            },
+            swept: record.sweeps > 0,
+            completed: completed.map(|(n, _)| 1 << n).sum(),
+            claimed_now: record.request_id == CLAIMING,
+            last: match last.map(|entry| (entry.kind, entry.detail.as_bytes())) {
+                Some((TransitionKind::Buried, [digit])) => Last::BuriedBy(digit - b'0'),
+                _ if last.and_then(|entry| entry.request_id.as_deref()) == Some(PLAN) => {
+                    Last::OpenedByPlan
+                }
+                _ => Last::Other,
+            },
+            forgotten: record.forgotten_at.is_some(),
+            hollow: false,
+        }
+    }
+}
+
+fn small(number: u32) -> u8 {
+    u8::try_from(number).expect("lives and attempts are few")
+}

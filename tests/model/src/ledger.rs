@@ -1,0 +1,325 @@
+//! The ledger's steps on an [`Item`]: the code's own rules, applied to a record
+//! that looks like the item.
+//!
+//! Where a [`Break`] is asked for, what goes into the rule or comes out of it is
+//! doctored here; without one, every decision is the code's.
+
+use inbox_core::ledger::{
+    Begin, Begun, Burial, Claimed, Completed, Due, Failure, Forgetting, Lease, NewEvent,
+    Open as RecordOpen, Record, Reopen, Reopened, Reopening, Rerun, State, Suspects, apply_begin,
+    apply_bury, apply_complete, apply_fail, apply_finish, apply_forget, apply_reopen, apply_sweep,
+    judge_claim,
+};
+
+use crate::breaks::Break;
+use crate::item::{self, CLAIMING, Detail, Holder, Item, Last, PLAN, ROUTES, at, now};
+use crate::world::{Again, Grave, Read, Run};
+
+const MINUTE_MS: i64 = 60_000;
+const LEASE_MS: i64 = 70_000;
+
+/// How the rules are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Attempts of one life.
+    pub max_attempts: u8,
+    /// How many of the routes there are.
+    pub routes: usize,
+    /// What is broken on purpose.
+    pub broken: Option<Break>,
+    /// How records are filled in.
+    pub detail: Detail,
+}
+
+/// What `begin` answered; records are the item after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Run the handlers.
+    Run(Item),
+    /// Bury without running.
+    Exhausted(Item),
+    /// Reopen first.
+    Reopen,
+    /// Leave the message.
+    Early,
+    /// Acknowledge the message: missing, stale, finished or busy.
+    Drop,
+}
+
+impl Rules {
+    fn has(&self, broken: Break) -> bool {
+        self.broken == Some(broken)
+    }
+
+    fn record(&self, item: Option<Item>) -> Option<Record> {
+        // What is no event cannot be read as one.
+        item.filter(|item| !item.hollow).map(|item| item.to_record(self.detail))
+    }
+
+    /// Claims the event; the item after it.
+    #[must_use]
+    pub fn claim(&self, held: Option<Item>) -> (Claimed, Item) {
+        let new = NewEvent {
+            event: item::event(),
+            request_id: CLAIMING.to_owned(),
+            due_at: at(15 * MINUTE_MS),
+            expires_at: at(30 * 24 * 60 * MINUTE_MS),
+        };
+        let record = self.record(held);
+        let claimed = judge_claim(record.as_ref(), &new);
+        let item = held.unwrap_or_else(|| Item::of_record(&Record::claimed(&new)));
+        match claimed {
+            Claimed::Unconfirmed { .. } if self.has(Break::UnconfirmedIsDuplicate) => {
+                (Claimed::Duplicate, item)
+            }
+            claimed => (claimed, item),
+        }
+    }
+
+    /// Begins, for a processor's message.
+    #[must_use]
+    pub fn begin(&self, held: Option<Item>, message: u8, slot: u8) -> Beginning {
+        let mut record = self.record(held);
+        let mut life = u32::from(message);
+        if let Some(record) = &mut record {
+            if self.has(Break::NoLives) {
+                life = record.life + u32::from(record.state == State::Dead);
+            }
+            if self.has(Break::BeginWithoutLease) {
+                record.leased_until = None;
+            }
+        }
+        let token = item::token(Holder::Processor(slot)).unwrap_or_default();
+        let begin = Begin {
+            life,
+            lease: Lease { token, until: at(LEASE_MS) },
+            max_attempts: self.max_attempts.into(),
+            suspects: Suspects::Run,
+        };
+        match apply_begin(record, &begin, now()) {
+            Begun::Run(mut record) => {
+                if self.has(Break::AttemptsCountedAfter) {
+                    record.attempts = held.map_or(0, |item| item.attempts.into());
+                }
+                Beginning::Run(Item::of_record(&record))
+            }
+            Begun::Exhausted(record) => Beginning::Exhausted(Item::of_record(&record)),
+            Begun::Reopen(_) => Beginning::Reopen,
+            Begun::Early if self.has(Break::EarlyDropped) => Beginning::Drop,
+            Begun::Early => Beginning::Early,
+            Begun::Missing | Begun::Stale | Begun::Finished | Begun::Busy | Begun::Suspect => {
+                Beginning::Drop
+            }
+        }
+    }
+
+    /// Records a completion. `known` are the routes that the run itself knows to
+    /// be done.
+    #[must_use]
+    pub fn complete(
+        &self,
+        held: Option<Item>,
+        run: Run,
+        n: usize,
+        known: u8,
+    ) -> (Completed, Option<Item>) {
+        let mut record = self.record(held);
+        let mut others: Vec<&str> =
+            (0..self.routes).filter(|other| *other != n).map(|other| ROUTES[other]).collect();
+        if self.has(Break::OneFormOfComplete) {
+            let all_known = (0..self.routes).all(|other| other == n || known & (1 << other) != 0);
+            others = if all_known { vec![] } else { vec!["one that is not done"] };
+        }
+        let mut life = u32::from(run.life);
+        if let Some(record) = record.as_ref().filter(|_| self.has(Break::CompleteWithoutLife)) {
+            life = record.life;
+        }
+        let completed = apply_complete(record.as_mut(), life, ROUTES[n], &others, now());
+        (completed, written(held, record.as_ref()))
+    }
+
+    /// Records that nothing is left to run.
+    #[must_use]
+    pub fn finish(&self, held: Option<Item>, run: Run) -> (Completed, Option<Item>) {
+        let mut record = self.record(held);
+        let completed = apply_finish(record.as_mut(), run.life.into(), now());
+        (completed, written(held, record.as_ref()))
+    }
+
+    /// Records a failed attempt.
+    #[must_use]
+    pub fn fail(
+        &self,
+        held: Option<Item>,
+        run: Run,
+        slot: u8,
+        parked: bool,
+    ) -> (bool, Option<Item>) {
+        let Some(mut record) = self.record(held) else { return (false, held) };
+        let mut mine = self.mine(run.life, run.attempt, Holder::Processor(slot));
+        self.loosen(&mut record, &mut mine, Break::FailWithoutCondition);
+        if self.has(Break::AttemptsCountedAfter) {
+            record.attempts = (record.attempts + 1).min(u32::from(self.max_attempts) + 1);
+        }
+        let errors = [("a".to_owned(), String::new())];
+        let next_at = at(MINUTE_MS);
+        let due_at = if parked { next_at } else { at(16 * MINUTE_MS) };
+        let failure = Failure { record: &mine, errors: &errors, next_at, due_at };
+        if !apply_fail(Some(&mut record), &failure, now()) {
+            return (false, held);
+        }
+        if self.has(Break::FailWithoutDueAt) {
+            record.open = None;
+        }
+        (true, written(held, Some(&record)))
+    }
+
+    /// Marks the event dead.
+    #[must_use]
+    pub fn bury(&self, held: Option<Item>, grave: Grave, slot: u8) -> (bool, Option<Item>) {
+        let Some(mut record) = self.record(held) else { return (false, held) };
+        let token = match (grave.own, held.filter(|_| grave.same_token)) {
+            (true, _) => item::token(Holder::Processor(slot)),
+            (false, Some(item)) => item::token(item.token),
+            (false, None) => Some("of a run before".to_owned()),
+        };
+        let mut mine = self.mine(grave.life, grave.attempts, Holder::Nobody);
+        mine.lease_token = token;
+        let error = char::from(b'0' + slot).to_string();
+        // The history that was read is the one that this very write was added to.
+        mine.history.clone_from(&record.history);
+        if held.is_some_and(|item| item.last == Last::BuriedBy(slot)) {
+            mine.history.pop();
+            let entry = mine.transition(item::buried_by(slot).kind, &error, now());
+            record.history = mine.history_with(entry);
+        }
+        self.loosen(&mut record, &mut mine, Break::BuryWithoutCondition);
+        let max_attempts = self.max_attempts.into();
+        let burial = Burial { record: &mine, max_attempts, error: &error, errors: &[] };
+        let buried = apply_bury(Some(&mut record), &burial, now());
+        (buried, written(held, Some(&record).filter(|_| buried)))
+    }
+
+    /// What a run or a burial remembers of the record that it began with: only
+    /// this is ever compared.
+    fn mine(&self, life: u8, attempts: u8, token: Holder) -> Record {
+        let mut record = Record::claimed(&NewEvent {
+            event: item::event(),
+            request_id: String::new(),
+            due_at: now(),
+            expires_at: now(),
+        });
+        record.life = life.into();
+        record.attempts = attempts.into();
+        record.lease_token = item::token(token);
+        if self.detail == Detail::Far {
+            record.history.push(item::buried_by(9));
+        }
+        record
+    }
+
+    /// Makes conditions hold that would not.
+    fn loosen(&self, record: &mut Record, mine: &mut Record, all: Break) {
+        if self.has(all) {
+            mine.life = record.life;
+            if !record.state.is_unfinished() {
+                record.state = State::Failing;
+            }
+        }
+        if self.has(all) || self.has(Break::NoToken) {
+            record.lease_token.get_or_insert_with(|| "any".to_owned());
+            mine.lease_token.clone_from(&record.lease_token);
+        }
+    }
+
+    /// Opens the life that a redriven letter names.
+    #[must_use]
+    pub fn redrive(&self, held: Option<Item>, message: u8) -> (Reopened, Option<Item>) {
+        let mut life = u32::from(message);
+        if let Some(item) = held.filter(|_| self.has(Break::NoLives)) {
+            life = u32::from(item.life) + 1;
+        }
+        self.reopen(held, Reopen::Redrive { life }, "message")
+    }
+
+    /// Opens a new life for an operator who saw `seen`.
+    #[must_use]
+    pub fn replay(&self, held: Option<Item>, seen: u8, again: Again) -> (Reopened, Option<Item>) {
+        let first = [ROUTES[0].to_owned()];
+        let rerun = match again {
+            Again::Unfinished => Rerun::Unfinished,
+            Again::First => Rerun::Routes(&first),
+            Again::All => Rerun::All,
+        };
+        self.reopen(held, Reopen::Replay { seen: seen.into(), rerun }, PLAN)
+    }
+
+    fn reopen(
+        &self,
+        held: Option<Item>,
+        mut cause: Reopen<'_>,
+        request: &str,
+    ) -> (Reopened, Option<Item>) {
+        let Some(mut record) = self.record(held) else { return (Reopened::Refused, held) };
+        if self.has(Break::ReopenWithoutCondition) {
+            record.leased_until = None;
+            match &mut cause {
+                Reopen::Replay { seen, .. } => *seen = record.life,
+                Reopen::Redrive { life } => {
+                    *life = record.life + 1;
+                    record.state = State::Dead;
+                }
+            }
+        }
+        let before = record.clone();
+        let reopening = Reopening {
+            record: &before,
+            cause,
+            actor: "",
+            reason: "",
+            request_id: request,
+            due_at: now(),
+            expires_at: record.expires_at,
+        };
+        let reopened = apply_reopen(Some(&mut record), &reopening, now());
+        (reopened, written(held, Some(&record).filter(|_| reopened == Reopened::Opened)))
+    }
+
+    /// Removes the content of what was seen.
+    #[must_use]
+    pub fn forget(&self, held: Option<Item>, seen: Item) -> (bool, Option<Item>) {
+        let mut record = self.record(held);
+        let seen = seen.to_record(self.detail);
+        let forgetting = Forgetting { record: &seen, actor: "", reason: "" };
+        let forgotten = apply_forget(record.as_mut(), &forgetting, now());
+        (forgotten, written(held, record.as_ref().filter(|_| forgotten)))
+    }
+
+    /// Moves `due_at`, as it was read, forward.
+    #[must_use]
+    pub fn sweep(&self, held: Option<Item>, read: Read) -> (bool, Option<Item>) {
+        if held.is_none() && self.has(Break::SweepCreates) {
+            let mut hollow = self.claim(None).1;
+            hollow.hollow = true;
+            return (false, Some(hollow));
+        }
+        let Some(mut record) = self.record(held) else { return (false, held) };
+        let shown = record.open.map_or(now(), RecordOpen::due_at);
+        let (due_at, sweeps, new) = match read {
+            Read::Same => (shown, record.sweeps, at(15 * MINUTE_MS)),
+            Read::Mine => (at(-15 * MINUTE_MS), record.sweeps.saturating_sub(1), shown),
+            Read::Other => (at(-15 * MINUTE_MS), record.sweeps, at(15 * MINUTE_MS)),
+        };
+        let due = Due { key: record.event.key.clone(), due_at, sweeps };
+        if self.has(Break::SweepWithoutCondition) {
+            record.open = Some(RecordOpen::Pending { due_at });
+        }
+        let swept = apply_sweep(Some(&mut record), &due, new);
+        (swept, written(held, Some(&record).filter(|_| swept)))
+    }
+}
+
+/// The item after a write; as it was when there was none.
+fn written(held: Option<Item>, after: Option<&Record>) -> Option<Item> {
+    after.map(Item::of_record).or(held)
+}

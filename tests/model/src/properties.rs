@@ -1,0 +1,150 @@
+//! What must hold. Each is a promise of the protocol in the field's own words;
+//! [`Property::holds`] says it of one state. What only shows in a step (an effect
+//! that is repeated, say) is noticed there and remembered in `past.broken`.
+
+use crate::config::Config;
+use crate::item::{Item, Open, Stand};
+use crate::world::{Processor, World, place};
+
+/// A promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Property {
+    /// A 2xx implies that the event is in the ledger, and done, or in the index
+    /// `open`: pending with a time, or dead; or an operator had it forgotten.
+    AcceptedIsKept,
+    /// A 2xx implies that the queue took a message of the event.
+    AcceptedWasSent,
+    /// The index shows what is unfinished to the sweeper, what is dead to the
+    /// operator, and nothing else.
+    IndexIsRight,
+    /// `dead` implies that a dead letter was sent that names the next life.
+    DeadHasLetter,
+    /// That letter is there until it has opened the life that it names.
+    LetterLasts,
+    /// No effect is repeated, unless a process died or gave up between effect
+    /// and record, or the operator asked for it.
+    EffectOnce,
+    /// What was recorded as completed stays so until the operator asks.
+    CompletionStays,
+    /// The completion of the last route finishes the event.
+    LastFinishes,
+    /// `done` implies that every route has completed, in this life when the
+    /// operator asked for that.
+    DoneIsDone,
+    /// No two runs have handlers running within their leases. (Where an overslept
+    /// run records late what the run after it runs again, the event may be done,
+    /// and the lease given up, while that handler still runs; a replay can then
+    /// begin beside it. Both runs are owed: one to the oversleeping, one to the
+    /// operator.)
+    RunsDoNotOverlap,
+    /// No life has more attempts, or more runs of handlers, than it may.
+    AttemptsAreBounded,
+    /// Only reopening undoes `done` and `dead`; a late completion turns `dead`
+    /// into `done`.
+    OutcomeStands,
+    /// There are no more lives than the operator asked for.
+    LivesAreAskedFor,
+    /// The sweeper sends one message for each time that it moves `due_at`.
+    OneMessageADue,
+    /// No write makes an item that is no event.
+    ItemsAreEvents,
+}
+
+impl Property {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::AcceptedIsKept,
+        Self::AcceptedWasSent,
+        Self::IndexIsRight,
+        Self::DeadHasLetter,
+        Self::LetterLasts,
+        Self::EffectOnce,
+        Self::CompletionStays,
+        Self::LastFinishes,
+        Self::DoneIsDone,
+        Self::RunsDoNotOverlap,
+        Self::AttemptsAreBounded,
+        Self::OutcomeStands,
+        Self::LivesAreAskedFor,
+        Self::OneMessageADue,
+        Self::ItemsAreEvents,
+    ];
+
+    /// The promise in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::AcceptedIsKept => "no accepted event is lost",
+            Self::AcceptedWasSent => "a 2xx implies that a send landed",
+            Self::IndexIsRight => "the index shows what is unfinished or dead, and nothing else",
+            Self::DeadHasLetter => "dead implies a dead letter that names the next life",
+            Self::LetterLasts => "a dead event's letter lasts until it has opened the next life",
+            Self::EffectOnce => "no handler takes effect again unasked",
+            Self::CompletionStays => "a recorded completion stays",
+            Self::LastFinishes => "the last completion finishes the event",
+            Self::DoneIsDone => "done implies that every handler has run",
+            Self::RunsDoNotOverlap => "two runs never overlap within the lease",
+            Self::AttemptsAreBounded => "attempts never exceed their maximum",
+            Self::OutcomeStands => "only an operator undoes done and dead",
+            Self::LivesAreAskedFor => "only an operator opens a life",
+            Self::OneMessageADue => "the sweeper sends one message for each due time",
+            Self::ItemsAreEvents => "every item is an event",
+        }
+    }
+
+    /// Whether it holds in this state.
+    #[must_use]
+    pub fn holds(self, config: &Config, world: &World) -> bool {
+        if world.past.broken == Some(self) {
+            return false;
+        }
+        let Some(item) = &world.item else {
+            return !(self == Self::AcceptedIsKept && world.past.accepted);
+        };
+        match self {
+            Self::AcceptedIsKept => !world.past.accepted || item.forgotten || is_indexed(item),
+            Self::AcceptedWasSent => !world.past.accepted || world.past.sent || item.forgotten,
+            Self::IndexIsRight => is_indexed(item),
+            Self::DeadHasLetter => {
+                !is_dead(item) || world.past.letters_sent & (1 << place(item.life + 1)) != 0
+            }
+            Self::LetterLasts => {
+                let next = item.life + 1;
+                let holds = |processor: &Processor| processor.message() == Some(next);
+                !is_dead(item)
+                    || world.past.letter_lost
+                    || world.letters[place(next)] > 0
+                    || world.queue[place(next)] > 0
+                    || world.processors.iter().any(holds)
+            }
+            Self::CompletionStays => world.past.recorded & !item.completed == 0,
+            Self::DoneIsDone => {
+                let all = (1 << config.routes) - 1;
+                item.stand != Stand::Done || (item.completed == all && world.past.asked == 0)
+            }
+            Self::AttemptsAreBounded => {
+                item.attempts <= config.max_attempts && world.past.runs <= config.max_attempts
+            }
+            Self::LivesAreAskedFor => item.life <= 1 + config.left.acts - world.left.acts,
+            Self::ItemsAreEvents => !item.hollow,
+            Self::EffectOnce
+            | Self::LastFinishes
+            | Self::RunsDoNotOverlap
+            | Self::OutcomeStands
+            | Self::OneMessageADue => true,
+        }
+    }
+}
+
+fn is_dead(item: &Item) -> bool {
+    item.stand == Stand::Dead && !item.forgotten
+}
+
+fn is_indexed(item: &Item) -> bool {
+    match item.stand {
+        Stand::Received | Stand::Failing => matches!(item.open, Open::Pending { .. }),
+        Stand::Done => item.open == Open::Absent,
+        Stand::Dead if item.forgotten => item.open == Open::Absent,
+        Stand::Dead => item.open == Open::Dead,
+    }
+}

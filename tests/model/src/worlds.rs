@@ -1,0 +1,94 @@
+//! The worlds that are explored: each is small, and together they have
+//! everything in it that can meet.
+
+use crate::config::{Config, Handler};
+use crate::world::{Again, Left};
+
+const ALL: &[Again] = &[Again::Unfinished, Again::First, Again::All];
+
+const fn left(deliveries: u8, faults: u8, acts: u8) -> Left {
+    Left { deliveries, faults, acts }
+}
+
+/// Two processors, three messages, one handler, two attempts.
+const TWO: Config = Config { processors: 2, messages: 3, ..Config::SMALL };
+/// Two processors, two handlers.
+const HANDLERS: Config = Config { routes: 2, messages: 2, ..TWO };
+
+/// Those that every test run explores: a minute of one core for all.
+pub const QUICK: [Config; 12] = [
+    Config { name: "duplicates", left: left(2, 2, 0), ..TWO },
+    Config { name: "three-faults", left: left(1, 3, 0), messages: 2, ..TWO },
+    Config { name: "three-attempts", left: left(1, 2, 0), max_attempts: 3, ..TWO },
+    Config { name: "two-handlers", left: left(1, 2, 0), ..HANDLERS },
+    Config { name: "redrive", left: left(1, 2, 1), redrives: true, ..TWO },
+    Config { name: "replay", left: left(2, 1, 1), replays: ALL, redrives: true, ..TWO },
+    Config { name: "replay-two-handlers", left: left(1, 1, 1), replays: ALL, ..HANDLERS },
+    Config {
+        name: "two-acts",
+        left: left(1, 1, 2),
+        replays: &[Again::Unfinished, Again::All],
+        redrives: true,
+        messages: 2,
+        ..TWO
+    },
+    Config { name: "forget", left: left(1, 2, 1), forgets: true, redrives: true, ..TWO },
+    Config { name: "retention", left: left(2, 2, 0), expires: true, messages: 2, ..TWO },
+    Config {
+        name: "poison",
+        left: left(1, 1, 1),
+        handlers: [Handler::Poison; 2],
+        replays: &[Again::Unfinished],
+        redrives: true,
+        ..TWO
+    },
+    Config {
+        name: "one-handler-fails",
+        left: left(1, 1, 1),
+        handlers: [Handler::Willing, Handler::Broken],
+        redrives: true,
+        ..HANDLERS
+    },
+];
+
+/// Those for which there is time on request, the smaller first.
+pub const LARGE: [Config; 8] = [
+    Config { name: "replay-two-faults", left: left(1, 2, 1), replays: ALL, redrives: true, ..TWO },
+    Config {
+        name: "replay-two-handlers-two-faults",
+        left: left(1, 2, 1),
+        replays: ALL,
+        redrives: true,
+        ..HANDLERS
+    },
+    Config { name: "two-handlers-three-faults", left: left(1, 3, 0), ..HANDLERS },
+    Config {
+        name: "two-acts-two-faults",
+        left: left(1, 2, 2),
+        replays: ALL,
+        redrives: true,
+        messages: 2,
+        ..TWO
+    },
+    Config { name: "duplicates-three-faults", left: left(2, 3, 0), ..TWO },
+    Config {
+        name: "everything",
+        left: left(2, 1, 2),
+        replays: ALL,
+        redrives: true,
+        forgets: true,
+        expires: true,
+        messages: 2,
+        ..TWO
+    },
+    Config {
+        name: "poison-two-handlers",
+        left: left(1, 2, 1),
+        handlers: [Handler::Willing, Handler::Poison],
+        replays: ALL,
+        redrives: true,
+        messages: 3,
+        ..HANDLERS
+    },
+    Config { name: "four-faults", left: left(1, 4, 0), messages: 2, ..TWO },
+];
