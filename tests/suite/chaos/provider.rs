@@ -12,7 +12,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use super::run::World;
 use super::stage::Stage;
 use super::subject::{Source, Subject};
