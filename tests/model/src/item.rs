@@ -245,6 +245,7 @@ impl Item {
         }
         Record {
             event: event(),
+            payload_ref: None,
             request_id: if self.claimed_now { CLAIMING } else { ELSEWHERE }.to_owned(),
             state: self.stand.state(),
             life: self.life.into(),
