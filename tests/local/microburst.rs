@@ -73,11 +73,13 @@ impl Injected {
 
     /// The fault for a call. SQS's throttling is the proxy's own: microburst puts a
     /// namespace before every code in `x-amzn-query-error`, and by that name no SDK
-    /// knows it for throttling. SQS gives it for some codes only.
+    /// knows it for throttling. SQS gives it for some codes only. So is S3's lost reply:
+    /// microburst breaks bodies off, and most of S3's answers have none.
     #[must_use]
     pub fn strike(self, call: &Call) -> Fault {
         match self {
             Self::Throttled if call.service == "sqs" => Fault::status(403, "RequestThrottled"),
+            Self::ReplyLost if call.service == "s3" => Fault::DropReply,
             _ => Fault::Inject(self),
         }
     }

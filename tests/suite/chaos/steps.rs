@@ -50,6 +50,11 @@ impl Step {
     pub(super) fn is_of_large_payloads(self) -> bool {
         matches!(self, Self::KeepPayload | Self::LoadPayload | Self::RenewPayload)
     }
+
+    /// Whether nothing is read of the answer but its status.
+    pub(super) fn has_no_answer(self) -> bool {
+        matches!(self, Self::ConnectPayloads | Self::KeepPayload | Self::RenewPayload)
+    }
 }
 
 /// Resources are told apart by the ends of the names that a test bed gives them.
