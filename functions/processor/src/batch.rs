@@ -6,6 +6,7 @@
 //!             │                                             └── long ─▶ acknowledge (parked)
 //!             │                        └ for good ┐
 //!             ├────▶ Exhausted ──────────────────┴────▶ dead letter, bury ─▶ acknowledge
+//!             │           └─ no handler left to run ──▶ finish ────────────▶ acknowledge
 //!             ├────▶ Reopen ── reopen ── begin again
 //!             ├────▶ Suspect ─ after all others, alone, begin again
 //!             ├────▶ Early ─────────────────────────────────────────────▶ leave
@@ -146,18 +147,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         match self.begin(message, &pointer, suspects, deadline).await {
             Ok(Begun::Run(record)) => self.run(message, *record, deadline).await,
             Ok(Begun::Suspect) => Disposition::Suspect,
-            Ok(Begun::Exhausted(record)) => {
-                let error = format!(
-                    "{} attempts used up{}",
-                    record.attempts,
-                    record
-                        .last_error
-                        .as_ref()
-                        .map(|error| format!("; {error}"))
-                        .unwrap_or_default()
-                );
-                self.bury(&record, &error, &[]).await
-            }
+            Ok(Begun::Exhausted(record)) => self.exhausted(&record).await,
             Ok(Begun::Missing) => {
                 tracing::error!(event = %pointer.key, "no such event in the ledger");
                 Metrics::of_source(&pointer.key.source).count("Missing", 1).emit(self.now());
@@ -203,6 +193,18 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         // Refused or not, the event is what it is now: begin says.
         self.ledger.reopen(&reopening, now).await?;
         self.ledger.begin(&pointer.key, &begin, self.now()).await
+    }
+
+    /// No attempt is left. Where no handler is either, the processes died after the
+    /// last completion and before the event was recorded as done: it is.
+    async fn exhausted(&self, record: &Record) -> Disposition {
+        if self.routes.matching(&record.event).all(|route| record.is_done(&route.id)) {
+            let finished = self.ledger.finish(record, self.now()).await;
+            return self.completed(record, finished);
+        }
+        let last = record.last_error.as_ref().map(|error| format!("; {error}"));
+        let error = format!("{} attempts used up{}", record.attempts, last.unwrap_or_default());
+        self.bury(record, &error, &[]).await
     }
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {

@@ -8,7 +8,7 @@
 //! required of it.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,7 +31,7 @@ pub struct GatewayEvent {
     #[serde(default)]
     raw_query_string: String,
     #[serde(default)]
-    headers: HashMap<String, String>,
+    headers: BTreeMap<String, String>,
     #[serde(default)]
     body: Option<String>,
     #[serde(default)]

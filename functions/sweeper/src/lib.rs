@@ -87,6 +87,8 @@ pub struct Sweeper<L, Q> {
 pub struct Swept {
     /// Messages sent.
     pub sent: usize,
+    /// Those of them that were meant to come from here: retries that were parked.
+    pub resumed: usize,
     /// Events that were no longer as they were read.
     pub moved_on: usize,
     /// Events that could not be swept or sent; they come back.
@@ -112,6 +114,7 @@ impl<L: Ledger, Q: Queue + Backlog> Sweeper<L, Q> {
         let mut swept = Swept { held, ..Swept::default() };
         for part in join_all(shards).await {
             swept.sent += part.sent;
+            swept.resumed += part.resumed;
             swept.moved_on += part.moved_on;
             swept.failed += part.failed;
             swept.unread_shards += part.unread_shards;
@@ -149,7 +152,8 @@ impl<L: Ledger, Q: Queue + Backlog> Sweeper<L, Q> {
 
     fn record(&self, swept: &Swept) {
         Metrics::of_inbox()
-            .count("Swept", swept.sent)
+            .count("Swept", swept.sent - swept.resumed)
+            .count("Resumed", swept.resumed)
             .count("SweepFailed", swept.failed + swept.unread_shards)
             .count("SweepCutShort", usize::from(swept.cut_short))
             .emit((self.clock)());

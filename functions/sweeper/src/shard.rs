@@ -30,6 +30,8 @@ const INTERVALS_BACK: u32 = 3;
 /// What became of one event.
 enum One {
     Sent,
+    /// A parked retry, whose time has come.
+    Resumed,
     MovedOn,
     /// Its own message waits in a deep queue.
     LeftToQueue,
@@ -145,10 +147,14 @@ impl<'a, L: Ledger, Q: Queue + Backlog> Sweep<'a, L, Q> {
         self.faults_in_a_row = match &one {
             One::Unavailable(..) => self.faults_in_a_row + 1,
             One::Unreadable(..) | One::TooLate => self.faults_in_a_row,
-            One::Sent | One::MovedOn | One::LeftToQueue => 0,
+            One::Sent | One::Resumed | One::MovedOn | One::LeftToQueue => 0,
         };
         match one {
             One::Sent => self.swept.sent += 1,
+            One::Resumed => {
+                self.swept.sent += 1;
+                self.swept.resumed += 1;
+            }
             One::MovedOn => self.swept.moved_on += 1,
             One::LeftToQueue => self.swept.left_to_queue += 1,
             One::TooLate => self.swept.cut_short = true,
@@ -208,7 +214,9 @@ async fn one<L: Ledger, Q: Queue + Backlog>(
     if held && record.attempts == 0 {
         return One::LeftToQueue;
     }
+    let was_parked = due.sweeps == 0 && record.next_at == Some(due.due_at);
     match sweeper.queue.send(&record.event, record.life).await {
+        Ok(()) if was_parked => One::Resumed,
         Ok(()) => One::Sent,
         Err(fault) => One::Unavailable(due.key, fault.to_string()),
     }

@@ -237,11 +237,12 @@ resource "aws_cloudwatch_metric_alarm" "sweeper_throttles" {
   treat_missing_data  = "notBreaching"
 }
 
-# Parked retries come back by the sweeper, and that is few; many mean that
-# messages get lost or the processor is far behind.
+# Retries that were parked are counted apart (`Resumed`). What is left is what had
+# a message and did not come of it: messages get lost, or the processor is far
+# behind.
 resource "aws_cloudwatch_metric_alarm" "swept" {
   alarm_name        = "${var.name}: the sweeper finds much"
-  alarm_description = "Many events had to be woken by the sweeper: messages are lost, or the processor is far behind, or a handler fails for many. Look: `inbox events --state failing`, `inbox doctor`."
+  alarm_description = "Many events had to be woken by the sweeper: messages are lost, or the processor is far behind. Look: `inbox events --state received,failing`, `inbox doctor`."
   alarm_actions     = [local.alarm_topic_arn]
   ok_actions        = [local.alarm_topic_arn]
 

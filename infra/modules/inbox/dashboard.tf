@@ -92,9 +92,9 @@ locals {
       ]
     },
     {
-      title = "Sweeper: swept, failed, cut short"
+      title = "Sweeper: swept, resumed, failed, cut short"
       metrics = [
-        for name in ["Swept", "SweepFailed", "SweepCutShort"] :
+        for name in ["Swept", "Resumed", "SweepFailed", "SweepCutShort"] :
         [local.metrics_namespace, name, { stat = "Sum" }]
       ]
     },

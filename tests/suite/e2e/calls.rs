@@ -103,8 +103,8 @@ async fn the_sweeper_asks_queue_and_shards_and_makes_two_calls_for_what_is_due()
     assert_eq!(
         swept,
         json!({
-            "sent": 1, "moved_on": 0, "failed": 0, "unread_shards": 0, "cut_short": false,
-            "held": false, "left_to_queue": 0,
+            "sent": 1, "resumed": 0, "moved_on": 0, "failed": 0, "unread_shards": 0,
+            "cut_short": false, "held": false, "left_to_queue": 0,
         })
     );
     let calls = names(&rig.proxy.take_calls());

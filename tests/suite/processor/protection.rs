@@ -1,5 +1,7 @@
 //! Handlers that kill, hang, panic, or have no time left.
 
+use inbox_core::ledger::Begun;
+
 use super::*;
 
 #[tokio::test]
@@ -180,4 +182,34 @@ async fn what_could_not_have_its_whole_time_is_not_begun() {
     assert_eq!(bench.held("a").await.attempts, 0);
     let in_time = at(0).plus(whole);
     assert_eq!(bench.processor.run_batch(vec![message], in_time).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_event_whose_handlers_are_all_done_is_not_buried_when_its_attempts_are_used_up() {
+    let bench = Bench::new(&[("work", SUCCEEDS)]);
+    let message = bench.received("a").await;
+    assert_eq!(bench.run(vec![message]).await, [] as [String; 0]);
+    let done = bench.held("a").await;
+    let reopening = Reopening {
+        record: &done,
+        cause: Reopen::Replay { seen: 1, rerun: Rerun::Unfinished },
+        actor: "ada",
+        reason: "to be sure",
+        request_id: "replay-1",
+        due_at: at(1),
+        expires_at: at(100_000),
+    };
+    assert_eq!(bench.ledger.reopen(&reopening, at(1)).await.unwrap(), Settled::Written);
+    // Each process dies after it began.
+    for attempt in 0..3 {
+        let begin = begin_with(&format!("token-{attempt}"), 2, at(attempt * 100 + 70));
+        let begun = bench.ledger.begin(&Bench::key("a"), &begin, at(attempt * 100 + 1)).await;
+        assert!(matches!(begun, Ok(Begun::Run(_))), "{begun:?}");
+    }
+    bench.set_clock(1000);
+    assert_eq!(bench.run(vec![Bench::message("a", 2)]).await, [] as [String; 0]);
+    let done = bench.held("a").await;
+    assert_eq!((done.state, done.life, done.attempts), (State::Done, 2, 3));
+    assert_eq!(bench.ran(), ["a"], "once, in its first life");
+    assert_eq!(bench.queue.take_dead(), []);
 }

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use inbox_core::Timestamp;
-use inbox_core::ledger::{Due, Ledger, shard_of};
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{Begun, Due, Failure, Ledger, shard_of};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::stack::stack;
 use inbox_sweeper::{Sweeper, Swept};
 
 use self::clock::Clock;
-use crate::conformance::{at, new_event};
+use crate::conformance::{at, begin_with, new_event};
 use crate::crash::fuse::{Fuse, Fused, Side};
 
 type Bench = Sweeper<Fused<MemoryLedger>, Fused<MemoryQueue>>;
@@ -48,6 +49,20 @@ async fn bench(events: usize, crashes: &[(usize, Side)], now: u64) -> Bench {
 
 fn deadline(now: u64) -> Timestamp {
     at(now).plus(Duration::from_secs(50))
+}
+
+/// The one is a loss, the other was meant so: an alarm rings for the one.
+#[tokio::test]
+async fn a_parked_retry_is_told_apart_from_an_event_whose_message_was_lost() {
+    let bench = bench(2, &[], 900).await;
+    let key = EventKey { id: "evt_0".into(), ..new_event(at(0)).event.key };
+    let begun = bench.ledger.begin(&key, &begin_with("token", 1, at(70)), at(1)).await.unwrap();
+    let Begun::Run(record) = begun else { panic!("{begun:?}") };
+    let errors = [("work".to_owned(), "not now".to_owned())];
+    let failure = Failure { record: &record, errors: &errors, next_at: at(300), due_at: at(300) };
+    bench.ledger.fail(&failure, at(2)).await.unwrap();
+    let swept = bench.sweep(deadline(900)).await;
+    assert_eq!(swept, Swept { sent: 2, resumed: 1, ..Swept::default() });
 }
 
 #[tokio::test]

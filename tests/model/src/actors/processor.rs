@@ -5,6 +5,7 @@
 //!             │                └ failed ─ fail ──▶ leave, or acknowledge (parked)
 //!             │                └ for good, or the last attempt ┐
 //!             ├────▶ Exhausted ────────────────────────────────┴▶ letter, bury ─▶ acknowledge
+//!             │           └ no route left ▶ finish ─────────────────────────────▶ acknowledge
 //!             ├────▶ Reopen ─ reopen ─ begin
 //!             ├────▶ Early ──▶ leave
 //!             └────▶ the rest ─▶ acknowledge
@@ -156,6 +157,12 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
                 world.breaks(Property::RunsDoNotOverlap);
             }
             world.past.runs = (world.past.runs + 1).min(config.max_attempts + 1);
+            Processor::Running { message, run }
+        }
+        // Nothing is left to run: it is recorded as done, without a lease.
+        Beginning::Exhausted(item) if item.completed == (1 << config.routes) - 1 => {
+            let (life, attempt, routes) = (item.life, item.attempts, [Route::Through; 2]);
+            let run = Run { life, attempt, late: true, freed: false, keeps: false, routes };
             Processor::Running { message, run }
         }
         Beginning::Exhausted(Item { life, attempts, .. }) => {
