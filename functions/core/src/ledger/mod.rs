@@ -26,7 +26,14 @@
 //!   repeatable (the SDK may repeat one that landed) and keeps a process that
 //!   overslept its lease from overwriting what came after.
 //!
-//! The decisions are pure functions in `rules`; [`crate::memory`] applies them
+//! One corner is left open. A completion needs no lease, so one that comes after
+//! its lease ended gives up that of the run which followed, if it finishes the
+//! event; an operator's replay within that minute then starts while that run's
+//! handler may still be at work. Keeping the lease instead would refuse every
+//! replay for a minute after a success.
+//!
+//! The decisions are pure functions in `rules`; `tests/model` explores what can
+//! come of them; [`crate::memory`] applies them
 //! directly, `inbox-aws` as `DynamoDB` conditions, and one conformance suite
 //! holds both to the same behaviour.
 

@@ -31,6 +31,7 @@ pub(super) fn receive(
             public_base_url: Some("https://hooks.example.com".into()),
             table_name: String::new(),
             queue_url: String::new(),
+            payload_bucket: None,
             max_body_bytes: 100_000,
             retention: Duration::from_hours(24 * 30),
             sweep_grace: Duration::from_mins(15),
