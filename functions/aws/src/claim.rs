@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Dying before the item is put leaves at most an object that nobody names. The
-//! provider was not told 200 and sends again, which puts the same object.
+//! provider was not told 200 and sends again, which puts the same object if it sends
+//! the same bytes.
 
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ impl DynamoDbLedger {
                 };
                 let held = record(refusal.item.as_ref())?;
                 if let Some(held) = &held {
-                    self.drop_again(stored.as_ref(), held, now).await;
+                    self.drop_unnamed(stored.as_ref(), held, now).await;
                 }
                 Ok(judge_claim(held.as_ref(), new))
             }
@@ -74,20 +75,21 @@ impl DynamoDbLedger {
         Ok(Kept::Outside(self.payloads()?.put(event, encoding, compressed).await?))
     }
 
-    /// A late repeat of an event that an operator had removed has brought its
-    /// payload back. An event that is about to be forgotten by time as well may
-    /// be claimed anew at any moment, and then the object is that claim's.
-    async fn drop_again(&self, reference: Option<&PayloadRef>, held: &Record, now: Timestamp) {
+    /// Removes what was stored for a claim that was refused, unless the event that
+    /// is there names it: a late repeat of an event that an operator had removed has
+    /// brought its payload back, or a repeat came with other bytes. Nobody else
+    /// could find it to forget it. An event that is about to be forgotten by time
+    /// may be claimed anew at any moment, and then the object is that claim's.
+    async fn drop_unnamed(&self, stored: Option<&PayloadRef>, held: &Record, now: Timestamp) {
         let lasts = held.expires_at > now.plus(FORGOTTEN_FOR_NOW);
-        let (Some(reference), Some(_), true) = (reference, held.forgotten_at, lasts) else {
-            return;
-        };
+        let is_named = held.forgotten_at.is_none() && held.payload_ref.as_ref() == stored;
+        let (Some(reference), false, true) = (stored, is_named, lasts) else { return };
         let deleted = match self.payloads() {
             Ok(payloads) => payloads.delete(&reference.key).await,
             Err(fault) => Err(fault),
         };
         if let Err(fault) = deleted {
-            tracing::warn!(event = %held.event.key, %fault, "a forgotten payload stays until its bucket's lifecycle removes it");
+            tracing::warn!(event = %held.event.key, %fault, "a payload that no event names stays until its bucket's lifecycle removes it");
         }
     }
 }

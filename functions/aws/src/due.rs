@@ -3,7 +3,7 @@
 //!
 //! A row that cannot be read (somebody else wrote it, or a later version did) is
 //! left out and stays, since nobody moves its `due_at`. It must hide nothing that
-//! stands behind it, however many of its kind there are, and must not write a
+//! stands behind it, unless there are thousands of its kind, and must not write a
 //! line of its own in every minute.
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;

@@ -190,8 +190,20 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             due_at: now,
             expires_at: now.plus(self.retention).ceil_to_seconds(),
         };
-        // Refused or not, the event is what it is now: begin says.
-        self.ledger.reopen(&reopening, now).await?;
+        match self.ledger.reopen(&reopening, now).await {
+            // There is nothing to run it on: it stays dead, and its letter goes back.
+            Err(LedgerError::PayloadLost(reason)) => {
+                let error = format!("payload lost: {reason}");
+                tracing::error!(event = %pointer.key, error, "not reopened");
+                let letter =
+                    DeadLetter::buried(&record.event, record.life, record.attempts, &error);
+                let sent = self.queue.send_dead(&letter).await;
+                sent.map_err(|fault| LedgerError::Unavailable(fault.to_string()))?;
+                return Ok(Begun::Finished);
+            }
+            // Refused or not, the event is what it is now: begin says.
+            reopened => reopened?,
+        };
         self.ledger.begin(&pointer.key, &begin, self.now()).await
     }
 
@@ -208,7 +220,8 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
     }
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
-        if let Err(fault) = self.ledger.load(&mut record).await {
+        let has_work = self.routes.matching(&record.event).any(|route| !record.is_done(&route.id));
+        if has_work && let Err(fault) = self.ledger.load(&mut record).await {
             return self.without_payload(message, &record, &fault).await;
         }
         let event = Arc::new(record.event.clone());

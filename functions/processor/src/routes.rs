@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::handlers::{self, Resources};
 
-/// More routes would not fit an event's item beside the largest body, each with
+/// More routes would not fit an event's item beside the largest inline payload, each with
 /// its error and its completion.
 const MOST_ROUTES: usize = 32;
 

@@ -14,9 +14,9 @@
 //! **A deep queue.** With more than `hold_above` messages waiting, most of what
 //! becomes due is due because its message still waits, and another would stand
 //! behind it. The sweep is *held* then: it looks only at what became due in the
-//! last minutes and was not swept before, and sends only for events that have
-//! been begun. Those are retries that were parked, which have no message
-//! anywhere; a flood of one source must not delay another's. The others keep
+//! last minutes and was not swept before, and sends only for retries that were
+//! parked. Those have no message anywhere, and a flood of one source must not
+//! delay another's. The others keep
 //! their place and are looked at when the queue is shallow again. A backlog
 //! therefore grows by `hold_above` messages and two minutes' worth (SQS's count
 //! lags by about one), however long it lasts.
@@ -87,7 +87,8 @@ pub struct Sweeper<L, Q> {
 pub struct Swept {
     /// Messages sent.
     pub sent: usize,
-    /// Those of them that were meant to come from here: retries that were parked.
+    /// Those of them that were meant to come from here: retries that were parked, and
+    /// events that were just reopened.
     pub resumed: usize,
     /// Events that were no longer as they were read.
     pub moved_on: usize,

@@ -30,7 +30,7 @@ const INTERVALS_BACK: u32 = 3;
 /// What became of one event.
 enum One {
     Sent,
-    /// A parked retry, whose time has come.
+    /// A parked retry, whose time has come, or an event that was just reopened.
     Resumed,
     MovedOn,
     /// Its own message waits in a deep queue.
@@ -210,13 +210,16 @@ async fn one<L: Ledger, Q: Queue + Backlog>(
         }
         Err(fault) => return One::Unavailable(due.key, fault.to_string()),
     };
-    // Nobody has received its message yet, so it waits with the others.
-    if held && record.attempts == 0 {
+    let is_first = due.sweeps == 0;
+    let was_parked = is_first && record.next_at == Some(due.due_at);
+    // All others have a message, which waits with the rest.
+    if held && !was_parked {
         return One::LeftToQueue;
     }
-    let was_parked = due.sweeps == 0 && record.next_at == Some(due.due_at);
+    // A replay or redrive opens an event as due, so that its message cannot be lost.
+    let was_reopened = is_first && record.life > 1 && record.next_at.is_none();
     match sweeper.queue.send(&record.event, record.life).await {
-        Ok(()) if was_parked => One::Resumed,
+        Ok(()) if was_parked || was_reopened => One::Resumed,
         Ok(()) => One::Sent,
         Err(fault) => One::Unavailable(due.key, fault.to_string()),
     }

@@ -237,9 +237,9 @@ resource "aws_cloudwatch_metric_alarm" "sweeper_throttles" {
   treat_missing_data  = "notBreaching"
 }
 
-# Retries that were parked are counted apart (`Resumed`). What is left is what had
-# a message and did not come of it: messages get lost, or the processor is far
-# behind.
+# Retries that were parked and events that were just reopened are counted apart
+# (`Resumed`). What is left had a message, and nothing came of it: messages get
+# lost, or the processor is far behind.
 resource "aws_cloudwatch_metric_alarm" "swept" {
   alarm_name        = "${var.name}: the sweeper finds much"
   alarm_description = "Many events had to be woken by the sweeper: messages are lost, or the processor is far behind. Look: `inbox events --state received,failing`, `inbox doctor`."

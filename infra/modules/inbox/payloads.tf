@@ -60,6 +60,28 @@ resource "aws_s3_bucket_lifecycle_configuration" "payloads" {
       days_after_initiation = 1
     }
   }
+
+  # Where two rules say something of an object, the earlier day holds: a source's
+  # payloads go with its own events. The rule above is for sources that are gone.
+  dynamic "rule" {
+    for_each = var.sources
+
+    content {
+      id     = "with-the-events-of-${rule.key}"
+      status = "Enabled"
+
+      filter {
+        prefix = "${rule.key}/"
+      }
+
+      expiration {
+        days = max(
+          local.stack.defaults.retention_days,
+          coalesce(rule.value.retention_days, local.stack.defaults.retention_days),
+        ) + 3
+      }
+    }
+  }
 }
 
 resource "aws_s3_bucket_policy" "payloads" {

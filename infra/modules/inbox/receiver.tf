@@ -131,7 +131,7 @@ data "aws_iam_policy_document" "receiver" {
     }
   }
 
-  # Who sends to an encrypted queue needs both; who writes an object, the first.
+  # Who sends to an encrypted queue needs both.
   # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
   dynamic "statement" {
     for_each = local.customer_keys
@@ -144,7 +144,23 @@ data "aws_iam_policy_document" "receiver" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.s3, local.via.sqs]
+        values   = [local.via.sqs]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.customer_keys
+
+    content {
+      sid       = "KeepEncrypted"
+      actions   = ["kms:GenerateDataKey"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [local.via.s3]
       }
     }
   }

@@ -38,12 +38,13 @@ resource "aws_cloudwatch_metric_alarm" "receiver_throttles" {
   treat_missing_data  = "notBreaching"
 }
 
-# By receiver and processor alike: somewhere AWS did not answer in time.
+# By receiver and processor alike: somewhere AWS did not answer in time, or a large
+# payload was not to be had.
 resource "aws_cloudwatch_metric_alarm" "unavailable" {
   for_each = var.sources
 
   alarm_name        = "${var.name}: ${each.key} is unavailable"
-  alarm_description = "Table, queue or secret did not answer in time, so requests got 503 or messages stayed. A new source without a secret shows so too: `inbox secret add ${each.key}`. Look: `inbox doctor`."
+  alarm_description = "Table, queue, payload bucket or secret did not answer in time, so requests got 503, messages stayed or attempts failed. A new source without a secret shows so too: `inbox secret add ${each.key}`. Look: `inbox doctor`."
   alarm_actions     = [local.alarm_topic_arn]
   ok_actions        = [local.alarm_topic_arn]
 

@@ -160,20 +160,31 @@ fn buckets_are_private(plan: &Plan) -> Vec<String> {
 }
 
 /// Reopening keeps an event for the default retention, and time to live may take two
-/// days to delete it.
-fn payloads_outlive_their_events(plan: &Plan) -> Vec<String> {
-    let days = |it: &Instance| {
-        let variables = &it.values["environment"][0]["variables"];
-        variables["RETENTION_DAYS"].as_str().and_then(|text| text.parse::<u64>().ok())
+/// days to delete it. A source's rule is found by the prefix of its objects.
+fn payloads_go_with_their_events(plan: &Plan) -> Vec<String> {
+    let lifecycle = plan.all("aws_s3_bucket_lifecycle_configuration").next();
+    let rules = lifecycle.map_or(&[][..], |it| it.blocks("rule"));
+    let days_of = |prefix: Option<&str>| {
+        let is_meant = |rule: &&Json| rule["filter"][0]["prefix"].as_str() == prefix;
+        rules.iter().find(is_meant).and_then(|rule| rule["expiration"][0]["days"].as_u64())
     };
-    let kept = plan.functions().into_iter().filter_map(|(_, it)| days(it)).max();
-    let kept = kept.unwrap_or_default().max(stack().defaults.retention_days.into());
-    let lifecycles = plan.all("aws_s3_bucket_lifecycle_configuration");
-    let short = lifecycles.filter(|it| {
-        let days = it.values["rule"][0]["expiration"][0]["days"].as_u64();
-        days.is_none_or(|days| days < kept + 3)
-    });
-    short.map(|it| format!("{}: objects go before events of {kept} days", it.address())).collect()
+    let mut problems = Vec::new();
+    let mut longest = 0;
+    for (_, function) in plan.functions().into_iter().filter(|(binary, _)| *binary == "receiver") {
+        let variables = &function.values["environment"][0]["variables"];
+        let source = variables["SOURCE"].as_str().unwrap_or_default();
+        let kept = variables["RETENTION_DAYS"].as_str().and_then(|text| text.parse::<u64>().ok());
+        let kept = kept.unwrap_or_default().max(u64::from(stack().defaults.retention_days)) + 3;
+        longest = longest.max(kept);
+        let days = days_of(Some(&format!("{source}/")));
+        if days != Some(kept) {
+            problems.push(format!("{source}: objects go after {days:?} days, not {kept}"));
+        }
+    }
+    if days_of(None) != Some(longest) {
+        problems.push(format!("other objects go after {:?} days, not {longest}", days_of(None)));
+    }
+    problems
 }
 
 fn denies_plain_http(plan: &Plan, policy: &str) -> bool {
@@ -292,12 +303,15 @@ fn buckets_and_queues_are_private_and_take_no_plain_http() {
 }
 
 #[test]
-fn a_payload_outlives_its_event() {
-    let rule = payloads_outlive_their_events;
+fn a_payload_outlives_its_event_and_not_for_long() {
+    let rule = payloads_go_with_their_events;
     holds(rule);
-    catches(rule, "objects go before events of 40 days", |plan| {
-        let lifecycle = "aws_s3_bucket_lifecycle_configuration.payloads";
+    let lifecycle = "aws_s3_bucket_lifecycle_configuration.payloads";
+    catches(rule, "other objects go after Some(42) days, not 43", |plan| {
         plan.set(lifecycle, "/rule/0/expiration/0/days", json!(42));
+    });
+    catches(rule, "stripe_eu: objects go after Some(32) days, not 43", |plan| {
+        plan.set(lifecycle, "/rule/1/expiration/0/days", json!(32));
     });
 }
 

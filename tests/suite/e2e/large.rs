@@ -206,6 +206,36 @@ async fn a_body_over_the_limit_is_refused_before_its_signature_is_looked_at() {
     }
 }
 
+/// Or nobody could find it to forget it.
+#[tokio::test]
+async fn a_repeat_with_other_bytes_leaves_no_object_that_no_event_names() {
+    let rig = Rig::new().await;
+    let mut receiver = rig.receiver().await;
+    let first = large_payment(1_000_000);
+    assert_eq!(rig.deliver(&mut receiver, &first).await, Ok(Answer::accepted()));
+    let objects = rig.objects().await;
+    let other = large_payment(1_000_001);
+    assert_eq!(rig.deliver(&mut receiver, &other).await, Ok(Answer::duplicate()));
+    assert_eq!(rig.objects().await, objects);
+    // The same bytes once more are the object that is there.
+    assert_eq!(rig.deliver(&mut receiver, &first).await, Ok(Answer::duplicate()));
+    assert_eq!(rig.objects().await, objects);
+    let mut processor = rig.processor(&to_mirror()).await;
+    rig.process_all(&mut processor).await;
+    assert_eq!(rig.stands(&event_of_payment()).await, Some((State::Done, 1, 1)));
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_handles_needs_no_payload() {
+    let rig = Rig::new().await;
+    rig.accept_large().await;
+    let routes = json!([{ "id": "mirror", "match": "github:*", "handler": "mirror" }]);
+    let mut processor = rig.processor(&routes).await;
+    rig.process_all(&mut processor).await;
+    assert_eq!(names(&rig.proxy.calls()), ["dynamodb UpdateItem", "dynamodb UpdateItem"]);
+    assert_eq!(rig.stands(&event_of_payment()).await, Some((State::Done, 1, 1)));
+}
+
 #[tokio::test]
 async fn a_receiver_killed_after_the_object_and_before_the_claim_leaves_an_orphan_at_most() {
     for (when, operation) in [(When::After, "PutObject"), (When::Before, "PutItem")] {
@@ -302,8 +332,16 @@ async fn a_payload_that_is_gone_or_was_changed_is_buried_at_once_and_says_so() {
             format!("(payload): payload lost: object {key} is not what was put there")
         };
         assert_eq!(record.last_error, Some(expected));
-        assert_eq!(rig.dead_letters().await.len(), 1);
+        let letters = rig.dead_letters().await;
+        assert_eq!(letters.len(), 1);
         assert_eq!(rig.mirror_writes(), 0);
+        // Redriven, it stays dead and its letter goes back, as often as somebody tries.
+        if is_gone {
+            let answer = processor.invoke_json(&batch(&letters), DEADLINE).await;
+            assert_eq!(answer.expect("an answer")["batchItemFailures"], json!([]));
+            assert_eq!(rig.stands(&event_of_payment()).await, Some((State::Dead, 1, 1)));
+            assert_eq!(rig.dead_letters().await.len(), 1);
+        }
         let mut record = rig.record(&event_of_payment()).await.expect("the event");
         let lost = rig.ledger.load(&mut record).await;
         assert!(matches!(lost, Err(LedgerError::PayloadLost(_))), "{lost:?}");

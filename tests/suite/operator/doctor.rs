@@ -228,3 +228,22 @@ async fn a_payload_bucket_that_is_gone_is_named() {
     assert_eq!(*about, format!("broken payload bucket {bucket}"));
     assert!(says.starts_with("is not there: large events are answered 503"), "{says}");
 }
+
+#[tokio::test]
+async fn what_is_overdue_behind_a_deep_queue_is_no_fault_of_the_sweeper() {
+    let operator = Operator::new().await;
+    let old = Given::new("evt-a", State::Received, Duration::from_hours(1));
+    make(&operator, [old]).await;
+    operator.proxy.set_hook(|call| {
+        let asked = &call.json()["AttributeNames"];
+        if *asked == json!(["ApproximateNumberOfMessages"]) {
+            let body = json!({"Attributes": {"ApproximateNumberOfMessages": "100001"}});
+            return Fault::Answer { status: 200, body };
+        }
+        Fault::None
+    });
+    let ran = operator.run(&["doctor", "--json"]).await.expect(0);
+    let [(about, says)] = &findings(&ran.json())[..] else { panic!("{}", ran.text()) };
+    assert_eq!(about, "warning sweeper");
+    assert!(says.starts_with("is held: the queue is too deep to add to"), "{says}");
+}

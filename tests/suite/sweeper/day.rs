@@ -205,6 +205,8 @@ impl Ledger for Seen {
             new.event.key = due.key.clone();
             let mut record = Record::claimed(&new);
             record.attempts = held.attempts;
+            // Whatever has been begun was parked: its wait ends when it is due.
+            record.next_at = (held.attempts > 0).then_some(due.due_at);
             record.open = Some(Open::Pending { due_at });
             Ok(Some(record))
         })

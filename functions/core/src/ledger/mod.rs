@@ -14,7 +14,7 @@
 //! A payload too large for the item lies elsewhere: it is stored before the claim
 //! and removed after the forgetting, so an item never promises what is not there.
 //!
-//! Each method is one conditional write, so each happens or does not, whatever
+//! Each step is one conditional write, so each happens or does not, whatever
 //! dies. Why that suffices:
 //!
 //! - Every unfinished event carries `due_at` in the index `open`, set in the
@@ -33,9 +33,8 @@
 //! replay for a minute after a success.
 //!
 //! The decisions are pure functions in `rules`; `tests/model` explores what can
-//! come of them; [`crate::memory`] applies them
-//! directly, `inbox-aws` as `DynamoDB` conditions, and one conformance suite
-//! holds both to the same behaviour.
+//! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
+//! conditions, and one conformance suite holds both to the same behaviour.
 
 mod record;
 mod rules;

@@ -11,7 +11,7 @@ use crate::ledger::NewEvent;
 /// Version of the item's layout.
 pub const SCHEMA: u32 = 1;
 /// Most entries of an event's history; the oldest are dropped. This and the
-/// limits below keep an item with the largest body within DynamoDB's 400 KB.
+/// limits below keep an item with the largest inline payload within DynamoDB's 400 KB.
 pub const HISTORY_ENTRIES: usize = 50;
 /// Most characters of an error that are kept.
 pub const ERROR_CHARACTERS: usize = 500;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use inbox_core::Timestamp;
 use inbox_core::ledger::{Ledger as _, LedgerError};
+use inbox_core::queue::Backlog as _;
 use inbox_core::stack::stack;
 
 use super::Findings;
@@ -47,6 +48,15 @@ pub(super) async fn check(
         findings.ok("sweeper", "nothing is overdue");
         return Ok(());
     };
+    let waiting = context.queue().await?.waiting().await;
+    if waiting.is_ok_and(|waiting| waiting > stack().defaults.sweep_hold_above) {
+        findings.warn(
+            "sweeper",
+            "is held: the queue is too deep to add to, and what is overdue waits in it",
+            "look at the processor: `make logs FUNCTION=processor`, `inbox events --state failing`",
+        );
+        return Ok(());
+    }
     let more = if pages.iter().all(|page| page.is_last) { "" } else { "more than " };
     findings.broken(
         "sweeper",
