@@ -50,6 +50,8 @@ async fn it_is_shown_with_its_payload_and_the_bytes_are_those_that_were_received
     let ran = operator.run(&["show", "stripe", "evt-a"]).await.expect(0);
     assert!(ran.text().contains(&format!("object        {object}")), "{:.2000}", ran.text());
     assert!(ran.text().contains("  \"id\": \"evt-a\",\n"), "{:.2000}", ran.text());
+    assert!(ran.text().len() < 8000, "a terminal is not flooded: {}", ran.text().len());
+    assert!(ran.text().ends_with("  … cut; --payload writes all of it\n"), "{:.2000}", ran.text());
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ Examples:
   inbox show stripe evt_1QabcDEF --payload > body.json   exactly as it was received
   inbox show stripe evt_1QabcDEF --json | jq .event.data";
 
+/// Of a payload of megabytes a person reads the beginning.
+const SHOWN_LINES: usize = 2000;
+const SHOWN_CHARACTERS: usize = 4000;
+
 /// What the command takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -285,7 +289,16 @@ fn print_payload(console: &Console, record: &Record, unloaded: Option<&LedgerErr
         return console.line(format!("  {}", console.tint(Tone::Bad, &problem)));
     }
     match pretty::payload(&record.event) {
-        Some(lines) => lines.iter().for_each(|line| console.line(format!("  {line}"))),
+        Some(lines) => {
+            let cut = |line: &String| line.chars().take(SHOWN_CHARACTERS).collect::<String>();
+            let shown: Vec<String> = lines.iter().take(SHOWN_LINES).map(cut).collect();
+            for line in &shown {
+                console.line(format!("  {line}"));
+            }
+            if shown != lines {
+                console.line(console.tint(Tone::Dim, "  … cut; --payload writes all of it"));
+            }
+        }
         None => console.line("  no text; --payload writes its bytes"),
     }
 }
