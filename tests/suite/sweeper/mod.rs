@@ -14,8 +14,11 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Begun, Due, Failure, Ledger, shard_of};
+use inbox_core::ledger::{
+    Begun, Due, Failure, Ledger, Reopen, Reopening, Rerun, Settled, shard_of,
+};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
+use inbox_core::queue::Queue as _;
 use inbox_core::stack::stack;
 use inbox_sweeper::{Sweeper, Swept};
 
@@ -51,16 +54,58 @@ fn deadline(now: u64) -> Timestamp {
     at(now).plus(Duration::from_secs(50))
 }
 
+/// A first event that was begun and failed, to be tried again from `next_at` on.
+async fn failed(bench: &Bench, next_at: u64, due_at: u64) {
+    let begun = bench.ledger.begin(&first(), &begin_with("token", 1, at(70)), at(1)).await;
+    let Ok(Begun::Run(record)) = begun else { panic!("{begun:?}") };
+    let errors = [("work".to_owned(), "not now".to_owned())];
+    let (next_at, due_at) = (at(next_at), at(due_at));
+    let failure = Failure { record: &record, errors: &errors, next_at, due_at };
+    assert_eq!(bench.ledger.fail(&failure, at(2)).await.unwrap(), Settled::Written);
+}
+
+fn first() -> EventKey {
+    EventKey { id: "evt_0".into(), ..new_event(at(0)).event.key }
+}
+
+/// Its message was kept when it failed, and waits with the others.
+#[tokio::test]
+async fn while_the_queue_is_deep_only_a_retry_that_was_parked_is_sent() {
+    for (next_at, expected) in [
+        (10, Swept { held: true, left_to_queue: 1, ..Swept::default() }),
+        (800, Swept { held: true, sent: 1, resumed: 1, ..Swept::default() }),
+    ] {
+        let mut bench = bench(1, &[], 900).await;
+        bench.hold_above = 0;
+        bench.queue.send(&new_event(at(0)).event, 1).await.unwrap();
+        failed(&bench, next_at, 800).await;
+        assert_eq!(bench.sweep(deadline(900)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_was_just_reopened_is_told_apart_from_one_whose_message_was_lost() {
+    let bench = bench(1, &[], 900).await;
+    let record = bench.ledger.get(&first()).await.unwrap().expect("the event");
+    let reopening = Reopening {
+        record: &record,
+        cause: Reopen::Replay { seen: 1, rerun: Rerun::All },
+        actor: "ada",
+        reason: "to be sure",
+        request_id: "replay-1",
+        due_at: at(890),
+        expires_at: at(100_000),
+    };
+    assert_eq!(bench.ledger.reopen(&reopening, at(890)).await.unwrap(), Settled::Written);
+    let swept = bench.sweep(deadline(900)).await;
+    assert_eq!(swept, Swept { sent: 1, resumed: 1, ..Swept::default() });
+}
+
 /// The one is a loss, the other was meant so: an alarm rings for the one.
 #[tokio::test]
 async fn a_parked_retry_is_told_apart_from_an_event_whose_message_was_lost() {
     let bench = bench(2, &[], 900).await;
-    let key = EventKey { id: "evt_0".into(), ..new_event(at(0)).event.key };
-    let begun = bench.ledger.begin(&key, &begin_with("token", 1, at(70)), at(1)).await.unwrap();
-    let Begun::Run(record) = begun else { panic!("{begun:?}") };
-    let errors = [("work".to_owned(), "not now".to_owned())];
-    let failure = Failure { record: &record, errors: &errors, next_at: at(300), due_at: at(300) };
-    bench.ledger.fail(&failure, at(2)).await.unwrap();
+    failed(&bench, 300, 300).await;
     let swept = bench.sweep(deadline(900)).await;
     assert_eq!(swept, Swept { sent: 2, resumed: 1, ..Swept::default() });
 }
