@@ -32,6 +32,8 @@ pub fn listed() -> &'static Listed {
 pub struct Listed {
     /// What functions call by themselves.
     pub calls: BTreeMap<String, BTreeSet<String>>,
+    /// What the processor calls besides for routes with these handlers.
+    pub with_handler: BTreeMap<String, BTreeSet<String>>,
     /// What AWS does with their roles, and why.
     pub by_aws: BTreeMap<String, BTreeMap<String, String>>,
     /// What they need besides when a key of the customer's encrypts, and why.

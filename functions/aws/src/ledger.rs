@@ -334,8 +334,10 @@ impl Ledger for DynamoDbLedger {
                 return Ok(Settled::Refused);
             }
         }
-        if let Some(reference) = &after.payload_ref {
-            self.payloads()?.delete(&reference.key).await?;
+        match (&after.payload_ref, &self.payloads) {
+            (Some(reference), _) => self.payloads()?.delete(&reference.key).await?,
+            (None, Some(payloads)) => payloads.delete_detached(&forgetting.record.event).await?,
+            (None, None) => {}
         }
         Ok(Settled::Written)
     }

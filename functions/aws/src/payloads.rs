@@ -5,6 +5,7 @@
 //! begin    the item ─▶ get, checked against its address
 //! reopen   copy onto itself ─▶ the item's new life      the object's age starts anew
 //! forget   the item ─▶ delete                           dying between: forget again
+//! detach   put ─▶ a subscriber's message, which names the object
 //! ```
 //!
 //! An object's key is its content's address within the event:
@@ -32,10 +33,13 @@ use inbox_core::event::Event;
 use inbox_core::ledger::{LedgerError, PayloadRef};
 use inbox_core::signature::sha256_hex;
 
-use crate::compression::{Encoding, decompress};
+use crate::compression::{Encoding, compress, decompress};
 use crate::error::describe;
 
 const SUFFIX_GZIP: &str = ".gz";
+/// The least payload that may be detached: every target of the handlers takes what
+/// is smaller, whatever its spelling, base64 included.
+pub(crate) const DETACHED_BYTES_MIN: usize = 128 * 1024;
 /// How often an answer that breaks off is asked for again: the SDK repeats what
 /// fails before the body, and not what fails in it.
 const GETS: usize = 2;
@@ -87,6 +91,30 @@ impl S3PayloadStore {
             .await
             .map_err(|error| LedgerError::Unavailable(describe("PutObject", &error)))?;
         Ok(PayloadRef { key, bytes: event.payload.bytes.len() })
+    }
+
+    /// Puts a payload where subscribers can read it, for a message that it is too
+    /// large for, and returns its address: `s3://{bucket}/{key}`, gzip where the key
+    /// ends in `.gz`. The same event always has the same address, which is the
+    /// claim's own where that put one.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Unavailable`].
+    pub async fn detach(&self, event: &Event) -> Result<String, LedgerError> {
+        let (encoding, compressed) = compress(&event.payload.bytes);
+        let reference = self.put(event, encoding, compressed).await?;
+        Ok(format!("s3://{}/{}", self.bucket, reference.key))
+    }
+
+    /// Removes what [`detach`](Self::detach) may have put for an event whose payload
+    /// lies in the item. Nothing says whether it did.
+    pub(crate) async fn delete_detached(&self, event: &Event) -> Result<(), LedgerError> {
+        if event.payload.bytes.len() < DETACHED_BYTES_MIN {
+            return Ok(());
+        }
+        let (encoding, _) = compress(&event.payload.bytes);
+        self.delete(&object_key(event, encoding)).await
     }
 
     /// The payload, as it was received.

@@ -88,8 +88,31 @@ impl Event {
             Some(_) => None,
             None => Some(STANDARD.encode(&self.payload.bytes)),
         };
-        let envelope = Whole { attributes: self.attributes(), data: json, data_base64: base64 };
+        self.envelope(json, base64, None)
+    }
+
+    /// The same without the payload, for targets that it is too large for.
+    /// `dataref`, of CloudEvents' claim-check extension, says where it lies:
+    /// <https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md>.
+    #[must_use]
+    pub fn to_cloudevent_with_dataref(&self, dataref: &str) -> String {
+        self.envelope(None, None, Some(dataref))
+    }
+
+    fn envelope(
+        &self,
+        data: Option<&RawValue>,
+        data_base64: Option<String>,
+        dataref: Option<&str>,
+    ) -> String {
+        let envelope = Whole { attributes: self.attributes(), dataref, data, data_base64 };
         serde_json::to_string(&envelope).expect("text and numbers always serialise")
+    }
+
+    /// CloudEvents' `type`: the provider, a full stop and its own type.
+    #[must_use]
+    pub fn full_type(&self) -> String {
+        format!("{}.{}", self.provider, self.event_type)
     }
 
     /// The payload as JSON text, when it says that it is JSON and is.
@@ -106,7 +129,7 @@ impl Event {
             specversion: "1.0",
             id: &self.key.id,
             source: format!("/webhooks/{}", self.key.source),
-            r#type: format!("{}.{}", self.provider, self.event_type),
+            r#type: self.full_type(),
             time: self.occurred_at.unwrap_or(self.received_at).to_rfc3339(),
             subject: self.subject.as_deref(),
             datacontenttype: &self.payload.content_type,
@@ -140,6 +163,8 @@ pub(crate) struct Attributes<'a> {
 struct Whole<'a> {
     #[serde(flatten)]
     attributes: Attributes<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataref: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,6 +236,17 @@ pub(crate) mod tests {
             let encoded = STANDARD.encode(body);
             assert!(whole.ends_with(&format!(r#""data_base64":"{encoded}"}}"#)), "{whole}");
         }
+    }
+
+    #[test]
+    fn a_reference_stands_where_the_data_would() {
+        let whole = event("application/json", b"{}").to_cloudevent();
+        let referring = event("application/json", b"{}")
+            .to_cloudevent_with_dataref("s3://payloads/stripe/1.gz");
+        assert_eq!(
+            referring,
+            whole.replace(r#""data":{}"#, r#""dataref":"s3://payloads/stripe/1.gz""#)
+        );
     }
 
     #[test]

@@ -30,8 +30,10 @@ pub struct Run {
     pub route_id: String,
     /// Counts replays and redrives, from 1.
     pub life: u32,
-    /// Counts attempts within the life, from 1.
+    /// Counts this route's attempts within the life, from 1.
     pub attempt: u32,
+    /// How many of them there may be.
+    pub max_attempts: u32,
     /// How long the attempt may take.
     pub timeout: Duration,
 }
@@ -42,6 +44,12 @@ impl Run {
     #[must_use]
     pub fn idempotency_key(&self, event: &Event) -> String {
         format!("{}#{}", event.key, self.route_id)
+    }
+
+    /// Whether the route is given up if this attempt fails.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.attempt >= self.max_attempts
     }
 }
 

@@ -239,7 +239,8 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             .filter(|route| !record.is_done(&route.id))
             .map(|route| {
                 let (route_id, life, attempt) = (route.id.clone(), record.life, record.attempts);
-                let run = Run { route_id, life, attempt, timeout };
+                let max_attempts = self.retry.max_attempts();
+                let run = Run { route_id, life, attempt, max_attempts, timeout };
                 run_handler(route, Arc::clone(&event), run)
             })
             .collect();

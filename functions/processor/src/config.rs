@@ -21,6 +21,8 @@ pub struct Config {
     pub payload_bucket: Option<String>,
     /// The mirror's table; only routes with the `mirror` handler need it.
     pub mirror_table_name: Option<String>,
+    /// The bus of the handler `publish`, by name or ARN.
+    pub event_bus: Option<String>,
     /// Routes as JSON.
     pub routes: Option<String>,
     /// The retry table.
@@ -46,6 +48,7 @@ impl Config {
             dead_letter_queue_url: reader.required("DLQ_URL"),
             payload_bucket: reader.optional("PAYLOAD_BUCKET"),
             mirror_table_name: reader.optional("MIRROR_TABLE_NAME"),
+            event_bus: reader.optional("EVENT_BUS_NAME"),
             routes: reader.optional("ROUTES"),
             retry: RetryPolicy {
                 delays: reader

@@ -43,15 +43,17 @@ async fn main() -> ExitCode {
 async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name).ok())?;
     let aws = sdk_config(Limits::BACKGROUND).await;
+    let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
     let resources = Resources {
-        dynamodb: aws_sdk_dynamodb::Client::new(&aws),
+        aws: aws.clone(),
         mirror_table: config.mirror_table_name,
+        event_bus: config.event_bus,
+        payloads: payloads.clone(),
     };
     let routes =
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {
             problems: problems.into_iter().map(|text| format!("ROUTES: {text}")).collect(),
         })?;
-    let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
     let ledger = DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads);
     let queue =
         SqsQueue::new(&aws, config.queue_url).with_dead_letters(config.dead_letter_queue_url);

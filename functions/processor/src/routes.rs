@@ -86,7 +86,7 @@ impl Routes {
                 ));
             }
             match (pattern, handlers::build(&given.handler, resources, &given.with)) {
-                (_, Err(fault)) => problem(fault),
+                (_, Err(faults)) => faults.into_iter().for_each(problem),
                 (Some((endpoint, event_type)), Ok(handler)) => routes.push(Route {
                     endpoint: endpoint.to_owned(),
                     event_type: event_type.to_owned(),
@@ -137,17 +137,11 @@ fn is_route_id(id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
-
     use super::*;
+    use crate::handlers::testing;
 
     fn problems(json: &str) -> Vec<String> {
-        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
-        let resources = Resources {
-            dynamodb: aws_sdk_dynamodb::Client::from_conf(config),
-            mirror_table: Some("mirror".into()),
-        };
-        Routes::parse(Some(json), &resources).err().unwrap_or_default()
+        Routes::parse(Some(json), &testing::resources()).err().unwrap_or_default()
     }
 
     #[test]

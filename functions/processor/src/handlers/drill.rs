@@ -58,8 +58,9 @@ struct Drill {
 }
 
 /// Makes the handler for a route.
-pub(super) fn build(_: &Resources, with: &Value) -> Result<Arc<dyn Handler>, String> {
-    parse(with).map(|drill| Arc::new(drill) as Arc<dyn Handler>)
+pub(super) fn build(_: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
+    let drill = parse(with).map_err(|problem| vec![problem])?;
+    Ok(Arc::new(drill))
 }
 
 fn parse(with: &Value) -> Result<Drill, String> {
@@ -118,42 +119,20 @@ impl Handler for Drill {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::panic::AssertUnwindSafe;
 
-    use inbox_core::Timestamp;
-    use inbox_core::event::EventKey;
-    use inbox_core::provider::Payload;
     use serde_json::json;
 
+    use super::super::testing::{event, run};
     use super::*;
 
     /// Tells the child of `exit_ends_the_process` from a run of all tests.
     const IS_CHILD: &str = "DRILL_TEST_IS_CHILD";
 
-    fn event() -> Event {
-        Event {
-            key: EventKey { source: "stripe".into(), id: "evt_1".into() },
-            provider: "stripe".into(),
-            event_type: "charge.failed".into(),
-            delivery_id: None,
-            subject: None,
-            occurred_at: None,
-            received_at: Timestamp::from_unix_seconds(1_764_000_000).unwrap(),
-            traceparent: None,
-            payload: Payload { content_type: "application/json".into(), bytes: "{}".into() },
-            headers: BTreeMap::new(),
-        }
-    }
-
-    fn run(attempt: u32) -> Run {
-        Run { route_id: "drill".into(), life: 1, attempt, timeout: Duration::from_secs(1) }
-    }
-
     /// `None` when it does not end.
     fn end(with: &Value, attempt: u32) -> Option<Result<(), HandlerError>> {
         let drill = parse(with).unwrap();
-        drill.handle(&event(), &run(attempt)).now_or_never()
+        drill.handle(&event("{}"), &run(attempt)).now_or_never()
     }
 
     #[test]
@@ -196,7 +175,7 @@ mod tests {
     #[test]
     fn panic_panics_when_it_runs_not_when_it_is_called() {
         let drill = parse(&json!({"outcome": "panic"})).unwrap();
-        let (event, run) = (event(), run(1));
+        let (event, run) = (event("{}"), run(1));
         let running = drill.handle(&event, &run);
         let panicked = AssertUnwindSafe(running).catch_unwind().now_or_never().unwrap();
         assert_eq!(

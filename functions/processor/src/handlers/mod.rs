@@ -2,24 +2,37 @@
 
 use std::sync::Arc;
 
+use inbox_aws::{S3PayloadStore, SdkConfig};
 use inbox_core::handler::Handler;
 use serde_json::Value;
 
 mod drill;
 pub mod mirror;
+mod options;
+mod quote;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use options::Options;
+pub use quote::quote;
 
 /// What handlers may use. Made once at start.
 #[derive(Clone)]
 pub struct Resources {
-    /// For handlers that keep something in DynamoDB.
-    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// For the client of whatever service a handler calls; all share one pool of
+    /// connections.
+    pub aws: SdkConfig,
     /// Where `mirror` keeps what it knows.
     pub mirror_table: Option<String>,
+    /// The bus of `publish`, by name or ARN.
+    pub event_bus: Option<String>,
+    /// Where payloads are put that are too large for a target.
+    pub payloads: Option<S3PayloadStore>,
 }
 
 /// Makes a handler from the shared resources and the route's own options, or
-/// says what is wrong with the options.
-pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, String>;
+/// says everything that is wrong with the options.
+pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, Vec<String>>;
 
 /// Every handler by the name that routes use.
 pub const HANDLERS: &[(&str, Build)] = &[("drill", drill::build), ("mirror", mirror::build)];
@@ -28,33 +41,32 @@ pub const HANDLERS: &[(&str, Build)] = &[("drill", drill::build), ("mirror", mir
 ///
 /// # Errors
 ///
-/// What is wrong with the name, the options or the resources, in words for
+/// Everything that is wrong with the name, the options or the resources, in words for
 /// whoever wrote the route.
-pub fn build(name: &str, resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, String> {
+pub fn build(
+    name: &str,
+    resources: &Resources,
+    with: &Value,
+) -> Result<Arc<dyn Handler>, Vec<String>> {
     let Some((_, build)) = HANDLERS.iter().find(|(known, _)| *known == name) else {
         let known: Vec<&str> = HANDLERS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("no handler is named {name:?}; there are {}", known.join(", ")));
+        return Err(vec![format!("no handler is named {name:?}; there are {}", known.join(", "))]);
     };
-    build(resources, with).map_err(|problem| format!("handler {name}: {problem}"))
+    build(resources, with).map_err(|problems| {
+        problems.into_iter().map(|problem| format!("handler {name}: {problem}")).collect()
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
     use serde_json::json;
 
     use super::*;
 
-    fn resources(mirror_table: Option<&str>) -> Resources {
-        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
-        Resources {
-            dynamodb: aws_sdk_dynamodb::Client::from_conf(config),
-            mirror_table: mirror_table.map(str::to_owned),
-        }
-    }
-
     fn problem(name: &str, mirror_table: Option<&str>, with: &Value) -> Option<String> {
-        build(name, &resources(mirror_table), with).err()
+        let mirror_table = mirror_table.map(str::to_owned);
+        let resources = Resources { mirror_table, ..testing::resources() };
+        build(name, &resources, with).err().map(|problems| problems.join("; "))
     }
 
     #[test]
@@ -95,12 +107,16 @@ mod tests {
     fn mirror_needs_its_table_and_takes_no_options() {
         assert_eq!(
             problem("mirror", None, &Value::Null).as_deref(),
-            Some("handler mirror: needs the name of the mirror's table")
+            Some("handler mirror: needs the name of the mirror's table: set MIRROR_TABLE_NAME")
         );
-        for with in [json!({"table": "x"}), json!([]), json!("x")] {
+        assert_eq!(
+            problem("mirror", Some("mirror"), &json!({"table": "x"})).as_deref(),
+            Some("handler mirror: has no option `table`: it takes none")
+        );
+        for with in [json!([]), json!("x")] {
             assert_eq!(
                 problem("mirror", Some("mirror"), &with).as_deref(),
-                Some("handler mirror: takes no options"),
+                Some("handler mirror: `with` must be an object"),
                 "{with}"
             );
         }

@@ -46,7 +46,7 @@ use tracing::debug;
 
 pub use self::row::{Nothing, Row, pk};
 pub use self::store::{DynamoDbMirror, Kept, MemoryMirror, Mirror, MirrorError};
-use super::Resources;
+use super::{Options, Resources};
 
 /// Reads the one object that an event is about.
 type Read = fn(&Event) -> Result<Row, Nothing>;
@@ -112,12 +112,15 @@ impl<M: Mirror> Handler for KeepLatest<M> {
 }
 
 /// Makes the handler for a route. It has no options.
-pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, String> {
-    if !with.is_null() && with.as_object().is_none_or(|options| !options.is_empty()) {
-        return Err("takes no options".to_owned());
+pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
+    let mut options = Options::of(with);
+    let table = resources.mirror_table.as_deref().unwrap_or_default();
+    if table.is_empty() {
+        options.problem("needs the name of the mirror's table: set MIRROR_TABLE_NAME");
     }
-    let table = resources.mirror_table.as_deref().ok_or("needs the name of the mirror's table")?;
-    Ok(Arc::new(KeepLatest::new(DynamoDbMirror::new(resources.dynamodb.clone(), table))))
+    options.finish()?;
+    let client = aws_sdk_dynamodb::Client::new(&resources.aws);
+    Ok(Arc::new(KeepLatest::new(DynamoDbMirror::new(client, table))))
 }
 
 /// Reads a JSON object. serde alone would read arrays too, field by field.

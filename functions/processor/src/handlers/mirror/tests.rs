@@ -45,7 +45,8 @@ pub(super) fn later(first: &Row, then: &[&Row]) {
 }
 
 fn run() -> Run {
-    Run { route_id: "mirror".into(), life: 1, attempt: 1, timeout: Duration::from_secs(30) }
+    let timeout = Duration::from_secs(30);
+    Run { route_id: "mirror".into(), life: 1, attempt: 1, max_attempts: 7, timeout }
 }
 
 fn handle<M: Mirror>(handler: &KeepLatest<M>, event: &Event) -> Result<(), HandlerError> {
