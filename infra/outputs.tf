@@ -14,7 +14,12 @@ output "next_steps" {
     secret that the provider shows for it. Until then the source answers 503.
 
     ${module.inbox.provider_setup}
+    %{if module.inbox.forward_setup != ""}
+    A route that forwards signs with a secret of its own, and is tried again until
+    it has one:
 
+    ${module.inbox.forward_setup}
+    %{endif}
     Then `inbox doctor` checks all of it. The dashboard:
 
       ${module.inbox.dashboard_url}
@@ -81,14 +86,34 @@ output "operator_policy_arns" {
   value       = module.inbox.operator_policy_arns
 }
 
-output "event_bus_arn" {
+output "event_bus_name" {
   description = "The bus for the handler `publish`; null without one."
+  value       = module.inbox.event_bus_name
+}
+
+output "event_bus_arn" {
+  description = "The same bus, for policies."
   value       = module.inbox.event_bus_arn
 }
 
 output "payload_bucket" {
   description = "The bucket for payloads that are too large for the table."
   value       = module.inbox.payload_bucket
+}
+
+output "payload_bucket_arn" {
+  description = "The same bucket, for subscribers' policies."
+  value       = module.inbox.payload_bucket_arn
+}
+
+output "forward_secrets" {
+  description = "Secrets made for routes with handler `forward`, by the route's id."
+  value       = module.inbox.forward_secrets
+}
+
+output "processor_role_arn" {
+  description = "The role that publishes, invokes and sends."
+  value       = module.inbox.processor_role_arn
 }
 
 output "kms_key_arn" {

@@ -15,7 +15,7 @@ type Function = fn(FuncArgs) -> Answer;
 /// Makes them known to expressions.
 #[expect(clippy::too_many_lines, reason = "a table, a function a line")]
 pub(crate) fn declare(context: &mut Context<'_>) {
-    let functions: [(&str, Function); 37] = [
+    let functions: [(&str, Function); 39] = [
         ("alltrue", |it| Ok(items(&it[0])?.iter().all(|it| *it == Value::Bool(true)).into())),
         ("anytrue", |it| Ok(items(&it[0])?.iter().any(|it| *it == Value::Bool(true)).into())),
         ("ceil", |it| whole(number(&it[0])?.ceil())),
@@ -80,6 +80,7 @@ pub(crate) fn declare(context: &mut Context<'_>) {
             let all = std::iter::successors(Some(start), |at| Some(at + 1.0));
             all.take_while(|at| *at < end).map(whole).collect::<Result<_, _>>().map(Value::Array)
         }),
+        ("regex", |it| matched(&text(&it[0])?, &text(&it[1])?)),
         ("replace", |it| Ok(text(&it[0])?.replace(&text(&it[1])?, &text(&it[2])?).into())),
         ("sort", |it| {
             let mut texts = items(&it[0])?.iter().map(text).collect::<Result<Vec<_>, _>>()?;
@@ -90,6 +91,7 @@ pub(crate) fn declare(context: &mut Context<'_>) {
             let parts = text(&it[1])?;
             Ok(parts.split(&text(&it[0])?).map(Value::from).collect::<Vec<_>>().into())
         }),
+        ("startswith", |it| Ok(text(&it[0])?.starts_with(&text(&it[1])?).into())),
         ("sum", |it| {
             let all = items(&it[0])?.iter().map(number).collect::<Result<Vec<_>, _>>()?;
             whole(all.iter().sum())
@@ -154,6 +156,21 @@ fn format(arguments: &FuncArgs) -> Answer {
         }
     }
     Ok(out.into())
+}
+
+/// What a pattern with groups found in them, else the whole match. An error where
+/// nothing matches, as in Terraform: `can` makes a question of it.
+/// <https://developer.hashicorp.com/terraform/language/functions/regex>
+fn matched(pattern: &str, text: &str) -> Answer {
+    let pattern = regex_lite::Regex::new(pattern).map_err(|it| it.to_string())?;
+    let found = pattern.captures(text).ok_or_else(|| format!("{pattern} is not in {text:?}"))?;
+    let part = |group: Option<regex_lite::Match<'_>>| {
+        group.map_or(Value::Null, |group| group.as_str().into())
+    };
+    if found.len() == 1 {
+        return Ok(part(found.get(0)));
+    }
+    Ok(Value::Array(found.iter().skip(1).map(part).collect()))
 }
 
 fn items(value: &Value) -> Result<Vec<Value>, String> {

@@ -20,6 +20,7 @@ mod plan;
 mod references;
 mod rules;
 mod schema;
+mod validations;
 mod variables;
 mod walk;
 

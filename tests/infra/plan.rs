@@ -61,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) outputs: BTreeMap<String, serde_json::Value>,
     /// What could not be evaluated.
     pub(crate) mistakes: Vec<Mistake>,
+    /// What preconditions say of it, in their own words.
+    pub(crate) refused: Vec<String>,
 }
 
 /// What is known so far.
@@ -71,8 +73,8 @@ struct Known {
     roots: BTreeMap<String, Map<String, Value>>,
 }
 
-/// Evaluates a module with what its caller gives it.
-pub(crate) fn plan(module: &Module, given: &Map<String, Value>) -> Plan {
+/// What every expression of a module sees: functions, paths and variables.
+pub(crate) fn surroundings(module: &Module, given: &Map<String, Value>) -> Context<'static> {
     let mut base = Context::new();
     functions::declare(&mut base);
     let folder = module.folder.display().to_string();
@@ -84,7 +86,12 @@ pub(crate) fn plan(module: &Module, given: &Map<String, Value>) -> Plan {
         variables.insert(name.to_owned(), value);
     }
     base.declare_var("var", Value::Object(variables));
+    base
+}
 
+/// Evaluates a module with what its caller gives it.
+pub(crate) fn plan(module: &Module, given: &Map<String, Value>) -> Plan {
+    let base = surroundings(module, given);
     let mut known = Known::default();
     for _ in 0..PASSES {
         let mut pass = Pass::new(module, &base, &known);
@@ -227,6 +234,7 @@ impl<'a> Pass<'a> {
         };
         let mut reasons = Vec::new();
         let values = content(declared.body, context, &mut reasons);
+        self.preconditions(declared.body, context, &mut reasons);
         self.plan.mistakes.extend(reasons.into_iter().map(|it| declared.mistake(it)));
         let instance = Instance {
             is_data: declared.is_data,
@@ -242,6 +250,34 @@ impl<'a> Pass<'a> {
         complete(&mut seen, &resource.content, &instance.address());
         self.plan.instances.push(instance);
         Value::Object(seen)
+    }
+
+    fn preconditions(&mut self, body: &Body, context: &Context<'_>, reasons: &mut Vec<String>) {
+        let lifecycles = body.blocks().filter(|it| it.identifier.as_str() == "lifecycle");
+        let conditions = lifecycles.flat_map(|it| it.body.blocks());
+        for block in conditions.filter(|it| it.identifier.as_str() == "precondition") {
+            match checked(block, context) {
+                Ok(None) => {}
+                Ok(Some(said)) => self.plan.refused.push(said),
+                Err(reason) => reasons.push(format!("precondition: {reason}")),
+            }
+        }
+    }
+}
+
+/// What a `validation` or a `precondition` says, where its condition does not hold.
+pub(crate) fn checked(block: &Block, context: &Context<'_>) -> Result<Option<String>, String> {
+    let part = |name: &str| {
+        let part = attribute(&block.body, name).ok_or_else(|| format!("no {name}"))?;
+        evaluate(&part.expr, context)
+    };
+    match part("condition")? {
+        Value::Bool(true) => Ok(None),
+        Value::Bool(false) => match part("error_message")? {
+            Value::String(said) => Ok(Some(said)),
+            other => Err(format!("error_message is {other}")),
+        },
+        other => Err(format!("the condition is {other}")),
     }
 }
 

@@ -24,6 +24,7 @@ const KEYWORDS: [&str; 7] = ["string", "number", "bool", "any", "null", "true", 
 pub(crate) fn mistakes(module: &Module, read_module: &dyn Fn(&Path) -> Module) -> Vec<Mistake> {
     let mut check = Check { module, read_module, found: Vec::new(), used: BTreeSet::new() };
     check.references();
+    check.doubles();
     check.calls();
     check.unused();
     check.cycles();
@@ -176,6 +177,33 @@ impl Check<'_> {
         }
     }
 
+    /// What is declared twice: Terraform refuses it, and a map keeps but the last.
+    fn doubles(&mut self) {
+        let mut seen = BTreeSet::new();
+        for (file, body) in &self.module.files {
+            let mut names = Vec::new();
+            for block in body.blocks() {
+                let labels: Vec<&str> = block.labels.iter().map(BlockLabel::as_str).collect();
+                match block.identifier.as_str() {
+                    "locals" => names.extend(
+                        block.body.attributes().map(|it| format!("local {}", it.key.as_str())),
+                    ),
+                    "terraform" | "provider" | "import" | "moved" | "removed" => {}
+                    kind => names.push(format!("{kind} {}", labels.join("."))),
+                }
+            }
+            for name in names {
+                if !seen.insert(name.clone()) {
+                    self.found.push(Mistake {
+                        file: file.clone(),
+                        place: name,
+                        reason: "declared twice".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+
     /// What needs itself before it can be made, however far round.
     fn cycles(&mut self) {
         let mut needs: BTreeMap<String, (&str, Vec<walk::Path>)> = BTreeMap::new();
@@ -295,6 +323,23 @@ mod tests {
                 "main.tf: variable a: nothing reads it",
                 "main.tf: local b: nothing reads it",
                 "main.tf: data.aws_region.here: nothing reads it",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_declared_twice_is_named() {
+        assert_eq!(
+            reasons(
+                r#"locals { a = 1 }
+                   locals { a = 2 }
+                   resource "aws_sqs_queue" "a" {}
+                   resource "aws_sqs_queue" "a" {}
+                   output "o" { value = local.a }"#
+            ),
+            [
+                "main.tf: local a: declared twice",
+                "main.tf: resource aws_sqs_queue.a: declared twice",
             ]
         );
     }

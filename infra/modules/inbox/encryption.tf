@@ -11,7 +11,7 @@ locals {
 
   # Through which service a function may use the key.
   via = {
-    for service in ["dynamodb", "lambda", "s3", "scheduler", "secretsmanager", "sqs"] :
+    for service in ["dynamodb", "lambda", "s3", "scheduler", "secretsmanager", "sns", "sqs"] :
     service => "${service}.${local.region}.amazonaws.com"
   }
 }

@@ -1,5 +1,5 @@
-# The bus for the handler `publish`. The processor has no permission on it yet,
-# since no handler publishes: the statement comes with the call.
+# The bus for the handler `publish`, for subscribers of any team. The processor may put
+# events on it as soon as a route does (targets.tf). Without rules it costs nothing.
 
 resource "aws_cloudwatch_event_bus" "this" {
   count = var.event_bus ? 1 : 0

@@ -124,7 +124,10 @@ data "aws_iam_policy_document" "source_operator" {
       "secretsmanager:PutSecretValue",
       "secretsmanager:UpdateSecretVersionStage",
     ]
-    resources = [for name in keys(var.sources) : aws_secretsmanager_secret.source[name].arn]
+    resources = concat(
+      [for name in keys(var.sources) : aws_secretsmanager_secret.source[name].arn],
+      [for secret in aws_secretsmanager_secret.forward : secret.arn],
+    )
   }
 
   # Streams lie below the group: their ARNs begin with the group's and a colon.

@@ -86,14 +86,43 @@ output "operator_policy_arns" {
   }
 }
 
+output "event_bus_name" {
+  description = "The bus for the handler `publish`, for subscribers' rules; null without one."
+  value       = one(aws_cloudwatch_event_bus.this[*].name)
+}
+
 output "event_bus_arn" {
-  description = "The bus for the handler `publish`; null without one."
+  description = "The same bus, for policies; null without one."
   value       = one(aws_cloudwatch_event_bus.this[*].arn)
 }
 
 output "payload_bucket" {
-  description = "The bucket for payloads that are too large for the table."
+  description = "The bucket for payloads that are too large for the table, or for what handlers send to."
   value       = aws_s3_bucket.payloads.bucket
+}
+
+output "payload_bucket_arn" {
+  description = "The same bucket, for subscribers who may read what `dataref` names (s3:GetObject on its objects)."
+  value       = aws_s3_bucket.payloads.arn
+}
+
+output "forward_secrets" {
+  description = "Name and ARN of the secret that was made for each route with handler `forward`, by the route's id."
+  value = {
+    for id, secret in aws_secretsmanager_secret.forward : id => { name = secret.name, arn = secret.arn }
+  }
+}
+
+output "forward_setup" {
+  description = "For each of these secrets, the command that gives it its value."
+  value = join("\n", [
+    for id, name in local.forward_secret_names : "  ${id}\n    aws secretsmanager put-secret-value --secret-id ${name} --secret-string '{\"signing_secrets\":[\"whsec_…\"]}'"
+  ])
+}
+
+output "processor_role_arn" {
+  description = "Who publishes, invokes and sends: for policies of targets in other accounts, and of keys that encrypt them."
+  value       = aws_iam_role.processor.arn
 }
 
 output "kms_key_arn" {

@@ -28,7 +28,8 @@ resource "aws_lambda_function" "processor" {
         PAYLOAD_BUCKET    = aws_s3_bucket.payloads.bucket
       },
       # What is left out is the processor's own default.
-      var.processor.routes == null ? {} : { ROUTES = jsonencode(var.processor.routes) },
+      var.processor.routes == null ? {} : { ROUTES = jsonencode(local.processor_routes) },
+      var.event_bus ? { EVENT_BUS_NAME = aws_cloudwatch_event_bus.this[0].name } : {},
       var.processor.retry_delays_seconds == null ? {} : {
         RETRY_DELAYS_SECONDS = join(",", var.processor.retry_delays_seconds)
       },
@@ -46,6 +47,15 @@ resource "aws_lambda_function" "processor" {
 
   tracing_config {
     mode = var.tracing ? "Active" : "PassThrough"
+  }
+
+  lifecycle {
+    precondition {
+      # Lambda's environment holds 4 KB in all, the names among them.
+      # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+      condition     = length(jsonencode(local.processor_routes)) <= 3000
+      error_message = "processor.routes takes more than 3,000 characters as JSON, with the names of the secrets made for forward, and a function's environment holds 4 KB: match more with *, or shorten options."
+    }
   }
 
   # Lambda refuses the mapping while the role may not receive.
@@ -154,7 +164,7 @@ data "aws_iam_policy_document" "processor" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.lambda, local.via.s3, local.via.sqs]
+        values   = concat([local.via.dynamodb, local.via.lambda, local.via.s3, local.via.sqs], local.target_key_reads)
       }
     }
   }
@@ -170,10 +180,10 @@ data "aws_iam_policy_document" "processor" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.s3, local.via.sqs]
+        values   = concat([local.via.s3, local.via.sqs], local.target_key_writes)
       }
     }
   }
 
-  source_policy_documents = local.tracing_policies
+  source_policy_documents = concat(local.tracing_policies, local.target_policies)
 }

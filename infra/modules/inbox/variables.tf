@@ -134,7 +134,8 @@ variable "processor" {
   type = object({
     memory_mb           = optional(number)
     maximum_concurrency = optional(number)
-    # A list of routes, as README.md tells them; null sends all to the mirror.
+    # A list of routes, as README.md tells them; null sends all to the mirror. What
+    # their handlers reach, the processor's role may reach (targets.tf).
     routes                  = optional(any)
     retry_delays_seconds    = optional(list(number))
     handler_timeout_seconds = optional(number)
@@ -154,10 +155,57 @@ variable "processor" {
     error_message = "processor.routes must be a list of routes, each with id, match and handler: [{ id = \"billing\", match = \"stripe:*\", handler = \"mirror\" }]."
   }
   validation {
-    # Lambda's environment holds 4 KB in all, the names among them.
-    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-    condition     = length(jsonencode(var.processor.routes)) <= 3000
-    error_message = "processor.routes takes more than 3,000 characters as JSON, and a function's environment holds 4 KB: match more with *."
+    condition     = alltrue([for route in flatten([var.processor.routes]) : alltrue([for name in try(keys(route), []) : contains(["id", "match", "handler", "with"], name)])])
+    error_message = "A route of processor.routes has an attribute besides id, match, handler and with: options of its handler belong into with."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^[A-Za-z0-9_-]{1,64}$", route.id)) if route != null])
+    error_message = "The id of a route must be 1 to 64 letters, digits, - or _."
+  }
+  validation {
+    condition     = try(length(distinct(var.processor.routes[*].id)) == length(var.processor.routes), true)
+    error_message = "processor.routes has an id twice, and each event's completion is recorded by it: rename one."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^[^:]+:.+$", route.match)) if route != null])
+    error_message = "The match of a route must be source:type, such as stripe:invoice.*; * stands for any text."
+  }
+  validation {
+    condition     = try(length(var.processor.routes) <= 32, true)
+    error_message = "processor.routes has more than 32 routes: match more with *."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : alltrue([for value in try(values(route.with), []) : value != null])])
+    error_message = "An option of a route is null: leave it out, since what a handler may do is decided by which options there are."
+  }
+  validation {
+    condition     = var.event_bus || alltrue([for route in flatten([var.processor.routes]) : contains(try(keys(route.with), []), "bus") if try(route.handler, "") == "publish"])
+    error_message = "A route with handler publish needs a bus: set event_bus = true, or with = { bus = NAME or ARN }."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^(arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9$_-]{1,128})?$", route.with.function)) if try(route.handler, "") == "invoke"])
+    error_message = "A route with handler invoke needs with = { function = NAME or ARN }, a version or alias after a colon where one is meant."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : contains(try(keys(route.with), []), "queue_url") != contains(try(keys(route.with), []), "topic_arn") if try(route.handler, "") == "enqueue"])
+    error_message = "A route with handler enqueue needs with = { queue_url = … } or with = { topic_arn = … }, exactly one of the two."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^https://sqs\\.[a-z0-9-]+\\.[a-z.]+/[0-9]{12}/[A-Za-z0-9_-]{1,75}(\\.fifo)?$", route.with.queue_url)) if try(route.handler, "") == "enqueue" && contains(try(keys(route.with), []), "queue_url")])
+    error_message = "queue_url of a route must be a queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME: its ARN, which the permission names, is made of it."
+  }
+  validation {
+    # The processor would feed itself for ever, or bury what was never tried.
+    condition     = alltrue([for route in flatten([var.processor.routes]) : !can(regex("/${var.name}-events(-dlq)?$", route.with.queue_url)) if try(route.handler, "") == "enqueue"])
+    error_message = "queue_url of a route is one of the inbox's own queues: events would go round for ever."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\\.fifo)?$", route.with.topic_arn)) if try(route.handler, "") == "enqueue" && contains(try(keys(route.with), []), "topic_arn")])
+    error_message = "topic_arn of a route must be the ARN of an SNS topic."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^https://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) || (can(regex("^http://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) && try(route.with.allow_private_addresses, false)) if try(route.handler, "") == "forward"])
+    error_message = "A route with handler forward needs with = { url = \"https://…\" }, without user, password and fragment; http:// only with allow_private_addresses = true."
   }
   validation {
     condition     = alltrue([for delay in coalesce(var.processor.retry_delays_seconds, []) : delay >= 0 && delay <= 86400 && floor(delay) == delay])
@@ -283,7 +331,7 @@ variable "alarms" {
 }
 
 variable "event_bus" {
-  description = "Whether to make the EventBridge bus for the handler `publish`. Nothing publishes to it yet."
+  description = "Whether to make the EventBridge bus for the handler `publish`. Without rules it costs nothing."
   type        = bool
   default     = true
   nullable    = false

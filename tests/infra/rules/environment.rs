@@ -8,7 +8,7 @@ use inbox_core::config::ConfigError;
 use inbox_core::telemetry;
 use serde_json::json;
 
-use super::{catches, holds};
+use super::{catches, holds, planned};
 use crate::plan::{Instance, Plan};
 
 fn settings_are_those_that_the_binary_reads(plan: &Plan) -> Vec<String> {
@@ -56,6 +56,7 @@ fn deployed(value: &str) -> String {
 fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
     let (ledger, mirror) = plan.tables();
     let queue = plan.queue();
+    let none = [String::new()];
     let mut problems = Vec::new();
     for (binary, function) in plan.functions() {
         let variables = &function.values["environment"][0]["variables"];
@@ -76,6 +77,10 @@ fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
             let dead_letters = plan.dead_letters().expect("a dead-letter queue");
             expect("DLQ_URL", &[dead_letters.reference("url"), dead_letters.reference("id")]);
             expect("MIRROR_TABLE_NAME", &names(mirror));
+            let buses = plan.all("aws_cloudwatch_event_bus");
+            let buses: Vec<_> =
+                buses.flat_map(|it| [it.reference("name"), it.text("name").to_owned()]).collect();
+            expect("EVENT_BUS_NAME", if buses.is_empty() { &none } else { &buses });
         }
     }
     problems
@@ -116,6 +121,12 @@ fn settings_name_the_ledger_the_queue_the_dead_letters_and_the_mirror() {
         let pointer = "/environment/0/variables/PAYLOAD_BUCKET";
         plan.set("aws_lambda_function.processor", pointer, json!("elsewhere"));
     });
+    catches(rule, "aws_lambda_function.processor: EVENT_BUS_NAME", |plan| {
+        let pointer = "/environment/0/variables/EVENT_BUS_NAME";
+        plan.set("aws_lambda_function.processor", pointer, json!("default"));
+    });
+    let without_bus = planned(&hcl::value!({ event_bus = false }));
+    assert_eq!(rule(&without_bus), [""; 0]);
     catches(rule, "aws_lambda_function.sweeper: TABLE_NAME", |plan| {
         let mirror = json!(plan.tables().1.text("name"));
         plan.set("aws_lambda_function.sweeper", "/environment/0/variables/TABLE_NAME", mirror);

@@ -7,10 +7,12 @@
 mod alarms;
 mod environment;
 mod functions;
+mod keys;
 mod permissions;
 mod queues;
 mod routes;
 mod stores;
+mod targets;
 mod wiring;
 
 use std::sync::LazyLock;
@@ -49,7 +51,7 @@ static EVERYTHING: LazyLock<Plan> = LazyLock::new(|| {
         processor = {
             memory_mb = 1024
             maximum_concurrency = 5
-            routes = "[{\"id\":\"all\",\"match\":\"*:*\",\"handler\":\"mirror\"}]"
+            routes = (targets::every_kind())
             retry_delays_seconds = [60, 900, 3600]
             handler_timeout_seconds = 20
         }
@@ -147,6 +149,13 @@ impl Plan {
     fn processor(&self) -> &Instance {
         let functions = self.functions();
         functions.iter().find(|(binary, _)| *binary == "processor").expect("a processor").1
+    }
+
+    /// The processor's routes, as it reads them.
+    fn routes(&self) -> Vec<Json> {
+        let variables = &self.processor().values["environment"][0]["variables"];
+        let routes = variables["ROUTES"].as_str().unwrap_or("[]");
+        serde_json::from_str(routes).expect("a list of routes")
     }
 
     /// For breaking: a value anywhere in an instance's arguments, by JSON pointer.

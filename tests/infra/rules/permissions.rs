@@ -7,6 +7,7 @@ use inbox_core::stack::stack;
 use inbox_local::actions::listed;
 use serde_json::{Value as Json, json};
 
+use super::targets::reached_by_routes;
 use super::{EVERYTHING, PLAIN, catches, holds};
 use crate::plan::{Instance, Plan};
 
@@ -21,7 +22,7 @@ fn statements(plan: &Plan, document: &Instance) -> Vec<Json> {
 }
 
 /// A role's own policies; policies from elsewhere cannot be looked into.
-fn allowed_to(plan: &Plan, role: &Instance) -> Vec<Json> {
+pub(super) fn allowed_to(plan: &Plan, role: &Instance) -> Vec<Json> {
     let names = [role.reference("name"), role.reference("id"), role.text("name").to_owned()];
     let own =
         plan.all("aws_iam_role_policy").filter(|it| names.contains(&it.text("role").to_owned()));
@@ -29,7 +30,7 @@ fn allowed_to(plan: &Plan, role: &Instance) -> Vec<Json> {
     documents.flat_map(|it| statements(plan, it)).collect()
 }
 
-fn texts(value: &Json) -> Vec<&str> {
+pub(super) fn texts(value: &Json) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
 }
 
@@ -39,7 +40,9 @@ fn resource(plan: &Plan, function: &Instance, arn: &str) -> String {
     let open = format!("{}/index/{}", ledger.reference("arn"), stack().table.open_index.name);
     let group = function.values["logging_config"][0]["log_group"].as_str().unwrap_or_default();
     let own_log = plan.all("aws_cloudwatch_log_group").find(|it| it.text("name") == group);
-    let secret = plan.all("aws_secretsmanager_secret").find(|it| it.key == function.key);
+    let secret = plan
+        .all("aws_secretsmanager_secret")
+        .find(|it| it.name == "source" && it.key == function.key);
     let bucket = plan.all("aws_s3_bucket").next().map_or(String::new(), |it| it.reference("arn"));
     let own_payloads = format!("{bucket}/{}/*", function.key.trim_matches(['[', '"', ']']));
     let known = [
@@ -72,7 +75,7 @@ fn resource(plan: &Plan, function: &Instance, arn: &str) -> String {
 }
 
 /// Where the plan differs from the list, by function.
-fn permissions_are_those_of_the_list(plan: &Plan) -> Vec<String> {
+pub(super) fn permissions_are_those_of_the_list(plan: &Plan) -> Vec<String> {
     let has_key = plan.all("aws_kms_key").next().is_some();
     let mut problems = Vec::new();
     for (binary, function) in plan.functions() {
@@ -85,7 +88,8 @@ fn permissions_are_those_of_the_list(plan: &Plan) -> Vec<String> {
             }
             for action in texts(&statement["actions"]) {
                 for arn in texts(&statement["resources"]) {
-                    allowed.insert(format!("{action} {}", resource(plan, function, arn)));
+                    let on = resource(plan, function, arn);
+                    allowed.insert(format!("{action} {on}"));
                 }
             }
         }
@@ -94,6 +98,9 @@ fn permissions_are_those_of_the_list(plan: &Plan) -> Vec<String> {
             |reasons: &BTreeMap<String, String>| reasons.keys().cloned().collect::<Vec<_>>();
         let mut expected = list.calls[binary].clone();
         expected.extend(with_reason(&list.by_aws[binary]));
+        if binary == "processor" {
+            expected.extend(reached_by_routes(plan));
+        }
         if has_key {
             expected.extend(with_reason(&list.with_customer_key[binary]));
         }
@@ -151,7 +158,11 @@ fn nothing_is_wild(plan: &Plan) -> Vec<String> {
             }
             for arn in texts(&statement["resources"]) {
                 let exact = arn.strip_suffix(log_streams).unwrap_or(arn);
-                if exact.contains('*') && has_resources && !is_objects(arn) {
+                // What Secrets Manager adds to a secret's name.
+                let is_secret = arn.contains(":secretsmanager:");
+                let exact =
+                    if is_secret { exact.strip_suffix("-??????").unwrap_or(exact) } else { exact };
+                if exact.contains(['*', '?']) && has_resources && !is_objects(arn) {
                     problems.push(format!("{place}: resource {arn}"));
                 }
             }
@@ -276,7 +287,8 @@ fn no_action_and_no_resource_is_a_wildcard() {
     catches(rule, "dynamodb:*", |plan| {
         plan.set(document, "/statement/0/actions", json!(["dynamodb:*"]));
     });
-    for arn in ["*", "<aws_dynamodb_table.ledger.arn>/index/*"] {
+    let secrets = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:??????-??????";
+    for arn in ["*", "<aws_dynamodb_table.ledger.arn>/index/*", secrets] {
         let said = format!("resource {arn}");
         catches(rule, &said, |plan| plan.set(document, "/statement/0/resources", json!([arn])));
     }
