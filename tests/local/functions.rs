@@ -38,6 +38,23 @@ pub struct Function {
     pub facts: inbox_core::stack::Function,
 }
 
+/// A function that the emulator runs by an interpreter: somebody's subscriber.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// Its name.
+    pub name: String,
+    /// `python3.12`, `nodejs20.x`; the interpreter is this machine's own.
+    pub runtime: &'static str,
+    /// `subscriber.handler`
+    pub handler: &'static str,
+    /// The files of its zip, by name.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Its environment.
+    pub environment: BTreeMap<String, String>,
+    /// Its time limit.
+    pub timeout_seconds: u32,
+}
+
 /// Calls Lambda and API Gateway at one endpoint.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
@@ -70,6 +87,27 @@ impl ControlPlane {
         )
         .await?;
         Ok(())
+    }
+
+    /// Makes a function of a script, and returns its ARN.
+    pub async fn create_script(&self, script: &Script) -> Result<String, LocalError> {
+        let files = script.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+        let made = self
+            .post(
+                "lambda",
+                "/2015-03-31/functions",
+                &json!({
+                    "FunctionName": script.name,
+                    "Runtime": script.runtime,
+                    "Handler": script.handler,
+                    "Role": format!("arn:aws:iam::{ACCOUNT_ID}:role/{}", script.name),
+                    "Code": { "ZipFile": STANDARD.encode(zip_of(files)?) },
+                    "Timeout": script.timeout_seconds,
+                    "Environment": { "Variables": script.environment },
+                }),
+            )
+            .await?;
+        field(&made, "FunctionArn")
     }
 
     /// Connects a queue to a function, with partial batch failures reported, and
@@ -110,6 +148,15 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// A function's environment.
+    pub async fn variables(&self, function: &str) -> Result<Value, LocalError> {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let response = self.send("GET", "lambda", &path, &Value::Null).await?;
+        let held: Value = serde_json::from_slice(&accepted(format!("GET {path}"), response)?)
+            .map_err(LocalError::call(format!("read {path}")))?;
+        Ok(held["Environment"]["Variables"].clone())
+    }
+
     /// Sets one variable of a function's environment; processes that run already end.
     pub async fn set_variable(
         &self,
@@ -117,12 +164,9 @@ impl ControlPlane {
         name: &str,
         value: &str,
     ) -> Result<(), LocalError> {
-        let path = format!("/2015-03-31/functions/{function}/configuration");
-        let response = self.send("GET", "lambda", &path, &Value::Null).await?;
-        let held: Value = serde_json::from_slice(&accepted(format!("GET {path}"), response)?)
-            .map_err(LocalError::call(format!("read {path}")))?;
-        let mut variables = held["Environment"]["Variables"].clone();
+        let mut variables = self.variables(function).await?;
         variables[name] = value.into();
+        let path = format!("/2015-03-31/functions/{function}/configuration");
         let change = json!({ "Environment": { "Variables": variables } });
         let response = self.send("PUT", "lambda", &path, &change).await?;
         accepted(format!("PUT {path}"), response)?;
@@ -240,13 +284,19 @@ fn field(value: &Value, name: &str) -> Result<String, LocalError> {
 
 fn bootstrap_zip(binary: &Path, log_file: &Path) -> Result<Vec<u8>, LocalError> {
     let script = format!("#!/bin/sh\nexec {} >>{} 2>&1\n", quoted(binary), quoted(log_file));
-    let what = "pack a bootstrap";
+    zip_of([("bootstrap", script.as_bytes())])
+}
+
+fn zip_of<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Vec<u8>, LocalError> {
+    let what = "pack a function";
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .unix_permissions(0o755);
-    zip.start_file("bootstrap", options).map_err(LocalError::call(what))?;
-    zip.write_all(script.as_bytes()).map_err(LocalError::io(what))?;
+    for (name, bytes) in files {
+        zip.start_file(name, options).map_err(LocalError::call(what))?;
+        zip.write_all(bytes).map_err(LocalError::io(what))?;
+    }
     Ok(zip.finish().map_err(LocalError::call(what))?.into_inner())
 }
 

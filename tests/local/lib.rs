@@ -17,7 +17,9 @@
 //! - [`microburst`] makes those faults that must look like AWS's own.
 //! - [`runtime_api`] runs one function without the emulator, to count its calls,
 //!   kill it at a chosen point and measure its speed.
-//! - [`stack`] is the whole: emulator, resources, functions, front door.
+//! - [`stack`] is the whole: emulator, resources, functions, front door;
+//!   [`description`] tells other programs where everything is.
+//! - [`forward_secrets`] gives routes that forward a secret to sign with.
 //! - [`packages`] runs what is deployed instead of what was built for tests.
 //! - [`delivery`] makes the requests that providers send.
 //! - [`testbed`] gives a test its own tables and queues in a shared emulator.
@@ -27,13 +29,16 @@ pub mod actions;
 pub mod calls;
 mod child_output;
 pub mod delivery;
+pub mod description;
 pub mod emulator;
 pub mod error;
+pub mod forward_secrets;
 pub mod functions;
 pub mod http_client;
 pub mod microburst;
 pub mod options;
 pub mod packages;
+mod parts;
 pub mod paths;
 pub mod proxy;
 pub mod resources;
@@ -45,6 +50,7 @@ pub mod testbed;
 pub mod watch;
 
 pub use delivery::Delivery;
+pub use description::StackDescription;
 pub use error::LocalError;
 pub use options::{SourceOptions, StackOptions};
 pub use stack::LocalStack;

@@ -1,4 +1,4 @@
-//! Tables, queues, buckets and secrets, made from the shared facts through the AWS SDK.
+//! Tables, queues, buckets, buses and secrets, made from the shared facts through the AWS SDK.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
@@ -209,6 +209,16 @@ async fn create_queue(
 pub async fn create_payload_bucket(s3: &aws_sdk_s3::Client, name: &str) -> Result<(), LocalError> {
     let created = s3.create_bucket().bucket(name).send().await;
     created.map_err(LocalError::call(format!("create bucket {name}")))?;
+    Ok(())
+}
+
+/// Makes the bus of the handler `publish`.
+pub async fn create_event_bus(
+    eventbridge: &aws_sdk_eventbridge::Client,
+    name: &str,
+) -> Result<(), LocalError> {
+    let created = eventbridge.create_event_bus().name(name).send().await;
+    created.map_err(LocalError::call(format!("create event bus {name}")))?;
     Ok(())
 }
 

@@ -3,8 +3,7 @@
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
-use inbox_local::stack::StackDescription;
-use inbox_local::{LocalError, LocalStack, StackOptions, packages, paths};
+use inbox_local::{LocalError, LocalStack, StackDescription, StackOptions, packages, paths};
 
 use crate::{Failure, say, stop_signal};
 
@@ -91,6 +90,9 @@ fn announcement(stack: &StackDescription, facts: &Path) -> Vec<String> {
             "    -H 'X-GitHub-Event: ping' -H 'X-GitHub-Delivery: 1' \\".to_owned(),
             "    -H \"X-Hub-Signature-256: sha256=$signature\" -d \"$body\"".to_owned(),
         ]);
+    }
+    for (route, secret) in &stack.forward_secrets {
+        lines.push(format!("  route {route} signs with {}", secret.signing_secret));
     }
     let sources: Vec<&str> = stack.secrets.keys().map(String::as_str).collect();
     lines.extend([

@@ -13,12 +13,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::task::JoinHandle;
 
+use crate::description::{SourceDescription, StackDescription};
 use crate::emulator::{Emulator, REGION};
-use crate::functions::{ControlPlane, Function, http_api_path};
+use crate::forward_secrets::{self, ForwardSecret};
+use crate::functions::{ControlPlane, http_api_path};
 use crate::options::{Binaries, SourceOptions, StackOptions};
+use crate::parts::{
+    EVENT_BUS, Functions, MIRROR_TABLE, PAYLOAD_BUCKET, PROCESSOR, QUEUE, SWEEPER, TABLE,
+    receiver_name, secret_id,
+};
 use crate::proxy::Proxy;
 use crate::resources::{self, QueueOverrides, Queues};
 use crate::watch::Watch;
@@ -26,56 +31,8 @@ use crate::{LocalError, server};
 use inbox_aws::{DynamoDbLedger, S3PayloadStore};
 use inbox_core::stack::{Stack, stack};
 
-const TABLE: &str = "webhook-inbox";
-const PAYLOAD_BUCKET: &str = "webhook-inbox-payloads";
-const MIRROR_TABLE: &str = "webhook-inbox-mirror";
-const QUEUE: &str = "webhook-inbox-events";
-const PROCESSOR: &str = "processor";
-const SWEEPER: &str = "sweeper";
 /// Several times as long as the emulator's poller pauses between two looks.
 const POLLER_PAUSE: Duration = Duration::from_millis(250);
-
-/// What another program needs to drive a local stack: the facts file's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StackDescription {
-    /// `http://127.0.0.1:9000/webhooks`; append `/{source}`.
-    pub url: String,
-    /// `http://127.0.0.1:9000`, the address that signed URLs begin with.
-    pub public_base_url: String,
-    /// Where AWS clients send their calls, with any credentials.
-    pub endpoint_url: String,
-    /// The region of everything.
-    pub region: String,
-    /// The ledger.
-    pub table: String,
-    /// What the `mirror` handler keeps.
-    pub mirror_table: String,
-    /// The bucket for payloads that are too large for the table.
-    pub payload_bucket: String,
-    /// The queue of events.
-    pub queue_url: String,
-    /// The dead-letter queue.
-    pub dlq_url: String,
-    /// The endpoints by name, as the operator's command wants to know them.
-    pub sources: BTreeMap<String, SourceDescription>,
-    /// Names of the functions, by what they are: here the same.
-    pub functions: BTreeMap<String, String>,
-    /// Signing secrets by source, newest first.
-    pub secrets: BTreeMap<String, Vec<String>>,
-    /// Each function's output, as `{function}.log`.
-    pub logs: PathBuf,
-}
-
-/// One endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SourceDescription {
-    /// The provider that verifies it.
-    pub provider: String,
-    /// Name of its secret in Secrets Manager.
-    pub secret_id: String,
-    /// The address that the provider calls.
-    pub url: String,
-}
 
 /// A running local stack. [`LocalStack::stop`] ends it in order; dropping it ends
 /// it too, blocking for the moment that takes.
@@ -94,7 +51,11 @@ pub struct LocalStack {
 
 impl LocalStack {
     /// Brings a stack up. `progress` gets a line for each step that takes time.
-    pub async fn start(options: StackOptions, progress: impl Fn(&str)) -> Result<Self, LocalError> {
+    pub async fn start(
+        mut options: StackOptions,
+        progress: impl Fn(&str),
+    ) -> Result<Self, LocalError> {
+        let forward_secrets = forward_secrets::give(&mut options.routes, random_bytes);
         let binaries = match &options.binaries {
             Some(binaries) => binaries.clone(),
             None => Binaries::locate()?,
@@ -114,7 +75,7 @@ impl LocalStack {
 
         progress("creating tables, queues and secrets");
         let facts = stack().clone();
-        let queues = create_resources(&endpoint_url, &facts, &options).await?;
+        let queues = create_resources(&endpoint_url, &facts, &options, &forward_secrets).await?;
 
         progress("creating the functions and their routes");
         let functions = Functions {
@@ -153,6 +114,7 @@ impl LocalStack {
             table: TABLE.to_owned(),
             mirror_table: MIRROR_TABLE.to_owned(),
             payload_bucket: PAYLOAD_BUCKET.to_owned(),
+            event_bus: EVENT_BUS.to_owned(),
             queue_url: queues.queue_url,
             dlq_url: queues.dlq_url,
             secrets: options
@@ -160,6 +122,7 @@ impl LocalStack {
                 .iter()
                 .map(|source| (source.name.clone(), source.secrets.clone()))
                 .collect(),
+            forward_secrets,
             logs,
         };
         if let Some(file) = &options.facts_file {
@@ -229,7 +192,8 @@ impl LocalStack {
         Ok(())
     }
 
-    /// Gives the processor other routes, as a deployment of a fixed handler would.
+    /// Gives the processor other routes, as a deployment of a fixed handler would. They
+    /// go as they are: no secrets are made for them.
     pub async fn set_routes(&self, routes: &serde_json::Value) -> Result<(), LocalError> {
         self.control.set_variable(PROCESSOR, "ROUTES", &routes.to_string()).await
     }
@@ -285,18 +249,6 @@ impl Drop for LocalStack {
     }
 }
 
-impl StackDescription {
-    /// Writes it as JSON. Who reads the file sees all of it or none of it.
-    pub fn write(&self, file: &Path) -> Result<(), LocalError> {
-        let what = format!("write {}", file.display());
-        let text = serde_json::to_string_pretty(self).map_err(LocalError::call(&what))?;
-        let unfinished = file.with_extension(format!("{}.new", std::process::id()));
-        std::fs::write(&unfinished, text + "\n")
-            .and_then(|()| std::fs::rename(&unfinished, file))
-            .map_err(LocalError::io(what))
-    }
-}
-
 fn empty_directory(directory: &Path) -> Result<(), LocalError> {
     let _ = std::fs::remove_dir_all(directory);
     std::fs::create_dir_all(directory)
@@ -307,6 +259,7 @@ async fn create_resources(
     endpoint_url: &str,
     facts: &Stack,
     options: &StackOptions,
+    forward_secrets: &BTreeMap<String, ForwardSecret>,
 ) -> Result<Queues, LocalError> {
     let config = resources::sdk_config(endpoint_url);
     let dynamodb = aws_sdk_dynamodb::Client::new(&config);
@@ -316,8 +269,13 @@ async fn create_resources(
     for source in &options.sources {
         resources::create_secret(&secrets, &secret_id(source), &source.secret_value()).await?;
     }
+    for secret in forward_secrets.values() {
+        resources::create_secret(&secrets, &secret.secret_id, &secret.value()).await?;
+    }
     let s3 = aws_sdk_s3::Client::new(&config);
     resources::create_payload_bucket(&s3, PAYLOAD_BUCKET).await?;
+    let eventbridge = aws_sdk_eventbridge::Client::new(&config);
+    resources::create_event_bus(&eventbridge, EVENT_BUS).await?;
     let overrides = QueueOverrides {
         visibility_timeout_seconds: options.visibility_timeout_seconds,
         max_receive_count: options.max_receive_count,
@@ -326,120 +284,8 @@ async fn create_resources(
     resources::create_queues(&sqs, facts, QUEUE, overrides).await
 }
 
-fn secret_id(source: &SourceOptions) -> String {
-    format!("webhook-inbox/{}", source.name)
-}
-
-fn receiver_name(source: &SourceOptions) -> String {
-    format!("receiver-{}", source.name)
-}
-
-/// What every function is made from.
-struct Functions<'a> {
-    options: &'a StackOptions,
-    binaries: &'a Binaries,
-    facts: &'a Stack,
-    queues: &'a Queues,
-    public_base_url: &'a str,
-    logs: &'a Path,
-    endpoint_url: &'a str,
-}
-
-impl Functions<'_> {
-    /// Makes all of them and the API in front, and returns the ids of the API and
-    /// of the processor's event source mapping.
-    async fn create(&self, control: &ControlPlane) -> Result<(String, String), LocalError> {
-        let mut routes = Vec::new();
-        for source in &self.options.sources {
-            control.create_function(&self.receiver(source)).await?;
-            routes.push((format!("/webhooks/{}", source.name), receiver_name(source)));
-        }
-        control.create_function(&self.processor()).await?;
-        control.create_function(&self.sweeper()).await?;
-        let mapping = &self.facts.event_source_mapping;
-        let concurrency = self.options.processor_concurrency;
-        let mapping = control
-            .create_event_source_mapping(&self.queues.queue_arn, PROCESSOR, mapping, concurrency)
-            .await?;
-        Ok((control.create_http_api(&routes).await?, mapping))
-    }
-
-    fn receiver(&self, source: &SourceOptions) -> Function {
-        let mut environment = self.common_environment("receiver");
-        environment.extend(variables([
-            ("SOURCE", source.name.clone()),
-            ("PROVIDER", source.provider.clone()),
-            ("SECRET_ID", secret_id(source)),
-            ("PUBLIC_BASE_URL", self.public_base_url.to_owned()),
-            ("PAYLOAD_BUCKET", PAYLOAD_BUCKET.to_owned()),
-        ]));
-        environment.extend(source.environment.clone());
-        Function {
-            name: receiver_name(source),
-            binary: self.binaries.receiver.clone(),
-            log_file: self.log_file(&receiver_name(source)),
-            environment,
-            facts: self.facts.receiver,
-        }
-    }
-
-    fn processor(&self) -> Function {
-        let delays: Vec<String> =
-            self.options.retry_delays_seconds.iter().map(ToString::to_string).collect();
-        let mut environment = self.common_environment(PROCESSOR);
-        environment.extend(variables([
-            ("DLQ_URL", self.queues.dlq_url.clone()),
-            ("MIRROR_TABLE_NAME", MIRROR_TABLE.to_owned()),
-            ("PAYLOAD_BUCKET", PAYLOAD_BUCKET.to_owned()),
-            ("ROUTES", self.options.routes.to_string()),
-            ("RETRY_DELAYS_SECONDS", delays.join(",")),
-            ("PARK_ABOVE_SECONDS", self.options.park_above_seconds.to_string()),
-            ("HANDLER_TIMEOUT_SECONDS", self.options.handler_timeout_seconds.to_string()),
-        ]));
-        environment.extend(self.options.processor_environment.clone());
-        Function {
-            name: PROCESSOR.to_owned(),
-            binary: self.binaries.processor.clone(),
-            log_file: self.log_file(PROCESSOR),
-            environment,
-            facts: self.facts.processor,
-        }
-    }
-
-    fn sweeper(&self) -> Function {
-        let mut environment = self.common_environment(SWEEPER);
-        environment.extend(self.options.sweeper_environment.clone());
-        Function {
-            name: SWEEPER.to_owned(),
-            binary: self.binaries.sweeper.clone(),
-            log_file: self.log_file(SWEEPER),
-            environment,
-            facts: self.facts.sweeper.function(),
-        }
-    }
-
-    /// The emulator adds region, credentials and Lambda's own variables.
-    fn common_environment(&self, function: &str) -> BTreeMap<String, String> {
-        variables([
-            ("TABLE_NAME", TABLE.to_owned()),
-            ("QUEUE_URL", self.queues.queue_url.clone()),
-            ("SWEEP_GRACE_SECONDS", self.options.sweep_grace_seconds.to_string()),
-            ("AWS_ENDPOINT_URL", self.endpoint_url.to_owned()),
-            // So that a call tells whose it is.
-            ("AWS_SDK_UA_APP_ID", function.to_owned()),
-            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        ])
-        .into_iter()
-        .collect()
-    }
-
-    fn log_file(&self, function: &str) -> PathBuf {
-        self.logs.join(format!("{function}.log"))
-    }
-}
-
-fn variables<const N: usize>(pairs: [(&str, String); N]) -> [(String, String); N] {
-    pairs.map(|(name, value)| (name.to_owned(), value))
+fn random_bytes() -> [u8; 16] {
+    uuid::Uuid::new_v4().into_bytes()
 }
 
 /// Stands for the schedule that runs the sweeper in the cloud. A sweep that fails

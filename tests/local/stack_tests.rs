@@ -4,6 +4,8 @@
 use std::process::Stdio;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
@@ -231,6 +233,44 @@ async fn the_facts_file_says_how_to_drive_the_stack_and_goes_with_it() {
     );
     stack.stop().await;
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn what_routes_need_is_there_the_bus_and_a_secret_for_each_that_forwards() {
+    let mut options = options("routes");
+    options.routes = json!([
+        { "id": "bus", "match": "*:*", "handler": "publish" },
+        { "id": "mine", "match": "*:*", "handler": "forward", "with": { "url": "http://a" } },
+    ]);
+    let stack = started(options).await;
+    let description = stack.description();
+    let made = &description.forward_secrets["mine"];
+    let key = made.signing_secret.strip_prefix("whsec_").expect("Standard Webhooks' form");
+    assert_eq!(STANDARD.decode(key).expect("base64").len(), 32);
+    let secret = aws_sdk_secretsmanager::Client::new(&stack.sdk_config())
+        .get_secret_value()
+        .secret_id(&made.secret_id)
+        .send()
+        .await
+        .expect("the secret");
+    let value: Value =
+        serde_json::from_str(secret.secret_string().unwrap_or_default()).expect("JSON");
+    assert_eq!(value, json!({ "signing_secrets": [made.signing_secret] }));
+
+    let control = ControlPlane::new(&description.endpoint_url);
+    let environment = control.variables("processor").await.expect("an environment");
+    assert_eq!(environment["EVENT_BUS_NAME"], "webhook-inbox");
+    let routes: Value =
+        serde_json::from_str(environment["ROUTES"].as_str().unwrap_or_default()).expect("JSON");
+    assert_eq!(routes[1]["with"], json!({ "url": "http://a", "secret_id": made.secret_id }));
+    let bus = aws_sdk_eventbridge::Client::new(&stack.sdk_config())
+        .describe_event_bus()
+        .name(&description.event_bus)
+        .send()
+        .await
+        .expect("the bus");
+    assert_eq!(bus.name(), Some("webhook-inbox"));
+    stack.stop().await;
 }
 
 /// Processes whose command line holds this stack's directory.

@@ -12,9 +12,9 @@ use inbox_aws::DynamoDbLedger;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, Record};
 use inbox_local::actions::Names;
-use inbox_local::stack::StackDescription;
 use inbox_local::{
-    Delivery, LocalStack, SourceOptions, StackOptions, http_client, options, testbed,
+    Delivery, LocalStack, SourceOptions, StackDescription, StackOptions, http_client, options,
+    testbed,
 };
 use inbox_processor::handlers::mirror::{DynamoDbMirror, Mirror as _, Row, pk};
 use serde_json::json;
