@@ -42,10 +42,10 @@ build: ## compile everything (debug profile)
 run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it, PACKAGE=1 runs the packages
 	@INBOX_PACKAGES=$(if $(PACKAGE),'$(OWN_PACKAGES)') exec $(LOCAL) run --port $(PORT)
 
-demo: setup build ## drive the main job through the stack once and show what became of each event
+demo: setup build examples ## drive the main job through the stack once and show what became of each event
 	@exec $(LOCAL) demo
 
-test: setup ## format, lints, build, all tests: what CI runs
+test: setup examples ## format, lints, build, all tests: what CI runs
 	@echo "… checking the format"
 	@$(CARGO) fmt --all --check
 	@if command -v $(TERRAFORM) >/dev/null; then $(TERRAFORM) fmt -check -recursive infra; fi
@@ -189,6 +189,34 @@ infra-schema: ## make tests/fixtures/aws_provider.json anew, from the npm packag
 	@$(NODE) tests/infra/extract_schema.mjs .local/schema/package infra tests/fixtures/aws_provider.json
 	@rm -rf .local/schema
 	@echo "tests/fixtures/aws_provider.json is of $(PROVIDER_SCHEMA)"
+
+# Subscribers that the tests and the demo run, and that a team may start from.
+EXAMPLES := .local/examples
+EXAMPLE_SOURCES := infra/modules/inbox/examples
+TYPESCRIPT := $(EXAMPLE_SOURCES)/invoke-typescript
+
+.PHONY: examples
+examples: $(EXAMPLES)/publish-python.zip $(EXAMPLES)/invoke-typescript.zip ## build the example subscribers into .local/examples/
+
+$(EXAMPLES)/publish-python.zip: $(EXAMPLE_SOURCES)/publish-python/subscriber.py infra/package/zip.py
+	@mkdir -p $(EXAMPLES)
+	@$(PYTHON) infra/package/zip.py $< $@ subscriber.py
+
+$(EXAMPLES)/invoke-typescript.zip: $(EXAMPLES)/invoke-typescript/dist/index.js infra/package/zip.py
+	@$(PYTHON) infra/package/zip.py $< $@ index.js
+
+# A copy is built, so that nothing is installed beside the sources.
+$(EXAMPLES)/invoke-typescript/dist/index.js: $(EXAMPLES)/invoke-typescript/.stamp $(wildcard $(TYPESCRIPT)/src/*.ts) $(TYPESCRIPT)/tsconfig.json
+	@rm -rf $(@D) $(EXAMPLES)/invoke-typescript/src && cp -R $(TYPESCRIPT)/src $(TYPESCRIPT)/tsconfig.json $(EXAMPLES)/invoke-typescript/
+	@cd $(EXAMPLES)/invoke-typescript && $(NPM) run --silent build
+
+$(EXAMPLES)/invoke-typescript/.stamp: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json
+	@command -v $(NODE) >/dev/null && command -v $(NPM) >/dev/null || { \
+	  echo "node or npm is missing: install Node.js 20 or later, or name them with NODE= and NPM=" >&2; exit 1; }
+	@echo "… installing TypeScript and esbuild into $(@D)"
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)/
+	@cd $(@D) && $(NPM) ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # Stamps are written last, so that an installation that broke off starts over.
 $(PACKAGE_TOOLS)/.stamp: infra/package/requirements.txt

@@ -1,6 +1,6 @@
-"""Packs one `bootstrap` for Lambda: `zip.py BINARY ZIP`.
+"""Packs one file for Lambda: `zip.py FILE ZIP [NAME]`, by name `bootstrap`.
 
-The archive depends on the binary's bytes alone: one entry, a fixed time and mode,
+The archive depends on the file's bytes alone: one entry, a fixed time and mode,
 and no compression, whose output differs between versions of zlib. Lambda unpacks it
 once, when it is uploaded.
 """
@@ -14,16 +14,16 @@ EXECUTABLE = 0o100755
 UNIX = 3
 
 
-def main(binary: str, archive: str) -> None:
+def main(file: str, archive: str, name: str = "bootstrap") -> None:
     """Writes the archive beside its place first, so that nobody reads half of it."""
-    entry = zipfile.ZipInfo("bootstrap", EARLIEST)
+    entry = zipfile.ZipInfo(name, EARLIEST)
     entry.create_system = UNIX
     entry.external_attr = EXECUTABLE << 16
     unfinished = pathlib.Path(archive + ".new")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as packed:
-        packed.writestr(entry, pathlib.Path(binary).read_bytes())
+        packed.writestr(entry, pathlib.Path(file).read_bytes())
     unfinished.replace(archive)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])
