@@ -155,7 +155,7 @@ mod tests {
             [
                 "route 2 (\"a\"): id is used twice",
                 "route 2 (\"a\"): match must be source:type, such as stripe:invoice.*, not \"stripe\"",
-                "route 2 (\"a\"): no handler is named \"miror\"; there are drill, mirror",
+                "route 2 (\"a\"): no handler is named \"miror\"; there are drill, forward, mirror",
                 "route 3 (\"b c\"): id must be 1 to 64 letters, digits, - or _",
                 "route 3 (\"b c\"): match must be source:type, such as stripe:invoice.*, not \":x\"",
             ]

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use inbox_aws::{S3PayloadStore, SdkConfig};
+use inbox_core::Timestamp;
 use inbox_core::handler::Handler;
 use serde_json::Value;
 
 mod drill;
+pub mod forward;
 pub mod mirror;
 mod options;
 mod quote;
@@ -28,14 +30,20 @@ pub struct Resources {
     pub event_bus: Option<String>,
     /// Where payloads are put that are too large for a target.
     pub payloads: Option<S3PayloadStore>,
+    /// The time.
+    pub clock: Clock,
 }
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Makes a handler from the shared resources and the route's own options, or
 /// says everything that is wrong with the options.
 pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, Vec<String>>;
 
 /// Every handler by the name that routes use.
-pub const HANDLERS: &[(&str, Build)] = &[("drill", drill::build), ("mirror", mirror::build)];
+pub const HANDLERS: &[(&str, Build)] =
+    &[("drill", drill::build), ("forward", forward::build), ("mirror", mirror::build)];
 
 /// Makes the handler of that name with a route's options.
 ///

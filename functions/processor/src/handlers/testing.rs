@@ -1,6 +1,7 @@
 //! What the handlers' own tests share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::BehaviorVersion;
@@ -15,7 +16,13 @@ use super::Resources;
 /// Resources that reach nothing.
 pub(crate) fn resources() -> Resources {
     let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-    Resources { aws, mirror_table: Some("mirror".into()), event_bus: None, payloads: None }
+    Resources {
+        aws,
+        mirror_table: Some("mirror".into()),
+        event_bus: None,
+        payloads: None,
+        clock: Arc::new(|| Timestamp::from_unix_seconds(1_764_000_000).expect("a time")),
+    }
 }
 
 /// An event of Stripe's with this payload.
