@@ -75,8 +75,7 @@ pub(super) async fn post(
         Ok(Ok(response)) => response,
         Ok(Err(fault)) => return Err(silence(endpoint, &fault)),
         Err(_elapsed) => {
-            let reason =
-                format!("{}: no answer within {:.1} s", endpoint.shown, limit.as_secs_f32());
+            let reason = format!("{}: no answer within {} s", endpoint.shown, limit.as_secs_f32());
             return Err(Silence { reason, is_endpoints: true });
         }
     };
