@@ -18,6 +18,12 @@ pub enum LocalError {
         /// The binary that was looked for.
         path: PathBuf,
     },
+    /// An example subscriber was not built.
+    #[error("{} is missing: run `make examples` first", path.display())]
+    ExampleMissing {
+        /// The file that was looked for.
+        path: PathBuf,
+    },
     /// Another process listens on the port of the front door.
     #[error("port {port} is taken: stop what listens there, or choose another one with PORT=")]
     PortTaken {

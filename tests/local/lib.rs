@@ -22,6 +22,8 @@
 //! - [`forward_secrets`] gives routes that forward a secret to sign with.
 //! - [`packages`] runs what is deployed instead of what was built for tests.
 //! - [`delivery`] makes the requests that providers send.
+//! - [`subscribers`] are the examples that `infra/` comes with, [`endpoint`] somebody's
+//!   HTTP server.
 //! - [`testbed`] gives a test its own tables and queues in a shared emulator.
 //! - [`watch`] fails the run when a process writes a payload, a secret or a signature.
 
@@ -31,6 +33,7 @@ mod child_output;
 pub mod delivery;
 pub mod description;
 pub mod emulator;
+pub mod endpoint;
 pub mod error;
 pub mod forward_secrets;
 pub mod functions;
@@ -46,11 +49,13 @@ pub mod runtime_api;
 mod runtime_exchange;
 mod server;
 pub mod stack;
+pub mod subscribers;
 pub mod testbed;
 pub mod watch;
 
 pub use delivery::Delivery;
 pub use description::StackDescription;
+pub use endpoint::Endpoint;
 pub use error::LocalError;
 pub use options::{SourceOptions, StackOptions};
 pub use stack::LocalStack;

@@ -11,6 +11,8 @@ mod contract;
 mod crash;
 mod dependencies;
 mod e2e;
+mod examples;
+mod forward;
 mod mirror;
 mod operator;
 mod packages;

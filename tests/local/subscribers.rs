@@ -1,0 +1,118 @@
+//! The example subscribers of `infra/modules/inbox/examples`, made on a local stack as
+//! their Terraform makes them in the cloud.
+//!
+//! ```text
+//! publish ─▶ bus ─ pattern.json ─▶ subscriber.py ─▶ a table      `Payments`
+//! invoke  ─▶ handler.ts ─▶ a CRM                                 `create_crm_function`
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_eventbridge::types::Target;
+
+use crate::functions::{ControlPlane, Script};
+use crate::{LocalError, StackDescription, paths, resources};
+
+const TIMEOUT_SECONDS: u32 = 20;
+
+/// What `publish-python` keeps, and the function that keeps it.
+#[derive(Debug)]
+pub struct Payments {
+    /// The function's name, and the table's.
+    pub name: String,
+    dynamodb: aws_sdk_dynamodb::Client,
+}
+
+impl Payments {
+    /// Makes table, function, rule and target on a stack's bus.
+    pub async fn subscribe(stack: &StackDescription, name: &str) -> Result<Self, LocalError> {
+        let aws = resources::sdk_config(&stack.endpoint_url);
+        let dynamodb = create_table(&aws, name).await?;
+        let folder = example("publish-python");
+        let script = Script {
+            name: name.to_owned(),
+            runtime: "python3.12",
+            handler: "subscriber.handler",
+            files: vec![("subscriber.py".to_owned(), read(&folder.join("subscriber.py"))?)],
+            environment: BTreeMap::from([("TABLE_NAME".to_owned(), name.to_owned())]),
+            timeout_seconds: TIMEOUT_SECONDS,
+        };
+        let arn = ControlPlane::new(&stack.endpoint_url).create_script(&script).await?;
+        let pattern = String::from_utf8_lossy(&read(&folder.join("pattern.json"))?).into_owned();
+        let events = aws_sdk_eventbridge::Client::new(&aws);
+        let rule = events.put_rule().name(name).event_bus_name(&stack.event_bus);
+        let rule = rule.event_pattern(pattern).send().await;
+        rule.map_err(LocalError::call(format!("create rule {name}")))?;
+        let target = Target::builder().id("subscriber").arn(arn).build();
+        let target = target.map_err(LocalError::call("define a target"))?;
+        let targets = events.put_targets().rule(name).event_bus_name(&stack.event_bus);
+        let targets = targets.targets(target).send().await;
+        targets.map_err(LocalError::call(format!("create the target of rule {name}")))?;
+        Ok(Self { name: name.to_owned(), dynamodb })
+    }
+
+    /// Amounts by `source#id` of the event.
+    pub async fn kept(&self) -> Result<BTreeMap<String, String>, LocalError> {
+        let scanned = self.dynamodb.scan().table_name(&self.name).consistent_read(true).send();
+        let scanned = scanned.await.map_err(LocalError::call("read what was kept"))?;
+        let all = scanned.items().iter().filter_map(|item| {
+            let amount = item.get("amount")?.as_n().ok()?;
+            let currency = item.get("currency")?.as_s().ok()?;
+            Some((item.get("event")?.as_s().ok()?.clone(), format!("{amount} {currency}")))
+        });
+        Ok(all.collect())
+    }
+}
+
+async fn create_table(aws: &SdkConfig, name: &str) -> Result<aws_sdk_dynamodb::Client, LocalError> {
+    let what = format!("create table {name}");
+    let attribute = AttributeDefinition::builder().attribute_name("event");
+    let attribute = attribute.attribute_type(ScalarAttributeType::S).build();
+    let key = KeySchemaElement::builder().attribute_name("event").key_type(KeyType::Hash).build();
+    let dynamodb = aws_sdk_dynamodb::Client::new(aws);
+    let created = dynamodb
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute.map_err(LocalError::call(&what))?)
+        .key_schema(key.map_err(LocalError::call(&what))?)
+        .send()
+        .await;
+    created.map_err(LocalError::call(what))?;
+    Ok(dynamodb)
+}
+
+/// Makes `invoke-typescript`, which tells of payments to `crm_url`, and returns its ARN.
+pub async fn create_crm_function(
+    endpoint_url: &str,
+    name: &str,
+    crm_url: &str,
+) -> Result<String, LocalError> {
+    let script = Script {
+        name: name.to_owned(),
+        runtime: "nodejs20.x",
+        handler: "index.handler",
+        files: vec![("index.js".to_owned(), read(&crm_bundle())?)],
+        environment: BTreeMap::from([("CRM_URL".to_owned(), crm_url.to_owned())]),
+        timeout_seconds: TIMEOUT_SECONDS,
+    };
+    ControlPlane::new(endpoint_url).create_script(&script).await
+}
+
+/// What `make examples` makes of the TypeScript.
+fn crm_bundle() -> PathBuf {
+    paths::local_directory().join("examples/invoke-typescript/dist/index.js")
+}
+
+fn example(name: &str) -> PathBuf {
+    paths::workspace_root().join("infra/modules/inbox/examples").join(name)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LocalError> {
+    std::fs::read(path).map_err(|_| LocalError::ExampleMissing { path: path.to_path_buf() })
+}
