@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! start ─▶ the lost message ─▶ everything else ─▶ wait for the ends ─▶ claims ─▶ stop
+//!            (subscribers and an endpoint stand by: demo_subscribers.rs)
 //! ```
 //!
 //! Nothing is taken on trust: every cell of the table is read from an HTTP answer,
@@ -24,6 +25,7 @@ use inbox_processor::handlers::mirror::{DynamoDbMirror, Mirror as _, pk};
 use crate::demo_claims::{claim_dead_letters, claim_fates, claim_stories, letter_rows};
 use crate::demo_report::{Claims, Colours, section, table};
 use crate::demo_scenario::{self as scenario, Act, Fate, Object};
+use crate::demo_subscribers::{Fates, Outside, claim_subscribers, subscriber_rows};
 use crate::{Failure, say, stop_signal};
 
 /// Retries, the sweeper and the dead letter take some ten seconds.
@@ -52,10 +54,12 @@ pub(crate) async fn demo(arguments: &[String]) -> Result<(), Failure> {
 }
 
 async fn play() -> Result<(), Failure> {
-    let options = scenario::stack();
+    let outside = Outside::start().await?;
+    let options = scenario::stack(outside.endpoint.url());
     let directory = options.directory.clone();
     let stack = LocalStack::start(options, |step| say(&format!("… {step}"))).await?;
     let description = stack.description().clone();
+    let payments = outside.subscribe(&description).await?;
     let mut demo = Demo::new(stack);
 
     let mut claims = Claims::default();
@@ -68,11 +72,14 @@ async fn play() -> Result<(), Failure> {
     let letters = demo.dead_letters().await?;
     let seen = demo.read().await?;
     section("What became of each request", &rows(&seen));
+    let fates = outside.fates(&payments, scenario::PAYMENTS).await?;
+    section("What subscribers and the endpoint got", &subscriber_rows(&fates));
     section("What lies in the dead-letter queue", &letter_rows(&letters));
     claim_fates(&mut claims, &seen);
     claim_stories(&mut claims, &seen, demo.swept());
+    claim_subscribers(&mut claims, &seen, &fates, &description);
     claim_dead_letters(&mut claims, &letters);
-    let leaked = demo.leaked()?;
+    let leaked = demo.leaked(&fates)?;
     claims.equal("no log holds a payload, a secret or a signature", &Vec::new(), &leaked);
 
     demo.stack.stop().await;
@@ -320,7 +327,7 @@ impl Demo {
     }
 
     /// Names what should not be in the functions' logs and is.
-    fn leaked(&self) -> Result<Vec<String>, LocalError> {
+    fn leaked(&self, fates: &Fates) -> Result<Vec<String>, LocalError> {
         let description = self.stack.description();
         let mut log = String::new();
         let entries = std::fs::read_dir(&description.logs);
@@ -328,10 +335,12 @@ impl Demo {
             let bytes = std::fs::read(entry.path()).map_err(|error| call("read a log", error))?;
             log.push_str(&String::from_utf8_lossy(&bytes).to_lowercase());
         }
-        let secrets = description.secrets.values().flatten().map(String::as_str);
+        let forwarding = description.forward_secrets.values().map(|it| &it.signing_secret);
+        let secrets = description.secrets.values().flatten().chain(forwarding).map(String::as_str);
         let mut forbidden: Vec<String> = secrets.map(str::to_lowercase).collect();
         // What stands for personal data in the fixtures.
         forbidden.extend(["marker-", "1500555"].map(str::to_owned));
+        forbidden.extend(fates.signatures());
         for sent in &self.sent {
             let headers = sent.act.delivery.headers(&description.public_base_url);
             let signatures =

@@ -106,16 +106,16 @@ pub(crate) fn claim_stories(claims: &mut Claims, all: &[Seen<'_>], swept: i64) {
     }
 }
 
-fn find<'a>(all: &'a [Seen<'a>], event: &str) -> Option<&'a Seen<'a>> {
+pub(crate) fn find<'a>(all: &'a [Seen<'a>], event: &str) -> Option<&'a Seen<'a>> {
     all.iter().find(|seen| seen.sent.act.event == event)
 }
 
-fn history(record: Option<&Record>) -> Vec<(TransitionKind, String)> {
+pub(crate) fn history(record: Option<&Record>) -> Vec<(TransitionKind, String)> {
     let entries = record.map(|record| record.history.as_slice()).unwrap_or_default();
     entries.iter().map(|entry| (entry.kind, entry.detail.clone())).collect()
 }
 
-fn done(record: Option<&Record>) -> Vec<String> {
+pub(crate) fn done(record: Option<&Record>) -> Vec<String> {
     record.map(|record| record.handlers.keys().cloned().collect()).unwrap_or_default()
 }
 

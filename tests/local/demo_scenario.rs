@@ -14,8 +14,19 @@ const SOMEBODYS_SECRET: &str = "whsec_what_somebody_guessed";
 pub(crate) const ROUTE_FAILS_TWICE: &str = "fails_twice";
 /// The route whose handler never succeeds.
 pub(crate) const ROUTE_ALWAYS_FAILS: &str = "always_fails";
+/// The route that puts payments on the bus.
+pub(crate) const ROUTE_PUBLISHES: &str = "bus";
+/// The route that invokes a function for payments.
+pub(crate) const ROUTE_CRM: &str = "crm";
+/// The function that it invokes.
+pub(crate) const FUNCTION: &str = "payments-to-crm";
+/// The route that posts to an endpoint.
+pub(crate) const ROUTE_FORWARDS: &str = "endpoint";
 /// One more than there are waits.
 pub(crate) const MOST_ATTEMPTS: u32 = 4;
+
+/// Payments that succeed and are let in.
+pub(crate) const PAYMENTS: usize = 2;
 
 /// One request and its fate.
 pub(crate) struct Act {
@@ -56,8 +67,9 @@ pub(crate) struct Object {
     pub(crate) status: Option<&'static str>,
 }
 
-/// The stack that the demo runs on: quick to retry, and with routes that fail.
-pub(crate) fn stack() -> StackOptions {
+/// The stack that the demo runs on: quick to retry, and with routes that fail. Events are
+/// forwarded to `endpoint_url`.
+pub(crate) fn stack(endpoint_url: &str) -> StackOptions {
     let mut sources = options::default_sources();
     sources.push(SourceOptions::new("stripe_eu", "stripe", STRIPE_EU_SECRET));
     StackOptions {
@@ -69,6 +81,11 @@ pub(crate) fn stack() -> StackOptions {
               "with": { "outcome": "retry", "attempts": 2 } },
             { "id": ROUTE_ALWAYS_FAILS, "match": "stripe:charge.dispute.created", "handler": "drill",
               "with": { "outcome": "retry" } },
+            { "id": ROUTE_PUBLISHES, "match": "stripe:payment_intent.*", "handler": "publish" },
+            { "id": ROUTE_CRM, "match": "stripe:payment_intent.succeeded", "handler": "invoke",
+              "with": { "function": FUNCTION } },
+            { "id": ROUTE_FORWARDS, "match": "standard_webhooks:user.created", "handler": "forward",
+              "with": { "url": endpoint_url, "allow_private_addresses": true } },
         ]),
         // The first waits are spent in the queue, the last one parked in the ledger.
         retry_delays_seconds: vec![1, 1, 3],
@@ -209,11 +226,13 @@ fn other_providers_events() -> Result<Vec<Act>, LocalError> {
             "SM22222222222222222222222222222222",
             Some("received"),
         )),
-        act("user.created", "", standard("user_created.json")?, "200 accepted").kept(object(
-            "user",
-            "user_test_1",
-            None,
-        )),
+        act(
+            "user.created",
+            "its endpoint is down at first",
+            standard("user_created.json")?,
+            "200 accepted",
+        )
+        .ends(State::Done, 3, Some(object("user", "user_test_1", None))),
         act("contact.updated", "", standard("contact_updated.json")?, "200 accepted").kept(object(
             "contact",
             "1f81eb52-5198-4599-803e-771906343485",

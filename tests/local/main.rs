@@ -8,6 +8,7 @@ mod demo;
 mod demo_claims;
 mod demo_report;
 mod demo_scenario;
+mod demo_subscribers;
 mod run;
 
 use std::future::Future;

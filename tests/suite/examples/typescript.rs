@@ -3,7 +3,7 @@
 use inbox_core::ledger::Record;
 use inbox_local::Endpoint;
 use inbox_local::endpoint::Answer;
-use inbox_local::subscribers::create_crm_function;
+use inbox_local::subscribers::CrmFunction;
 use serde_json::json;
 
 use super::{finished, payment, send, stack};
@@ -19,7 +19,8 @@ async fn a_function_says_what_becomes_of_an_event() {
     let answers = [Answer::from(200), busy, Answer::from(201), Answer::from(422)];
     let crm = Endpoint::start(answers).await.expect("a CRM");
     let endpoint_url = &stack.description().endpoint_url;
-    create_crm_function(endpoint_url, "payments-to-crm", crm.url()).await.expect("a function");
+    let function = CrmFunction::TypeScript.create(endpoint_url, "payments-to-crm", crm.url());
+    function.await.expect("a function");
 
     let became = |record: Record| (record.state.as_str().to_owned(), record.attempts);
     for (id, state, attempts) in
