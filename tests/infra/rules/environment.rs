@@ -3,9 +3,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use inbox_core::config::ConfigError;
-use inbox_core::telemetry;
+use inbox_core::{Timestamp, telemetry};
+use inbox_local::resources;
+use inbox_processor::handlers::Resources;
+use inbox_processor::routes::Routes;
 use serde_json::json;
 
 use super::{catches, holds, planned};
@@ -51,6 +55,48 @@ fn deployed(value: &str) -> String {
         return "https://abc123.execute-api.us-east-1.amazonaws.com".to_owned();
     }
     value.to_owned()
+}
+
+/// The processor reads its routes when it starts, and would not start with wrong ones.
+fn routes_are_read_by_the_processor(plan: &Plan) -> Vec<String> {
+    let variables = &plan.processor().values["environment"][0]["variables"];
+    let resources = Resources {
+        aws: resources::sdk_config("http://127.0.0.1:1"),
+        mirror_table: variables["MIRROR_TABLE_NAME"].as_str().map(str::to_owned),
+        event_bus: variables["EVENT_BUS_NAME"].as_str().map(str::to_owned),
+        payloads: None,
+        own_queues: Vec::new(),
+        clock: Arc::new(Timestamp::now),
+    };
+    Routes::parse(variables["ROUTES"].as_str(), &resources).err().unwrap_or_default()
+}
+
+/// Names and values together, where AWS ends at 4 KB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+fn settings_fit_the_environment(plan: &Plan) -> Vec<String> {
+    const BYTES_MAX: usize = 4096;
+    // What a precondition of the function lets routes take.
+    const ROUTES_BYTES_MAX: usize = 3000;
+    // What AWS fills in: the longest is a queue's URL.
+    const FILLED_IN_BYTES: usize = 120;
+    let mut problems = Vec::new();
+    for (_, function) in plan.functions() {
+        let variables = &function.values["environment"][0]["variables"];
+        let sizes = variables.as_object().into_iter().flatten().map(|(name, value)| {
+            let value = value.as_str().unwrap_or_default();
+            name.len()
+                + match name.as_str() {
+                    "ROUTES" => ROUTES_BYTES_MAX,
+                    _ if value.contains('<') => FILLED_IN_BYTES,
+                    _ => value.len(),
+                }
+        });
+        let bytes: usize = sizes.sum();
+        if bytes > BYTES_MAX {
+            problems.push(format!("{}: its environment may take {bytes}", function.address()));
+        }
+    }
+    problems
 }
 
 fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
@@ -106,6 +152,27 @@ fn every_function_gets_the_settings_that_its_binary_reads_and_no_others() {
     }
     catches(rule, "nothing reads SECRET_ID", |plan| {
         plan.set("aws_lambda_function.sweeper", &variable("SECRET_ID"), json!("x"));
+    });
+}
+
+#[test]
+fn the_processor_takes_the_routes_that_it_is_given() {
+    let rule = routes_are_read_by_the_processor;
+    holds(rule);
+    let pointer = "/environment/0/variables/ROUTES";
+    catches(rule, "route 1 (\"a\"): handler forward: needs `secret_id`", |plan| {
+        let routes = json!([{ "id": "a", "match": "*:*", "handler": "forward", "with": { "url": "https://example.com" } }]);
+        plan.set("aws_lambda_function.processor", pointer, json!(routes.to_string()));
+    });
+}
+
+#[test]
+fn every_environment_fits_however_long_the_routes() {
+    let rule = settings_fit_the_environment;
+    holds(rule);
+    catches(rule, "aws_lambda_function.processor: its environment may take", |plan| {
+        let long = json!("x".repeat(1000));
+        plan.set("aws_lambda_function.processor", "/environment/0/variables/RUST_LOG", long);
     });
 }
 
