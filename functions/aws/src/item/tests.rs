@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use inbox_core::ledger::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
-    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
+    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, RouteFailure,
 };
 
 use super::*;
@@ -87,7 +87,12 @@ fn the_largest_body_fits_an_item_whatever_its_content_and_however_long_its_histo
         HISTORY_ENTRIES
     ];
     let routes = (0..32).map(|n| format!("{n:-<64}"));
-    record.errors = routes.clone().map(|id| (id, WIDE.repeat(ROUTE_ERROR_CHARACTERS))).collect();
+    let failure = RouteFailure {
+        error: WIDE.repeat(ROUTE_ERROR_CHARACTERS),
+        attempts: u32::MAX,
+        next_at: Some(record.event.received_at),
+    };
+    record.failures = routes.clone().map(|id| (id, failure.clone())).collect();
     let mut item = from_record(&record);
     let done = routes.map(|id| (id, number(1))).collect();
     item.insert(HANDLERS.into(), AttributeValue::M(done));
