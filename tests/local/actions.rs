@@ -50,7 +50,8 @@ pub struct Listed {
 pub struct Performed {
     function: String,
     action: String,
-    /// A table's, secret's or bucket's name, a queue's URL.
+    /// A table's, secret's, bucket's or bus's name, a queue's URL, a topic's ARN, a
+    /// function's path.
     resource: String,
     index: Option<String>,
 }
@@ -64,17 +65,26 @@ impl Performed {
         }
         let body = call.json();
         let text = |name: &str| body[name].as_str().map(ToOwned::to_owned);
-        let named = text("TableName").or_else(|| text("QueueUrl")).or_else(|| text("SecretId"));
-        let bucket = || call.path.split('/').nth(1).unwrap_or_default().to_owned();
+        let bus = body["Entries"][0]["EventBusName"].as_str().map(ToOwned::to_owned);
+        let named = text("TableName")
+            .or_else(|| text("QueueUrl"))
+            .or_else(|| text("SecretId"))
+            .or(bus)
+            .or_else(|| call.form_field("TopicArn"));
+        let in_the_path = || match call.service.as_str() {
+            "s3" => call.path.split('/').nth(1).unwrap_or_default().to_owned(),
+            _ => call.path.clone(),
+        };
         let performed = |operation: &str| Self {
             function: call.function.clone(),
             action: format!("{}:{operation}", call.service),
-            resource: named.clone().unwrap_or_else(bucket),
+            resource: named.clone().unwrap_or_else(in_the_path),
             index: text("IndexName"),
         };
         match call.operation.as_str() {
             // To S3, copying is reading and writing.
             "CopyObject" => vec![performed("GetObject"), performed("PutObject")],
+            "Invoke" => vec![performed("InvokeFunction")],
             operation => vec![performed(operation)],
         }
     }
@@ -90,8 +100,17 @@ impl Performed {
             None if resource == names.queue_url => "events".to_owned(),
             None if resource == names.dlq_url => "dead_letters".to_owned(),
             None if resource == names.payload_bucket => "payloads".to_owned(),
-            None if self.action.starts_with("secretsmanager:") => "secret".to_owned(),
-            _ => format!("unknown:{resource}"),
+            // What is none of the stack's own is a target of its routes.
+            None => match (self.function.as_str(), self.action.as_str()) {
+                ("processor", "secretsmanager:GetSecretValue") => "forward_secret".to_owned(),
+                (_, action) if action.starts_with("secretsmanager:") => "secret".to_owned(),
+                ("processor", "events:PutEvents") => "event_bus".to_owned(),
+                ("processor", "lambda:InvokeFunction") => "invoked_function".to_owned(),
+                ("processor", "sqs:SendMessage") => "target_queue".to_owned(),
+                ("processor", "sns:Publish") => "target_topic".to_owned(),
+                _ => format!("unknown:{resource}"),
+            },
+            Some(_) => format!("unknown:{resource}"),
         };
         Action { function: self.function.clone(), action: format!("{} {on}", self.action) }
     }

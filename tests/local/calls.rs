@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
+use inbox_core::form;
 
 use crate::microburst::Injected;
 
@@ -14,7 +15,7 @@ use crate::microburst::Injected;
 pub struct Call {
     /// `dynamodb`, `sqs`, `secretsmanager`, …; empty when it is no AWS call.
     pub service: String,
-    /// `PutItem`, `SendMessage`, `PutObject`, …; the path for other REST services.
+    /// `PutItem`, `SendMessage`, `PutObject`, `Invoke`, …; the path for other REST calls.
     pub operation: String,
     /// The function that made it; empty when it does not say.
     pub function: String,
@@ -40,6 +41,12 @@ pub struct Call {
 impl Call {
     pub(crate) fn new(parts: &Parts, body: Bytes) -> Self {
         let (service, operation) = classify(parts);
+        let operation = match service.as_str() {
+            // The query protocol: everything is a form in the body.
+            "sns" => form_field(&body, "Action").unwrap_or(operation),
+            "lambda" if operation.ends_with("/invocations") => "Invoke".to_owned(),
+            _ => operation,
+        };
         Self {
             service,
             operation,
@@ -59,6 +66,12 @@ impl Call {
     #[must_use]
     pub fn is(&self, service: &str, operation: &str) -> bool {
         self.service == service && self.operation == operation
+    }
+
+    /// A field of a body that is a form: of SNS's calls, say.
+    #[must_use]
+    pub fn form_field(&self, name: &str) -> Option<String> {
+        form_field(&self.body, name)
     }
 
     /// The body as JSON; null when it is none.
@@ -127,6 +140,10 @@ fn classify(parts: &Parts) -> (String, String) {
     // S3's clients name the operation in the query.
     let named = parts.uri.query().and_then(|query| query.split('&').find_map(named_operation));
     (service.to_owned(), named.unwrap_or(parts.uri.path()).to_owned())
+}
+
+fn form_field(body: &[u8], name: &str) -> Option<String> {
+    form::first(body, name).map(|value| String::from_utf8_lossy(&value).into_owned())
 }
 
 fn named_operation(parameter: &str) -> Option<&str> {
@@ -212,6 +229,23 @@ mod tests {
         assert_eq!((call.invocation.as_str(), call.attempt), ("0b0e", 2));
         let (parts, ()) = http::Request::new(()).into_parts();
         assert_eq!(Call::new(&parts, Bytes::new()).attempt, 1);
+    }
+
+    #[test]
+    fn calls_that_name_their_operation_elsewhere_are_named_too() {
+        let called = |service: &str, path: &str, body: &'static str| {
+            let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/x");
+            let request = http::Request::builder().uri(path).header("authorization", scope);
+            let (parts, ()) = request.body(()).expect("a request").into_parts();
+            Call::new(&parts, Bytes::from_static(body.as_bytes()))
+        };
+        let published = called("sns", "/", "Action=Publish&TopicArn=arn%3Aaws%3Asns");
+        assert!(published.is("sns", "Publish"));
+        assert_eq!(published.form_field("TopicArn").as_deref(), Some("arn:aws:sns"));
+        let invoked = called("lambda", "/2015-03-31/functions/billing/invocations", "{}");
+        assert!(invoked.is("lambda", "Invoke"));
+        let listed = called("lambda", "/2015-03-31/functions", "");
+        assert!(listed.is("lambda", "/2015-03-31/functions"));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! left to chance. Both look through everything that the functions wrote: JSON lines,
 //! and nothing of a payload, a secret or a signature.
 
-mod actions;
+pub(crate) mod actions;
 mod answers;
 mod bad_input;
 mod calls;

@@ -18,3 +18,4 @@ mod processor;
 mod receiver;
 mod redaction;
 mod sweeper;
+mod targets;

@@ -37,9 +37,10 @@ use crate::compression::{Encoding, compress, decompress};
 use crate::error::describe;
 
 const SUFFIX_GZIP: &str = ".gz";
-/// The least payload that may be detached: every target of the handlers takes what
-/// is smaller, whatever its spelling, base64 included.
-pub(crate) const DETACHED_BYTES_MIN: usize = 128 * 1024;
+/// The least payload that may be detached, and so is looked for when an event is
+/// forgotten: every target of the handlers takes what is smaller, whatever its
+/// spelling, base64 and escapes included.
+pub const DETACHED_BYTES_MIN: usize = 96 * 1024;
 /// How often an answer that breaks off is asked for again: the SDK repeats what
 /// fails before the body, and not what fails in it.
 const GETS: usize = 2;

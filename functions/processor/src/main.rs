@@ -49,6 +49,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         mirror_table: config.mirror_table_name,
         event_bus: config.event_bus,
         payloads: payloads.clone(),
+        own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
     };
     let routes =
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {

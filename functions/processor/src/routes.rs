@@ -181,7 +181,7 @@ fn is_route_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::testing;
+    use crate::handlers::{HANDLERS, testing};
 
     fn problems(json: &str) -> Vec<String> {
         Routes::parse(Some(json), &testing::resources()).err().unwrap_or_default()
@@ -189,6 +189,8 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_with_its_route() {
+        let known: Vec<&str> = HANDLERS.iter().map(|(name, _)| *name).collect();
+        let unknown = format!("no handler is named \"miror\"; there are {}", known.join(", "));
         assert_eq!(
             problems(
                 r#"[{"id":"a","match":"stripe:*","handler":"mirror"},
@@ -198,7 +200,7 @@ mod tests {
             [
                 "route 2 (\"a\"): id is used twice",
                 "route 2 (\"a\"): match must be source:type, such as stripe:invoice.*, not \"stripe\"",
-                "route 2 (\"a\"): no handler is named \"miror\"; there are drill, mirror",
+                &format!("route 2 (\"a\"): {unknown}"),
                 "route 3 (\"b c\"): id must be 1 to 64 letters, digits, - or _",
                 "route 3 (\"b c\"): match must be source:type, such as stripe:invoice.*, not \":x\"",
             ]

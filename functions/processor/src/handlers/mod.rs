@@ -6,9 +6,14 @@ use inbox_aws::{S3PayloadStore, SdkConfig};
 use inbox_core::handler::Handler;
 use serde_json::Value;
 
+mod claim_check;
 mod drill;
+mod enqueue;
+mod fault;
+mod invoke;
 pub mod mirror;
 mod options;
+mod publish;
 mod quote;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,6 +33,8 @@ pub struct Resources {
     pub event_bus: Option<String>,
     /// Where payloads are put that are too large for a target.
     pub payloads: Option<S3PayloadStore>,
+    /// URLs of the queue of events and its dead-letter queue: no target of routes.
+    pub own_queues: Vec<String>,
 }
 
 /// Makes a handler from the shared resources and the route's own options, or
@@ -35,7 +42,13 @@ pub struct Resources {
 pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, Vec<String>>;
 
 /// Every handler by the name that routes use.
-pub const HANDLERS: &[(&str, Build)] = &[("drill", drill::build), ("mirror", mirror::build)];
+pub const HANDLERS: &[(&str, Build)] = &[
+    ("drill", drill::build),
+    ("enqueue", enqueue::build),
+    ("invoke", invoke::build),
+    ("mirror", mirror::build),
+    ("publish", publish::build),
+];
 
 /// Makes the handler of that name with a route's options.
 ///

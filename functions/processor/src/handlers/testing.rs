@@ -15,7 +15,13 @@ use super::Resources;
 /// Resources that reach nothing.
 pub(crate) fn resources() -> Resources {
     let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-    Resources { aws, mirror_table: Some("mirror".into()), event_bus: None, payloads: None }
+    Resources {
+        aws,
+        mirror_table: Some("mirror".into()),
+        event_bus: None,
+        payloads: None,
+        own_queues: Vec::new(),
+    }
 }
 
 /// An event of Stripe's with this payload.

@@ -1,0 +1,63 @@
+//! The claim check for targets: an event that is too large for one goes there
+//! without its payload, and names the object in the payload bucket that holds it
+//! (CloudEvents' `dataref`).
+//!
+//! ```text
+//! whole event ─ fits ───────────────────────────────▶ target
+//!             └ too large ─ detach ─ with dataref ──▶ target
+//! ```
+//!
+//! The object is put before the target hears of it, and lies at the same address
+//! on every attempt. Dying between leaves an object that the next attempt puts
+//! again, that forgetting the event removes, and that the bucket's lifecycle
+//! removes at the latest.
+
+use inbox_aws::S3PayloadStore;
+use inbox_core::event::Event;
+use inbox_core::handler::HandlerError;
+
+/// Writes the event as a target takes it. `write` makes the target's message of a
+/// `CloudEvent`, and nothing of one that is too large.
+pub(super) async fn fitting<M>(
+    event: &Event,
+    payloads: Option<&S3PayloadStore>,
+    write: impl Fn(String) -> Option<M>,
+) -> Result<M, HandlerError> {
+    if let Some(message) = write(event.to_cloudevent()) {
+        return Ok(message);
+    }
+    let Some(payloads) = payloads else {
+        return Err(HandlerError::permanent(format!(
+            "too large for the target with its payload of {} bytes, and there is no bucket to put \
+             that into: set PAYLOAD_BUCKET",
+            event.payload.bytes.len()
+        )));
+    };
+    let dataref =
+        payloads.detach(event).await.map_err(|fault| HandlerError::retry(fault.to_string()))?;
+    write(event.to_cloudevent_with_dataref(&dataref))
+        .ok_or_else(|| HandlerError::permanent("too large for the target, even without payload"))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::super::testing::event;
+    use super::*;
+
+    #[test]
+    fn what_fits_goes_whole() {
+        let whole = event("{}").to_cloudevent();
+        let fitted = fitting(&event("{}"), None, Some).now_or_never();
+        assert_eq!(fitted, Some(Ok(whole)));
+    }
+
+    #[test]
+    fn without_a_bucket_a_large_event_is_given_up_and_says_what_to_set() {
+        let fitted = fitting(&event("[1,2]"), None, |_| None::<()>).now_or_never();
+        let reason = "too large for the target with its payload of 5 bytes, and there is no bucket \
+                      to put that into: set PAYLOAD_BUCKET";
+        assert_eq!(fitted, Some(Err(HandlerError::permanent(reason))));
+    }
+}

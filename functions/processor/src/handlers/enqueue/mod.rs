@@ -1,0 +1,174 @@
+//! `enqueue`: sends the event to an SQS queue or publishes it to an SNS topic.
+//!
+//! ```json
+//! { "id": "ship", "match": "stripe:*", "handler": "enqueue",
+//!   "with": { "queue_url": "https://sqs.eu-central-1.amazonaws.com/123456789012/ship" } }
+//! { "id": "tell", "match": "stripe:*", "handler": "enqueue",
+//!   "with": { "topic_arn": "arn:aws:sns:eu-central-1:123456789012:tell" } }
+//! ```
+//!
+//! The function's role needs `sqs:SendMessage` on the queue or `sns:Publish` on the
+//! topic; one of another account must allow the role in its own policy, too. The body
+//! is the `CloudEvent` ([`message`]).
+//!
+//! An attempt whose answer was lost sends again: consumers deduplicate by the event's
+//! `source` and `id`. FIFO queues and topics do it themselves, within five minutes.
+
+mod message;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use inbox_aws::S3PayloadStore;
+use inbox_core::event::Event;
+use inbox_core::handler::{Handler, HandlerError, Run};
+use serde_json::Value;
+
+use self::message::{Message, SNS_BYTES_MAX, SQS_BYTES_MAX};
+use super::claim_check::fitting;
+use super::fault::fault;
+use super::{Options, Resources};
+
+/// Queues and topics whose name ends so are FIFO.
+const SUFFIX_FIFO: &str = ".fifo";
+/// SQS refuses characters of the body: the same ones every time.
+const HOPELESS: [&str; 1] = ["InvalidMessageContents"];
+
+struct Enqueue {
+    target: Target,
+    is_fifo: bool,
+    payloads: Option<S3PayloadStore>,
+}
+
+enum Target {
+    Queue { client: aws_sdk_sqs::Client, url: String },
+    Topic { client: aws_sdk_sns::Client, arn: String },
+}
+
+pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
+    let mut options = Options::of(with);
+    let (queue_url, topic_arn) = (options.text("queue_url"), options.text("topic_arn"));
+    if queue_url.is_some() == topic_arn.is_some() {
+        options.problem("needs either `queue_url` or `topic_arn`");
+    }
+    if let Some(url) = queue_url {
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            options.problem(format_args!("{url:?} is not a queue's URL"));
+        }
+        if resources.own_queues.iter().any(|own| own == url) {
+            options.problem("the queue is the inbox's own, which holds no events for others");
+        }
+    }
+    if let Some(arn) = topic_arn
+        && (!arn.starts_with("arn:") || arn.split(':').count() != 6)
+    {
+        options.problem(format_args!("{arn:?} is not a topic's ARN"));
+    }
+    options.finish()?;
+    let aws = &resources.aws;
+    let name = topic_arn.or(queue_url).unwrap_or_default().to_owned();
+    let is_fifo = name.ends_with(SUFFIX_FIFO);
+    let target = match topic_arn {
+        Some(_) => Target::Topic { client: aws_sdk_sns::Client::new(aws), arn: name },
+        None => Target::Queue { client: aws_sdk_sqs::Client::new(aws), url: name },
+    };
+    Ok(Arc::new(Enqueue { target, is_fifo, payloads: resources.payloads.clone() }))
+}
+
+impl Handler for Enqueue {
+    fn handle<'a>(
+        &'a self,
+        event: &'a Event,
+        run: &'a Run,
+    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+        async move {
+            let most_bytes = match self.target {
+                Target::Queue { .. } => SQS_BYTES_MAX,
+                Target::Topic { .. } => SNS_BYTES_MAX,
+            };
+            let write = |cloudevent: String| {
+                let message = Message::of(event, &cloudevent);
+                (message.bytes() <= most_bytes).then_some(message)
+            };
+            let message = fitting(event, self.payloads.as_ref(), write).await?;
+            let deduplication_id = self.is_fifo.then(|| message::deduplication_id(event, run));
+            self.send(event, message, deduplication_id).await
+        }
+        .boxed()
+    }
+}
+
+impl Enqueue {
+    async fn send(
+        &self,
+        event: &Event,
+        message: Message,
+        deduplication_id: Option<String>,
+    ) -> Result<(), HandlerError> {
+        let source = event.key.source.as_str();
+        match &self.target {
+            Target::Queue { client, url } => client
+                .send_message()
+                .queue_url(url)
+                .set_message_attributes(Some(message.for_sqs()))
+                .message_body(message.body)
+                // On a standard queue this makes it a fair one.
+                .message_group_id(source)
+                .set_message_deduplication_id(deduplication_id)
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| fault("SendMessage", &error, event, &HOPELESS)),
+            Target::Topic { client, arn } => client
+                .publish()
+                .topic_arn(arn)
+                .set_message_attributes(Some(message.for_sns()))
+                .message(message.body)
+                .set_message_group_id(deduplication_id.is_some().then(|| source.to_owned()))
+                .set_message_deduplication_id(deduplication_id)
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| fault("Publish", &error, event, &HOPELESS)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::resources;
+    use super::*;
+
+    const OWN: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/inbox-events";
+
+    fn problems(with: &Value) -> Vec<String> {
+        let resources = Resources { own_queues: vec![OWN.to_owned()], ..resources() };
+        build(&resources, with).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_queue_or_a_topic_is_needed_and_not_both() {
+        let url = "https://sqs.eu-central-1.amazonaws.com/123456789012/ship.fifo";
+        let arn = "arn:aws:sns:eu-central-1:123456789012:tell";
+        assert_eq!(problems(&json!({ "queue_url": url })), Vec::<String>::new());
+        assert_eq!(problems(&json!({ "topic_arn": arn })), Vec::<String>::new());
+        let neither = "needs either `queue_url` or `topic_arn`";
+        assert_eq!(problems(&Value::Null), [neither]);
+        assert_eq!(problems(&json!({ "queue_url": url, "topic_arn": arn })), [neither]);
+        let swapped = json!({ "queue_url": arn, "topic_arn": url });
+        let wrong =
+            [format!("{arn:?} is not a queue's URL"), format!("{url:?} is not a topic's ARN")];
+        assert_eq!(problems(&swapped), [&[neither.to_owned()], &wrong[..]].concat());
+    }
+
+    #[test]
+    fn the_inboxs_own_queue_is_refused() {
+        assert_eq!(
+            problems(&json!({ "queue_url": OWN })),
+            ["the queue is the inbox's own, which holds no events for others"]
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! `invoke`: calls a Lambda function, in whatever language, and waits for its reply.
+//!
+//! ```json
+//! { "id": "billing", "match": "stripe:*", "handler": "invoke", "with": { "function": "billing:live" } }
+//! ```
+//!
+//! `function` is a name or an ARN, with an alias or a version where wanted. The
+//! function's role needs `lambda:InvokeFunction` on just that. The called function
+//! gets the `CloudEvent`:
+//!
+//! ```text
+//! ends without error        done           whatever JSON it returns, or nothing
+//! {"outcome":"retry"}       tried again    with "reason" and "after_seconds", if given
+//! {"outcome":"permanent"}   given up       with "reason", if given
+//! raises, times out, dies   tried again
+//! ```
+//!
+//! The same event may come again: an answer can be lost, and an operator can replay.
+//! The event's `source` and `id` together are the same every time, and what to
+//! deduplicate by. A function behind two routes gets an event from each; give each
+//! route an alias of its own where that matters.
+//!
+//! The SDK repeats nothing here: an attempt that the ledger does not count would be
+//! one too many for a function that fails slowly.
+
+mod reply;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::config::{self, StalledStreamProtectionConfig};
+use aws_sdk_lambda::primitives::Blob;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use inbox_aws::S3PayloadStore;
+use inbox_core::event::Event;
+use inbox_core::handler::{Handler, HandlerError, Run};
+use serde_json::Value;
+
+use super::claim_check::fitting;
+use super::fault::fault;
+use super::{Options, Resources};
+
+/// 6 MB, the most that a function can be called with when its reply is waited for.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Kept free of the run's time, so that the reason is the call's own.
+const TO_SPARE: Duration = Duration::from_millis(250);
+/// Lambda could not read the event, or found it too large.
+const HOPELESS: [&str; 3] = [
+    "InvalidRequestContentException",
+    "RequestTooLargeException",
+    "SerializedRequestEntityTooLargeException",
+];
+
+struct Invoke {
+    client: Client,
+    function: String,
+    payloads: Option<S3PayloadStore>,
+}
+
+pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
+    let mut options = Options::of(with);
+    let function = options.required_text("function", "billing:live");
+    if !function.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_$".contains(&b)) {
+        options.problem(format_args!("{function:?} is neither a function's name nor its ARN"));
+    }
+    options.finish()?;
+    Ok(Arc::new(Invoke {
+        client: Client::new(&resources.aws),
+        function: function.to_owned(),
+        payloads: resources.payloads.clone(),
+    }))
+}
+
+impl Handler for Invoke {
+    fn handle<'a>(
+        &'a self,
+        event: &'a Event,
+        run: &'a Run,
+    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+        async move {
+            let write =
+                |cloudevent: String| (cloudevent.len() <= PAYLOAD_BYTES_MAX).then_some(cloudevent);
+            let payload = fitting(event, self.payloads.as_ref(), write).await?;
+            let answer = self
+                .client
+                .invoke()
+                .function_name(&self.function)
+                .payload(Blob::new(payload))
+                .customize()
+                .config_override(once_within(run.timeout))
+                .send()
+                .await
+                .map_err(|error| fault("Invoke", &error, event, &HOPELESS))?;
+            let reply = answer.payload().map(Blob::as_ref).unwrap_or_default();
+            reply::read(answer.function_error(), reply, event)
+        }
+        .boxed()
+    }
+}
+
+/// One try, as long as the run may take: functions are slow where tables are not.
+fn once_within(timeout: Duration) -> config::Builder {
+    let limit = timeout.saturating_sub(TO_SPARE).max(TO_SPARE);
+    let timeouts =
+        TimeoutConfig::builder().operation_timeout(limit).operation_attempt_timeout(limit).build();
+    config::Builder::new()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        // A function that thinks is no stalled stream.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::resources;
+    use super::*;
+
+    fn problems(with: &Value) -> Vec<String> {
+        build(&resources(), with).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_function_is_needed_by_name_or_arn() {
+        assert_eq!(problems(&json!({})), ["needs `function`, such as \"billing:live\""]);
+        let arn = "arn:aws:lambda:eu-central-1:123456789012:function:billing:$LATEST";
+        for function in ["billing", "billing:live", "123456789012:function:a-b_c", arn] {
+            assert_eq!(problems(&json!({ "function": function })), Vec::<String>::new());
+        }
+        assert_eq!(
+            problems(&json!({ "function": "https://example.com", "fn": 1 })),
+            [
+                "\"https://example.com\" is neither a function's name nor its ARN",
+                "has no option `fn`; there are `function`",
+            ]
+        );
+    }
+}

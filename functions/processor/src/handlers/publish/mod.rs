@@ -1,0 +1,245 @@
+//! `publish`: puts the event on an EventBridge bus, for any number of subscribers.
+//!
+//! ```json
+//! { "id": "bus", "match": "stripe:*", "handler": "publish", "with": { "bus": "orders" } }
+//! ```
+//!
+//! `bus` is a name or an ARN; without it, events go to the bus that `EVENT_BUS_NAME`
+//! names. The function's role needs `events:PutEvents` on the bus. A rule matches
+//! `source` (`webhooks.stripe`), `detail-type` (`stripe.charge.failed`) or anything in
+//! `detail`, the `CloudEvent`.
+//!
+//! EventBridge delivers at least once, and an attempt whose answer was lost publishes
+//! again: subscribers deduplicate by the detail's `source` and `id`, which are the same
+//! on every attempt. What is published at the same time goes in one call
+//! ([`gather`]), whose entries succeed or fail each on its own.
+
+mod entry;
+mod gather;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::error::ProvideErrorMetadata as _;
+use aws_sdk_eventbridge::primitives::DateTime;
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use inbox_aws::{S3PayloadStore, describe};
+use inbox_core::event::Event;
+use inbox_core::handler::{Handler, HandlerError, Run};
+use serde_json::Value;
+
+use self::entry::Entry;
+use self::gather::{Bus, Fault, Gatherer, Outcomes};
+use super::claim_check::fitting;
+use super::{Options, Resources, quote};
+
+/// How long an entry waits for others: the events of one batch are begun by one call
+/// each, whose answers come within a few milliseconds of each other.
+const LINGER: Duration = Duration::from_millis(10);
+/// Codes of a call that is refused for what is in it.
+const CODES_OF_A_REFUSED_CALL: [&str; 2] =
+    ["ValidationException", "RequestEntityTooLargeException"];
+/// The code of an entry that can never pass: EventBridge cannot read its JSON, which
+/// it takes only 1,100 levels deep, for one. All others may be mended: even
+/// `InvalidArgument` may be about the bus.
+/// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>
+const CODE_MALFORMED_DETAIL: &str = "MalformedDetail";
+
+struct Publish<B> {
+    gatherer: Gatherer<B>,
+    payloads: Option<S3PayloadStore>,
+}
+
+pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
+    let mut options = Options::of(with);
+    let bus = options.text("bus").or(resources.event_bus.as_deref());
+    match bus {
+        None => {
+            options.problem("needs `bus`, such as \"orders\", or a default: set EVENT_BUS_NAME");
+        }
+        Some(bus) if !is_bus(bus) => {
+            options.problem(format_args!("{bus:?} is neither a bus's name nor its ARN"));
+        }
+        Some(_) => {}
+    }
+    options.finish()?;
+    let bus = bus.unwrap_or_default().to_owned();
+    let bus = EventBridge { client: Client::new(&resources.aws), bus };
+    let payloads = resources.payloads.clone();
+    Ok(Arc::new(Publish { gatherer: Gatherer::new(bus, LINGER), payloads }))
+}
+
+/// EventBridge refuses a whole call for a bus that it cannot read.
+fn is_bus(text: &str) -> bool {
+    let name = match text.strip_prefix("arn:") {
+        None => text,
+        Some(arn) => arn.rsplit_once(":event-bus/").map_or("", |(_, name)| name),
+    };
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+}
+
+impl<B: Bus> Handler for Publish<B> {
+    fn handle<'a>(
+        &'a self,
+        event: &'a Event,
+        _run: &'a Run,
+    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+        async move {
+            let write = |cloudevent| Entry::of(event, cloudevent);
+            let entry = fitting(event, self.payloads.as_ref(), write).await?;
+            self.gatherer.put(entry).await.map_err(|fault| failed(fault, event))
+        }
+        .boxed()
+    }
+}
+
+/// What a fault means for the attempt at this event. What the service says may hold
+/// what was sent.
+fn failed(fault: Fault, event: &Event) -> HandlerError {
+    match fault {
+        Fault::Call(reason) => HandlerError::retry(reason),
+        Fault::Refused(code) => HandlerError::permanent(format!("PutEvents: {code}")),
+        Fault::Entry { code, message } => {
+            let reason = format!("PutEvents: {code}: {}", quote(message.as_bytes(), event));
+            if code == CODE_MALFORMED_DETAIL {
+                HandlerError::permanent(reason)
+            } else {
+                HandlerError::retry(reason)
+            }
+        }
+    }
+}
+
+struct EventBridge {
+    client: Client,
+    bus: String,
+}
+
+impl Bus for EventBridge {
+    fn put<'a>(&'a self, entries: &'a [Entry]) -> BoxFuture<'a, Result<Outcomes, Fault>> {
+        async move {
+            let requested = entries.iter().map(|entry| self.request(entry)).collect();
+            let put = self.client.put_events().set_entries(Some(requested)).send().await;
+            let answer = put.map_err(|error| match error.code() {
+                Some(code) if CODES_OF_A_REFUSED_CALL.contains(&code) => {
+                    Fault::Refused(code.to_owned())
+                }
+                _ => Fault::Call(describe("PutEvents", &error)),
+            })?;
+            outcomes(answer.entries(), entries.len())
+        }
+        .boxed()
+    }
+}
+
+impl EventBridge {
+    fn request(&self, entry: &Entry) -> PutEventsRequestEntry {
+        PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(&entry.source)
+            .detail_type(&entry.detail_type)
+            .time(DateTime::from_millis(entry.time_unix_ms))
+            .set_trace_header(entry.trace_header.clone())
+            .detail(&entry.detail)
+            .build()
+    }
+}
+
+/// Answers stand in the order of the entries.
+fn outcomes(answers: &[PutEventsResultEntry], sent: usize) -> Result<Outcomes, Fault> {
+    if answers.len() != sent {
+        let reason = format!("PutEvents: {} answers for {sent} entries", answers.len());
+        return Err(Fault::Call(reason));
+    }
+    let outcome = |answer: &PutEventsResultEntry| match (answer.error_code(), answer.event_id()) {
+        (None, Some(_)) => Ok(()),
+        (code, _) => Err(Fault::Entry {
+            code: code.unwrap_or("neither an id nor an error").to_owned(),
+            message: answer.error_message().unwrap_or_default().to_owned(),
+        }),
+    };
+    Ok(answers.iter().map(outcome).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{event, resources};
+    use super::*;
+
+    fn problems(event_bus: Option<&str>, with: &Value) -> Vec<String> {
+        let resources = Resources { event_bus: event_bus.map(str::to_owned), ..resources() };
+        build(&resources, with).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_bus_is_needed_of_the_route_or_the_settings() {
+        assert_eq!(
+            problems(None, &json!({})),
+            ["needs `bus`, such as \"orders\", or a default: set EVENT_BUS_NAME"]
+        );
+        assert_eq!(problems(Some("inbox"), &Value::Null), Vec::<String>::new());
+        let arn = "arn:aws:events:eu-central-1:123456789012:event-bus/orders";
+        for bus in ["orders", "a/b.c_d-e", arn] {
+            assert_eq!(problems(None, &json!({ "bus": bus })), Vec::<String>::new(), "{bus}");
+        }
+        for bus in ["my bus", "arn:aws:events:eu-central-1:123456789012:rule/orders"] {
+            let problem = format!("{bus:?} is neither a bus's name nor its ARN");
+            assert_eq!(problems(None, &json!({ "bus": bus })), [problem]);
+        }
+        assert_eq!(
+            problems(Some("inbox"), &json!({ "buss": "x" })),
+            ["has no option `buss`; there are `bus`"]
+        );
+    }
+
+    #[test]
+    fn each_entry_has_its_own_outcome() {
+        let answer = PutEventsResultEntry::builder;
+        let answers = [
+            answer().event_id("1").build(),
+            answer().error_code("ThrottlingException").error_message("slow down").build(),
+            answer().build(),
+        ];
+        let refused = |code: &str, message: &str| {
+            Err(Fault::Entry { code: code.into(), message: message.into() })
+        };
+        assert_eq!(
+            outcomes(&answers, 3),
+            Ok(vec![
+                Ok(()),
+                refused("ThrottlingException", "slow down"),
+                refused("neither an id nor an error", ""),
+            ])
+        );
+        let missing = Fault::Call("PutEvents: 3 answers for 4 entries".into());
+        assert_eq!(outcomes(&answers, 4), Err(missing));
+    }
+
+    #[test]
+    fn only_what_can_never_pass_is_given_up() {
+        let event = event(r#"{"name":"Jane"}"#);
+        let entry = |code: &str| {
+            failed(Fault::Entry { code: code.into(), message: "of Jane".into() }, &event)
+        };
+        for code in
+            ["ThrottlingException", "InternalFailure", "AccessDeniedException", "InvalidArgument"]
+        {
+            assert_eq!(entry(code), HandlerError::retry(format!("PutEvents: {code}: of …")));
+        }
+        assert_eq!(
+            entry("MalformedDetail"),
+            HandlerError::permanent("PutEvents: MalformedDetail: of …")
+        );
+        assert_eq!(
+            failed(Fault::Refused("ValidationException".into()), &event),
+            HandlerError::permanent("PutEvents: ValidationException")
+        );
+        let reason = "PutEvents: no answer within the time limit";
+        assert_eq!(failed(Fault::Call(reason.into()), &event), HandlerError::retry(reason));
+    }
+}

@@ -1,0 +1,92 @@
+//! `invoke`: a real function in Python, and every way in which it can end.
+
+use std::time::{Duration, Instant};
+
+use inbox_core::handler::{HandlerError, Run};
+use inbox_local::calls::Fault;
+use serde_json::json;
+
+use super::{World, event, handle, made, run};
+
+#[tokio::test]
+async fn a_function_gets_the_event_and_says_what_is_to_become_of_it() {
+    let world = World::new().await;
+    let function = made::function(&world.bed).await;
+    let invoke = world.handler("invoke", &json!({ "function": function }));
+    let ask = async |payload: &str| handle(&invoke, &event("evt_1", payload)).await;
+
+    assert_eq!(ask("{}").await, Ok(()));
+    assert_eq!(ask(r#"{"reply":{"billed":true}}"#).await, Ok(()));
+    assert_eq!(ask(r#"{"reply":{"outcome":"done"}}"#).await, Ok(()));
+    // Its own words, though they stand in the payload: all of them are left out.
+    let reply = r#"{"reply":{"outcome":"retry","reason":"busy","after_seconds":60}}"#;
+    let reason = "the function asks for another attempt: …".to_owned();
+    let after = Some(Duration::from_mins(1));
+    assert_eq!(ask(reply).await, Err(HandlerError::Retry { after, reason }));
+    let described = "the function gives the event up: /webhooks/stripe_eu evt_1 \
+                     stripe.payment_intent.succeeded";
+    assert_eq!(ask(r#"{"ask":"describe"}"#).await, Err(HandlerError::permanent(described)));
+    let raised = ask(r#"{"ask":"raise","customer":"Jane"}"#).await;
+    let Err(HandlerError::Retry { after: None, reason }) = raised else {
+        panic!("not tried again: {raised:?}")
+    };
+    // Between them stands the exception's type, which the emulator calls otherwise.
+    assert!(reason.starts_with("the function failed: "), "{reason}");
+    assert!(reason.ends_with(": cannot bill …"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_function_that_takes_too_long_is_tried_again_whoever_ends_it() {
+    let world = World::new().await;
+    let function = made::function(&world.bed).await;
+    let invoke = world.handler("invoke", &json!({ "function": function }));
+    let sleeps = event("evt_1", r#"{"ask":"sleep","for":30}"#);
+
+    // The run's time is over before Lambda ends the function.
+    let started = Instant::now();
+    let hurried = Run { timeout: Duration::from_secs(1), ..run() };
+    let outcome = invoke.handle(&sleeps, &hurried).await;
+    let reason = "Invoke: no answer within the time limit";
+    assert_eq!(outcome, Err(HandlerError::retry(reason)));
+    assert!(started.elapsed() < hurried.timeout, "{:?}", started.elapsed());
+
+    // Lambda ends the function before the run's time is over.
+    let Err(HandlerError::Retry { after: None, reason }) = handle(&invoke, &sleeps).await else {
+        panic!("not tried again")
+    };
+    let seconds = made::FUNCTION_SECONDS;
+    let expected = format!("Task timed out after {seconds}.00 seconds");
+    assert!(reason.starts_with("the function failed: ") && reason.ends_with(&expected), "{reason}");
+}
+
+#[tokio::test]
+async fn a_call_is_made_once_and_its_fault_is_tried_again_by_the_ledger() {
+    let world = World::new().await;
+    let invoke = world.handler("invoke", &json!({ "function": "nobody" }));
+    let failing = [
+        (Fault::status(500, "ServiceException"), "Invoke: ServiceException: injected"),
+        (
+            Fault::status(429, "TooManyRequestsException"),
+            "Invoke: TooManyRequestsException: injected",
+        ),
+    ];
+    for (fault, reason) in failing {
+        world.proxy.set_hook(move |_| fault.clone());
+        let outcome = handle(&invoke, &event("evt_1", "{}")).await;
+        assert_eq!(outcome, Err(HandlerError::retry(reason)));
+        assert_eq!(world.proxy.take_calls().len(), 1, "{reason}");
+    }
+    let refused = Fault::status(400, "InvalidRequestContentException");
+    world.proxy.set_hook(move |_| refused.clone());
+    let reason = "Invoke: InvalidRequestContentException: injected";
+    let outcome = handle(&invoke, &event("evt_1", "{}")).await;
+    assert_eq!(outcome, Err(HandlerError::permanent(reason)));
+
+    // Somebody may still make the function.
+    world.proxy.clear_hook();
+    let Err(HandlerError::Retry { reason, .. }) = handle(&invoke, &event("evt_1", "{}")).await
+    else {
+        panic!("not tried again")
+    };
+    assert!(reason.starts_with("Invoke: ResourceNotFoundException: "), "{reason}");
+}
