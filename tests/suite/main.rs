@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod dependencies;
 mod e2e;
+mod forward;
 mod mirror;
 mod operator;
 mod packages;

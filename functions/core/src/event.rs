@@ -15,6 +15,10 @@ use serde_json::value::RawValue;
 use crate::Timestamp;
 use crate::provider::Payload;
 
+/// How often an event was forwarded from inbox to inbox. The handler `forward` counts,
+/// and gives up what goes round.
+pub const HEADER_HOPS: &str = "x-inbox-hops";
+
 /// The type of events whose provider's type could not be read.
 pub const TYPE_UNKNOWN: &str = "unknown";
 
@@ -113,6 +117,15 @@ impl Event {
     #[must_use]
     pub fn full_type(&self) -> String {
         format!("{}.{}", self.provider, self.event_type)
+    }
+
+    /// The context attributes as text, `datacontenttype` among them, for bindings that
+    /// carry them beside the payload.
+    #[must_use]
+    pub fn context_attributes(&self) -> BTreeMap<String, String> {
+        let attributes = serde_json::to_value(self.attributes());
+        serde_json::from_value(attributes.expect("text always serialises"))
+            .expect("every attribute is text")
     }
 
     /// The payload as JSON text, when it says that it is JSON and is.
@@ -247,6 +260,18 @@ pub(crate) mod tests {
             referring,
             whole.replace(r#""data":{}"#, r#""dataref":"s3://payloads/stripe/1.gz""#)
         );
+    }
+
+    #[test]
+    fn the_attributes_alone_are_those_of_the_envelope() {
+        let event = event("application/json", b"{}");
+        let attributes = event.context_attributes();
+        let mut whole: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(&event.to_cloudevent()).unwrap();
+        whole.remove("data");
+        assert!(attributes.keys().eq(whole.keys()), "{attributes:?}");
+        assert_eq!(attributes["type"], "stripe.payment_intent.succeeded");
+        assert_eq!(attributes["datacontenttype"], "application/json");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! event ─ ledger ─ queue                        what is kept, and who is woken
 //! handler                                       what is done with it
 //! pattern                                       `*` in routes and filters
+//! standard_webhooks                             what sender and receiver of it share
 //! stack ─ config ─ telemetry ─ timestamp        shared ground
 //! ```
 
@@ -27,6 +28,7 @@ pub mod request;
 pub mod secrets;
 pub mod signature;
 pub mod stack;
+pub mod standard_webhooks;
 pub mod telemetry;
 pub mod timestamp;
 

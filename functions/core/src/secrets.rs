@@ -132,11 +132,23 @@ impl SecretBundle {
     /// # Errors
     ///
     /// The first fault, when nothing is left.
-    pub fn checked(mut self, provider: &dyn Provider) -> Result<Self, SecretFault> {
+    pub fn checked(self, provider: &dyn Provider) -> Result<Self, SecretFault> {
+        self.checked_by(|secret| provider.check_secret(secret))
+    }
+
+    /// The same by whatever `check` says of a secret.
+    ///
+    /// # Errors
+    ///
+    /// The first fault, when nothing is left.
+    pub fn checked_by(
+        mut self,
+        check: impl Fn(&Secret) -> Result<(), &'static str>,
+    ) -> Result<Self, SecretFault> {
         let mut first_fault = None;
         let mut index = 0;
         self.signing_secrets.retain(|secret| {
-            let fault = provider.check_secret(secret).err();
+            let fault = check(secret).err();
             if let Some(reason) = fault {
                 let fault = SecretFault::WrongKind { index, reason };
                 tracing::error!(%fault, "a signing secret is left out");
@@ -208,10 +220,14 @@ impl<S: Secrets> Secrets for Arc<S> {
     }
 }
 
+/// Whether a secret can be one of its scheme; if not, what to do about it, without
+/// quoting the value.
+type Check = Box<dyn Fn(&Secret) -> Result<(), &'static str> + Send + Sync>;
+
 /// A cache before [`Secrets`], by the times given at the top of this file.
 pub struct SecretCache<S> {
     store: S,
-    provider: Arc<dyn Provider>,
+    check: Check,
     held: Mutex<Held>,
 }
 
@@ -238,7 +254,16 @@ impl<S: Secrets> SecretCache<S> {
     /// An empty cache: the first use fetches. Secrets that cannot be of this
     /// provider are left out.
     pub fn new(store: S, provider: Arc<dyn Provider>) -> Self {
-        Self { store, provider, held: Mutex::default() }
+        Self::checked_by(store, move |secret| provider.check_secret(secret))
+    }
+
+    /// The same for who has no provider, such as a sender: secrets that `check` refuses
+    /// are left out.
+    pub fn checked_by(
+        store: S,
+        check: impl Fn(&Secret) -> Result<(), &'static str> + Send + Sync + 'static,
+    ) -> Self {
+        Self { store, check: Box::new(check), held: Mutex::default() }
     }
 
     /// The bundle to verify with now.
@@ -309,7 +334,7 @@ impl<S: Secrets> SecretCache<S> {
     async fn fetch(&self, now: Timestamp) -> Result<Arc<SecretBundle>, SecretsError> {
         self.held(|held| held.tried_at = Some(now));
         let fetched = self.store.fetch().await;
-        let checked = fetched.and_then(|bundle| Ok(bundle.checked(self.provider.as_ref())?));
+        let checked = fetched.and_then(|bundle| Ok(bundle.checked_by(&self.check)?));
         self.held(|held| match checked {
             Ok(bundle) => {
                 let bundle = Arc::new(bundle);

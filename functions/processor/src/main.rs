@@ -50,6 +50,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         event_bus: config.event_bus,
         payloads: payloads.clone(),
         own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
+        clock: Arc::new(Timestamp::now),
     };
     let routes =
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {

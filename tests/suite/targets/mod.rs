@@ -53,6 +53,7 @@ impl World {
             event_bus: None,
             payloads: Some(S3PayloadStore::new(&aws, self.bed.payload_bucket.clone())),
             own_queues: vec![self.bed.queue_url.clone(), self.bed.dlq_url.clone()],
+            clock: Arc::new(inbox_core::Timestamp::now),
             aws,
         };
         build(name, &resources, with).expect("the options are right")

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use inbox_aws::{S3PayloadStore, SdkConfig};
+use inbox_core::Timestamp;
 use inbox_core::handler::Handler;
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ mod claim_check;
 mod drill;
 mod enqueue;
 mod fault;
+pub mod forward;
 mod invoke;
 pub mod mirror;
 mod options;
@@ -35,7 +37,12 @@ pub struct Resources {
     pub payloads: Option<S3PayloadStore>,
     /// URLs of the queue of events and its dead-letter queue: no target of routes.
     pub own_queues: Vec<String>,
+    /// The time.
+    pub clock: Clock,
 }
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Makes a handler from the shared resources and the route's own options, or
 /// says everything that is wrong with the options.
@@ -45,6 +52,7 @@ pub type Build = fn(&Resources, &Value) -> Result<Arc<dyn Handler>, Vec<String>>
 pub const HANDLERS: &[(&str, Build)] = &[
     ("drill", drill::build),
     ("enqueue", enqueue::build),
+    ("forward", forward::build),
     ("invoke", invoke::build),
     ("mirror", mirror::build),
     ("publish", publish::build),

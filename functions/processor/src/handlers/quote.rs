@@ -19,14 +19,21 @@ const LEFT_OUT: &str = "…";
 /// Empty when there is nothing to quote.
 #[must_use]
 pub fn quote(answer: &[u8], event: &Event) -> String {
+    quote_without(answer, &[&event.payload.bytes])
+}
+
+/// The same without what it repeats of any of these, for who sent more than the payload.
+#[must_use]
+pub(super) fn quote_without(answer: &[u8], sent: &[&[u8]]) -> String {
     let answer = String::from_utf8_lossy(answer);
     let one_line: Vec<&str> = answer.split_whitespace().collect();
     let text = clean_text(&one_line.join(" "), QUOTED_CHARACTERS);
-    let payload = String::from_utf8_lossy(&event.payload.bytes);
+    let sent: Vec<_> = sent.iter().map(|part| String::from_utf8_lossy(part)).collect();
     let mut quoted = String::new();
     for piece in text.split_inclusive(|c: char| !is_of_a_word(c)) {
         let word = piece.trim_end_matches(|c: char| !is_of_a_word(c));
-        let is_repeated = word.len() >= WORD_BYTES_MIN && payload.contains(word);
+        let is_repeated =
+            word.len() >= WORD_BYTES_MIN && sent.iter().any(|part| part.contains(word));
         quoted.push_str(if is_repeated { LEFT_OUT } else { word });
         quoted.push_str(&piece[word.len()..]);
     }

@@ -1,6 +1,7 @@
 //! What the handlers' own tests share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::BehaviorVersion;
@@ -21,6 +22,7 @@ pub(crate) fn resources() -> Resources {
         event_bus: None,
         payloads: None,
         own_queues: Vec::new(),
+        clock: Arc::new(|| Timestamp::from_unix_seconds(1_764_000_000).expect("a time")),
     }
 }
 

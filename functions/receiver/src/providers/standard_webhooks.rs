@@ -5,9 +5,10 @@
 //! webhook-id         msg_…           or svix-id, svix-timestamp, svix-signature
 //! webhook-timestamp  <unix s>
 //! webhook-signature  v1,<base64>[ v1,<base64>][ v1a,<base64>]
-//! signed             <id> "." <timestamp> "." <raw body>      HMAC-SHA256
-//! key                base64 after `whsec_`
 //! ```
+//!
+//! Keys, ids and what is signed are in [`inbox_core::standard_webhooks`], which signs
+//! what the handler `forward` sends.
 //!
 //! - Any `v1` that matches is enough: while a key is rolled both sign. Unknown
 //!   versions and unreadable entries are skipped; `v1a` (ed25519) is one of them
@@ -16,12 +17,6 @@
 //!   complete, else `svix-*`; they are never mixed.
 //! - 300 s of tolerance, both ways. The timestamp must be canonical: the Python
 //!   library reads it as a float and renders it anew.
-//! - An id is visible ASCII without a full stop. The specification asks for the
-//!   latter: `a.1` at time 2 and `a` at time `1.2` would sign the same text.
-//! - A key has at least 24 bytes, as the specification says; its upper bound of
-//!   64 is not enforced, since svix-server itself issues keys of up to 75.
-//!   Padding may be missing. Unlike a signature, a key may be spelled loosely:
-//!   what counts is which bytes the sender uses.
 //!
 //! Stricter than some SDKs on purpose: Resend's takes any version, `OpenAI`'s a
 //! signature without one, Python's base64 with stray characters in it.
@@ -33,14 +28,15 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use inbox_core::Timestamp;
+use inbox_core::event::HEADER_HOPS;
 use inbox_core::provider::{Identity, Provider, Rejection, Unsigned};
 use inbox_core::request::{Request, Verified};
 use inbox_core::secrets::{Secret, SecretBundle};
 use inbox_core::signature::{self, Hash, Proof};
-use zeroize::Zeroizing;
+use inbox_core::standard_webhooks::{
+    self as scheme, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, VERSION, is_opaque,
+};
 
 use crate::json;
 
@@ -51,20 +47,11 @@ pub(super) const NAME: &str = "standard_webhooks";
 
 /// The families of header names, the first complete one is used.
 const HEADER_FAMILIES: [[&str; 3]; 2] = [
-    ["webhook-id", "webhook-timestamp", "webhook-signature"],
+    [HEADER_ID, HEADER_TIMESTAMP, HEADER_SIGNATURE],
     ["svix-id", "svix-timestamp", "svix-signature"],
 ];
 const TOLERANCE: Duration = Duration::from_mins(5);
-const VERSION: &str = "v1";
 const SIGNATURE_BYTES: usize = 32;
-const KEY_BYTES_MIN: usize = 24;
-const KEY_PREFIX: &str = "whsec_";
-const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 
 /// The Standard Webhooks scheme.
 pub(super) struct StandardWebhooks;
@@ -91,8 +78,8 @@ impl Provider for StandardWebhooks {
             return Err(Rejection::MalformedSignature);
         }
         let fresh = signature::is_fresh(signed_at, now, TOLERANCE);
-        let keys: Vec<_> = secrets.signing_secrets().iter().filter_map(key).collect();
-        let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", request.body()];
+        let keys: Vec<_> = secrets.signing_secrets().iter().filter_map(scheme::key).collect();
+        let signed = scheme::signed_text(&id, &timestamp, request.body());
         let proof = signature::hmac_matches(Hash::Sha256, &keys, &signed, &signatures)
             .ok_or(Rejection::SignatureMismatch { fresh })?;
         if fresh { Ok(proof) } else { Err(Rejection::StaleTimestamp) }
@@ -112,15 +99,15 @@ impl Provider for StandardWebhooks {
 
     /// Nothing when the secret is no key.
     fn sign(&self, unsigned: &Unsigned<'_>, secret: &Secret) -> Vec<(&'static str, String)> {
-        let Some(key) = key(secret) else { return Vec::new() };
-        let timestamp = unsigned.now.unix_seconds().to_string();
-        let signed = [unsigned.id.as_bytes(), b".", timestamp.as_bytes(), b".", unsigned.body];
-        let mac = signature::hmac(Hash::Sha256, &key, &signed);
-        let mac = base64::engine::general_purpose::STANDARD.encode(mac);
+        let Unsigned { id, now, body, .. } = *unsigned;
+        let signatures = scheme::sign(id, now, body, std::slice::from_ref(secret));
+        if signatures.is_empty() {
+            return Vec::new();
+        }
         vec![
-            ("webhook-id", unsigned.id.to_owned()),
-            ("webhook-timestamp", timestamp),
-            ("webhook-signature", format!("{VERSION},{mac}")),
+            (HEADER_ID, id.to_owned()),
+            (HEADER_TIMESTAMP, now.unix_seconds().to_string()),
+            (HEADER_SIGNATURE, signatures),
         ]
     }
 
@@ -132,26 +119,12 @@ impl Provider for StandardWebhooks {
             "webhook-timestamp",
             "svix-id",
             "svix-timestamp",
+            HEADER_HOPS,
         ]
     }
 
     fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
-        let text = secret.expose();
-        if text.starts_with("whpk_") {
-            return Err("is a public key, for v1a signatures, which are not supported yet: \
-                        use the symmetric secret, which begins with whsec_");
-        }
-        if text.starts_with("whsk_") {
-            return Err("is the sender's private key, which nobody else should hold: \
-                        use the symmetric secret, which begins with whsec_");
-        }
-        match decoded(secret) {
-            None => Err("is not base64 after whsec_: copy it again, without spaces or line ends"),
-            Some(key) if key.len() < KEY_BYTES_MIN => {
-                Err("is shorter than 24 bytes when decoded: it was cut, or is no signing secret")
-            }
-            Some(_) => Ok(()),
-        }
+        scheme::check_secret(secret)
     }
 
     fn signed_at(&self, request: &Request) -> Option<Timestamp> {
@@ -179,11 +152,6 @@ fn headers<State>(request: &Request<State>) -> Option<[Cow<'_, str>; 3]> {
     })
 }
 
-/// Whether an id leaves no doubt where it ends and which bytes it has.
-fn is_opaque(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.')
-}
-
 /// The readable `v1` entries of the list.
 fn readable(list: &str) -> Vec<Vec<u8>> {
     list.split(' ')
@@ -192,18 +160,6 @@ fn readable(list: &str) -> Vec<Vec<u8>> {
         .filter_map(|(_, text)| signature::decode_base64(text))
         .filter(|bytes| bytes.len() == SIGNATURE_BYTES)
         .collect()
-}
-
-fn key(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
-    decoded(secret).filter(|key| key.len() >= KEY_BYTES_MIN)
-}
-
-fn decoded(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
-    let text = secret.expose();
-    // Supabase shows its hook secrets as `v1,whsec_…`.
-    let text = text.strip_prefix("v1,").unwrap_or(text);
-    let key = KEY_ENCODING.decode(text.strip_prefix(KEY_PREFIX).unwrap_or(text));
-    key.ok().map(Zeroizing::new)
 }
 
 #[cfg(test)]

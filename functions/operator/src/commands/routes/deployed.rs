@@ -2,10 +2,12 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_lambda::Client;
 use inbox_aws::{S3PayloadStore, describe};
+use inbox_core::Timestamp;
 use inbox_processor::handlers::Resources;
 use inbox_processor::routes::Routes;
 
@@ -17,13 +19,19 @@ pub(super) struct Surroundings {
     mirror_table: Option<String>,
     event_bus: Option<String>,
     payload_bucket: Option<String>,
+    own_queues: Vec<String>,
 }
 
 impl Surroundings {
     /// As deployed by Terraform with all that there is: nobody knows better of a file.
     pub(super) fn complete() -> Self {
         let some = || Some("deployed".to_owned());
-        Self { mirror_table: some(), event_bus: some(), payload_bucket: some() }
+        Self {
+            mirror_table: some(),
+            event_bus: some(),
+            payload_bucket: some(),
+            own_queues: Vec::new(),
+        }
     }
 }
 
@@ -43,6 +51,8 @@ fn read_as_processor(
         mirror_table: surroundings.mirror_table.clone(),
         event_bus: surroundings.event_bus.clone(),
         payloads: bucket.map(|bucket| S3PayloadStore::new(&aws, bucket)),
+        own_queues: surroundings.own_queues.clone(),
+        clock: Arc::new(Timestamp::now),
         aws,
     };
     Routes::parse(text, &resources)
@@ -78,6 +88,7 @@ pub(super) async fn fetch(context: &Context) -> Result<Result<Routes, Vec<String
         mirror_table: given("MIRROR_TABLE_NAME"),
         event_bus: given("EVENT_BUS_NAME"),
         payload_bucket: given("PAYLOAD_BUCKET"),
+        own_queues: ["QUEUE_URL", "DLQ_URL"].into_iter().filter_map(given).collect(),
     };
     Ok(read_as_processor(given("ROUTES").as_deref(), &surroundings))
 }

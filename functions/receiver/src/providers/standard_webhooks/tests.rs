@@ -1,3 +1,5 @@
+use base64::Engine as _;
+
 use super::super::testing::{Delivery, NOW_SECONDS, at};
 use super::*;
 

@@ -1,0 +1,238 @@
+//! `forward`: posts the event to an HTTP endpoint, signed by Standard Webhooks.
+//!
+//! ```json
+//! {"id":"crm","match":"stripe:customer.*","handler":"forward",
+//!  "with":{"url":"https://crm.example.com/hooks","secret_id":"inbox/forward/crm"}}
+//! ```
+//!
+//! ```text
+//! hops ─ secrets ─ breaker ─ lay out, sign ─ post ─▶ 2xx ──────────────────▶ done
+//!   │       │         │                       ├────▶ 3xx 408 425 429 5xx ──▶ retry
+//!   │       │         │                       ├────▶ any other ────────────▶ permanent
+//!   │       │         └ open ─ not tried ──┐  └ no answer ─ the breaker learns ─▶ retry
+//!   │       └ unavailable, unusable ───────┴───────────────────────────────▶ retry
+//!   └ too many: a loop ────────────────────────────────────────────────────▶ permanent
+//! ```
+//!
+//! | option | |
+//! |---|---|
+//! | `url` | where to; https, unless private addresses are allowed |
+//! | `secret_id` | name or ARN of the secret, `{"signing_secrets":["new","old"]}`; all sign |
+//! | `mode` | `structured`: one `CloudEvent` as JSON; `binary`: the provider's bytes, `ce-*` headers |
+//! | `x_webhook_headers` | adds `X-Webhook-ID`, `-Timestamp` and `-Signature` |
+//! | `allow_private_addresses` | reaches what is not public, too |
+//!
+//! The endpoint may get a message twice (it answered, and nobody heard it): the same
+//! `webhook-id` says so. No reason and no log line holds more of the address than its
+//! host, nor what the endpoint repeats of what it was sent.
+
+mod address;
+mod answer;
+mod breaker;
+mod endpoint;
+mod message;
+mod post;
+mod resolver;
+mod retry_after;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use inbox_aws::SecretsManagerSecrets;
+use inbox_core::event::Event;
+use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::secrets::{SecretCache, Secrets};
+use inbox_core::standard_webhooks::{HEADER_SIGNATURE, check_secret};
+use percent_encoding::percent_decode_str;
+use reqwest::Client;
+use serde_json::Value;
+
+use self::answer::Answer;
+use self::breaker::{Admission, Breaker, NotTried};
+use self::endpoint::Endpoint;
+use self::message::{Layout, Message, Mode};
+use self::post::{Silence, post};
+use self::resolver::PublicOnly;
+use super::quote::quote_without;
+use super::{Clock, Options, Resources};
+
+/// Kept free of the run's time, so that an attempt ends with a reason of its own.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// A route's options.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    endpoint: Endpoint,
+    secret_id: String,
+    layout: Layout,
+    allow_private_addresses: bool,
+}
+
+impl Settings {
+    /// Reads `with`.
+    ///
+    /// # Errors
+    ///
+    /// Every problem.
+    pub fn read(with: &Value) -> Result<Self, Vec<String>> {
+        let mut options = Options::of(with);
+        let url = options.required_text("url", "https://example.com/hooks");
+        let secret_id = options.required_text("secret_id", "inbox/forward/crm").to_owned();
+        let modes = [("structured", Mode::Structured), ("binary", Mode::Binary)];
+        let mode = options.choice("mode", &modes);
+        let x_webhook_headers = options.flag("x_webhook_headers");
+        let allow_private_addresses = options.flag("allow_private_addresses");
+        let endpoint = match Endpoint::read(url, allow_private_addresses) {
+            Ok(endpoint) => Some(endpoint),
+            // Said already, and nothing more can be said of it.
+            Err(_) if url.is_empty() => None,
+            Err(problems) => {
+                for problem in problems {
+                    options.problem(problem);
+                }
+                None
+            }
+        };
+        options.finish()?;
+        let endpoint = endpoint.ok_or_else(|| vec!["needs `url`".to_owned()])?;
+        let layout = Layout { mode, x_webhook_headers };
+        Ok(Self { endpoint, secret_id, layout, allow_private_addresses })
+    }
+}
+
+/// The handler of one route.
+pub struct Forward<S> {
+    settings: Settings,
+    secrets: SecretCache<S>,
+    client: Client,
+    breaker: Mutex<Breaker>,
+    clock: Clock,
+}
+
+/// Makes the handler for a route.
+pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
+    let settings = Settings::read(with)?;
+    let secrets = SecretsManagerSecrets::new(&resources.aws, settings.secret_id.clone());
+    let forward = Forward::new(settings, secrets, Arc::clone(&resources.clock));
+    Ok(Arc::new(forward.map_err(|problem| vec![problem])?))
+}
+
+impl<S: Secrets> Forward<S> {
+    /// Forwards as `settings` say, signing with what `secrets` holds.
+    ///
+    /// # Errors
+    ///
+    /// This machine's root certificates cannot be read.
+    pub fn new(settings: Settings, secrets: S, clock: Clock) -> Result<Self, String> {
+        let is_guarded = !settings.allow_private_addresses;
+        let client = post::client(is_guarded.then(PublicOnly::of_this_machine))?;
+        let secrets = SecretCache::checked_by(secrets, check_secret);
+        Ok(Self { settings, secrets, client, breaker: Mutex::default(), clock })
+    }
+
+    async fn forward(&self, event: &Event, run: &Run) -> Result<(), HandlerError> {
+        let Some(hops) = message::hops(event) else {
+            return Err(HandlerError::permanent(
+                "forwarded from inbox to inbox too often already: a route further on leads back \
+                 to an inbox before it; end the loop there",
+            ));
+        };
+        // Before the breaker, whose probe is for the endpoint alone.
+        let secrets = self.secrets.current((self.clock)()).await.map_err(|fault| {
+            HandlerError::retry(format!("secret {}: {fault}", self.settings.secret_id))
+        })?;
+        let admission = self.breaker().admit((self.clock)(), run.is_last());
+        let admission = admission.map_err(|not_tried| self.not_tried(not_tried))?;
+
+        let (layout, now) = (self.settings.layout, (self.clock)());
+        let message = Message::new(event, run, hops, layout, secrets.signing_secrets(), now);
+        let sent = Sent::of(&message);
+        let limit = run.timeout.saturating_sub(MARGIN.min(run.timeout / 10));
+        let posted = post(&self.client, &self.settings.endpoint, message, limit).await;
+        self.learn(admission, &posted, &run.route_id);
+        let answer = posted.map_err(|silence| HandlerError::retry(silence.reason))?;
+        let quoted = self.quoted(&answer, event, &sent);
+        answer.outcome(&self.settings.endpoint, &quoted, (self.clock)())
+    }
+
+    fn not_tried(&self, NotTried { silences, wait }: NotTried) -> HandlerError {
+        let host = &self.settings.endpoint.shown;
+        let reason = format!("not tried: {host} has not answered {silences} times in a row");
+        HandlerError::Retry { after: Some(wait), reason }
+    }
+
+    /// Tells the breaker, and the log when that changes something.
+    fn learn(&self, admission: Admission, posted: &Result<Answer, Silence>, route: &str) {
+        let host = &self.settings.endpoint.shown;
+        match posted {
+            Ok(_) => {
+                if self.breaker().answered() {
+                    tracing::info!(route, host, "the endpoint answers again");
+                }
+            }
+            Err(silence) if silence.is_endpoints => {
+                let opened = self.breaker().silent(admission, (self.clock)());
+                if let Some(wait) = opened {
+                    let (reason, seconds) = (&silence.reason, wait.as_secs());
+                    tracing::warn!(
+                        route,
+                        host,
+                        reason,
+                        seconds,
+                        "the endpoint does not answer: attempts are held back"
+                    );
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// What the endpoint says, without what it repeats: the payload, the message, the
+    /// address that it was sent to.
+    fn quoted(&self, answer: &Answer, event: &Event, sent: &Sent) -> String {
+        let url = &self.settings.endpoint.url;
+        let address = format!("{} {}", url.path(), url.query().unwrap_or_default());
+        let spelled_out = percent_decode_str(&address).collect::<Vec<u8>>();
+        let mut parts: Vec<&[u8]> =
+            vec![&event.payload.bytes, sent.signature.as_bytes(), address.as_bytes(), &spelled_out];
+        // A payload that is not JSON is spelled in another way there. One that is JSON
+        // stands there as it is, beside words such as `type` that reasons need.
+        if event.json().is_none() {
+            parts.push(&sent.body);
+        }
+        quote_without(&answer.beginning, &parts)
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What of a message must not come back in a reason.
+struct Sent {
+    body: bytes::Bytes,
+    signature: String,
+}
+
+impl Sent {
+    fn of(message: &Message) -> Self {
+        let signature = message.headers.get(HEADER_SIGNATURE);
+        let signature = signature.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Self { body: message.body.clone(), signature: signature.to_owned() }
+    }
+}
+
+impl<S: Secrets> Handler for Forward<S> {
+    fn handle<'a>(
+        &'a self,
+        event: &'a Event,
+        run: &'a Run,
+    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+        self.forward(event, run).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use futures_util::FutureExt as _;
+use reqwest::header::HeaderMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::super::address;
+use super::super::resolver::Lookup;
+use super::*;
+
+/// A name server's answers, one for each question; the questions are counted.
+fn answering(answers: &[&str]) -> (Lookup, Arc<Mutex<usize>>) {
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    let answers: Vec<IpAddr> = answers.iter().map(|text| text.parse().unwrap()).collect();
+    let lookup: Lookup = Arc::new(move |_| {
+        let mut asked = count.lock().unwrap();
+        let answer = answers[*asked];
+        *asked += 1;
+        async move { Ok(vec![answer]) }.boxed()
+    });
+    (lookup, asked)
+}
+
+/// Answers each connection once with this text, as often as it is called.
+fn serve(listener: TcpListener, answer: &'static str) -> (Served, Arc<Mutex<usize>>) {
+    let served = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&served);
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            *count.lock().unwrap() += 1;
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (Served(task), served)
+}
+
+struct Served(JoinHandle<()>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn message() -> Message {
+    Message { headers: HeaderMap::new(), body: "{}".into() }
+}
+
+fn endpoint(address: &str) -> Endpoint {
+    Endpoint::read(address, true).unwrap()
+}
+
+/// One address is public for this test, as far as the resolver knows.
+fn all_but_127_0_0_2(address: IpAddr) -> Option<&'static str> {
+    let is_public = address == IpAddr::from([127, 0, 0, 2]);
+    (!is_public).then_some("loopback")
+}
+
+/// DNS rebinding: the name is asked for once for each connection, and the connection
+/// goes to the address that was judged.
+#[tokio::test]
+async fn a_name_that_turns_private_is_not_followed_there() {
+    let public = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let port = public.local_addr().unwrap().port();
+    let private = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let (_public, at_public) = serve(public, OK);
+    let (_private, at_private) = serve(private, OK);
+    let (lookup, asked) = answering(&["127.0.0.2", "127.0.0.1"]);
+    let resolver = PublicOnly { lookup, judge: all_but_127_0_0_2 };
+    let client = client(Some(resolver)).unwrap();
+    let endpoint = endpoint(&format!("http://rebinding.example:{port}/t0ken"));
+    let limit = Duration::from_secs(10);
+
+    let first = post(&client, &endpoint, message(), limit).await;
+    assert_eq!(first.ok().map(|answer| answer.status.as_u16()), Some(200));
+    assert_eq!(*asked.lock().unwrap(), 1);
+    let second = post(&client, &endpoint, message(), limit).await;
+    assert_eq!(
+        second.err(),
+        Some(Silence {
+            reason: "rebinding.example leads to 127.0.0.1 (loopback), where nothing is sent: if \
+                     it is meant, set the route's `allow_private_addresses` to true"
+                .into(),
+            is_endpoints: false,
+        })
+    );
+    assert_eq!(*asked.lock().unwrap(), 2);
+    assert_eq!((*at_public.lock().unwrap(), *at_private.lock().unwrap()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_name_of_a_refused_address_is_never_connected_to() {
+    let private = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = private.local_addr().unwrap().port();
+    let (_private, at_private) = serve(private, OK);
+    let (lookup, _) = answering(&["127.0.0.1"]);
+    let client = client(Some(PublicOnly { lookup, judge: address::refused })).unwrap();
+    let endpoint = endpoint(&format!("http://crm.example:{port}/"));
+    let silence = post(&client, &endpoint, message(), Duration::from_secs(10)).await.err();
+    assert_eq!(silence.map(|silence| silence.is_endpoints), Some(false));
+    assert_eq!(*at_private.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_a_silence_without_the_address() {
+    let lookup: Lookup = Arc::new(|_| async { Err(std::io::Error::other("no such name")) }.boxed());
+    let client = client(Some(PublicOnly { lookup, judge: address::refused })).unwrap();
+    let endpoint = endpoint("https://crm.example/t0ken?key=s3cret");
+    let silence = post(&client, &endpoint, message(), Duration::from_secs(10)).await.err().unwrap();
+    assert_eq!(silence.reason, "crm.example: no connection: no such name");
+    assert!(silence.is_endpoints);
+}
+
+/// It listens and never accepts: the connection stands, and nothing comes.
+#[tokio::test]
+async fn what_is_not_answered_in_time_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = client(None).unwrap();
+    let endpoint = endpoint(&format!("http://127.0.0.1:{port}/t0ken?key=s3cret"));
+    let silence =
+        post(&client, &endpoint, message(), Duration::from_millis(200)).await.err().unwrap();
+    assert_eq!(silence.reason, format!("127.0.0.1:{port}: no answer within 0.2 s"));
+    assert!(silence.is_endpoints);
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_refusal_is_kept_and_no_more_than_two_kilobytes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).await;
+        let _ = stream.write_all(b"HTTP/1.1 500 no\r\n\r\n").await;
+        while stream.write_all(&[b'x'; 1024]).await.is_ok() {}
+    });
+    let _server = Served(task);
+    let client = client(None).unwrap();
+    let endpoint = endpoint(&format!("http://127.0.0.1:{port}/"));
+    let answer = post(&client, &endpoint, message(), Duration::from_secs(10)).await.ok().unwrap();
+    assert_eq!((answer.status.as_u16(), answer.beginning.len()), (500, REFUSAL_BYTES));
+}
