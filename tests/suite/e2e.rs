@@ -18,6 +18,7 @@ mod answers;
 mod bad_input;
 mod calls;
 mod demo;
+mod forward;
 
 mod kills;
 pub(crate) mod large;
