@@ -13,11 +13,12 @@
 //! left to chance. Both look through everything that the functions wrote: JSON lines,
 //! and nothing of a payload, a secret or a signature.
 
-mod actions;
+pub(crate) mod actions;
 mod answers;
 mod bad_input;
 mod calls;
 mod demo;
+mod forward;
 
 mod kills;
 pub(crate) mod large;

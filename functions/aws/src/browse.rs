@@ -12,10 +12,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{LedgerError, State};
+use inbox_core::ledger::{LedgerError, RouteFailure, State};
 use inbox_core::stack::stack;
 
 use crate::error::describe;
@@ -59,8 +59,8 @@ pub struct Summary {
     pub done_at: Option<Timestamp>,
     /// When each route completed.
     pub handlers: BTreeMap<String, Timestamp>,
-    /// How the routes that failed last failed.
-    pub errors: BTreeMap<String, String>,
+    /// The routes that have failed in this life.
+    pub failures: BTreeMap<String, RouteFailure>,
     /// When the sweeper looks, or since when it is dead.
     pub due_at: Option<Timestamp>,
     /// When its payload was removed on purpose.
@@ -281,7 +281,7 @@ const ATTRIBUTES: [&str; 15] = [
     item::LAST_ERROR,
     item::DONE_AT,
     item::HANDLERS,
-    item::ERRORS,
+    item::FAILURES,
     item::FORGOTTEN_AT,
 ];
 
@@ -328,7 +328,7 @@ fn summary(item: &Item) -> Result<Summary, LedgerError> {
         last_error: fields.optional_text(item::LAST_ERROR),
         done_at: fields.optional_time(item::DONE_AT)?,
         handlers: fields.map(item::HANDLERS, item::time)?,
-        errors: fields.map(item::ERRORS, |value: &AttributeValue| value.as_s().ok().cloned())?,
+        failures: fields.failures()?,
         due_at: fields.optional_time(&stack().table.open_index.sort_key)?,
         forgotten_at: fields.optional_time(item::FORGOTTEN_AT)?,
         expires_at: fields.time(&stack().table.ttl_attribute)?,

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    LedgerError, Open, PayloadRef, Record, SCHEMA, State, Transition, TransitionKind, shard_of,
+    LedgerError, Open, PayloadRef, Record, RouteFailure, SCHEMA, State, Transition, TransitionKind,
+    shard_of,
 };
 use inbox_core::provider::Payload;
 use inbox_core::stack::stack;
@@ -29,7 +30,7 @@ pub(crate) const NEXT_AT: &str = "next_at";
 pub(crate) const LAST_ERROR: &str = "last_error";
 pub(crate) const DONE_AT: &str = "done_at";
 pub(crate) const HANDLERS: &str = "handlers";
-pub(crate) const ERRORS: &str = "errors";
+pub(crate) const FAILURES: &str = "failures";
 pub(crate) const HISTORY: &str = "history";
 pub(crate) const SWEEPS: &str = "sweeps";
 pub(crate) const FORGOTTEN_AT: &str = "forgotten_at";
@@ -92,7 +93,7 @@ pub(crate) fn from_record(record: &Record, payload: Kept) -> Item {
             (LIFE, number(record.life)),
             (ATTEMPTS, number(record.attempts)),
             (HANDLERS, AttributeValue::M(HashMap::new())),
-            (ERRORS, texts(&record.errors)),
+            (FAILURES, failures(&record.failures)),
             (HISTORY, history(&record.history)),
             (table.ttl_attribute.as_str(), number(record.expires_at.unix_seconds())),
             (table.timeline_index.partition_key.as_str(), text(timeline_shard(event))),
@@ -141,6 +142,20 @@ fn timeline_at(event: &Event) -> String {
 
 pub(crate) fn texts(map: &BTreeMap<String, String>) -> AttributeValue {
     AttributeValue::M(map.iter().map(|(name, value)| (name.clone(), text(value))).collect())
+}
+
+pub(crate) fn failures(failures: &BTreeMap<String, RouteFailure>) -> AttributeValue {
+    let entry = |failure: &RouteFailure| {
+        let mut map = HashMap::from([
+            ("error".to_owned(), text(&failure.error)),
+            (ATTEMPTS.to_owned(), number(failure.attempts)),
+        ]);
+        if let Some(next_at) = failure.next_at {
+            map.insert(NEXT_AT.to_owned(), seconds(next_at));
+        }
+        AttributeValue::M(map)
+    };
+    AttributeValue::M(failures.iter().map(|(route, it)| (route.clone(), entry(it))).collect())
 }
 
 pub(crate) fn history(entries: &[Transition]) -> AttributeValue {
@@ -208,7 +223,7 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
         last_error: fields.optional_text(LAST_ERROR),
         done_at: fields.optional_time(DONE_AT)?,
         handlers: fields.map(HANDLERS, time)?,
-        errors: fields.map(ERRORS, |value| value.as_s().ok().cloned())?,
+        failures: fields.failures()?,
         history: fields.history()?,
         expires_at: fields.time(&table.ttl_attribute)?,
         open: fields.open()?,
@@ -280,6 +295,21 @@ impl Fields<'_> {
         let bytes: u32 = self.number(PAYLOAD_BYTES)?;
         let bytes = usize::try_from(bytes).map_err(|_| unreadable(PAYLOAD_BYTES))?;
         Ok(Some(PayloadRef { key: self.text(PAYLOAD_REF)?, bytes }))
+    }
+
+    /// None in items of versions that wrote none.
+    pub(crate) fn failures(&self) -> Result<BTreeMap<String, RouteFailure>, LedgerError> {
+        if !self.0.contains_key(FAILURES) {
+            return Ok(BTreeMap::new());
+        }
+        self.map(FAILURES, |value| {
+            let fields = Fields(value.as_m().ok()?);
+            Some(RouteFailure {
+                error: fields.optional_text("error")?,
+                attempts: fields.number(ATTEMPTS).ok()?,
+                next_at: fields.optional_time(NEXT_AT).ok()?,
+            })
+        })
     }
 
     fn history(&self) -> Result<Vec<Transition>, LedgerError> {

@@ -252,8 +252,9 @@ impl Ledger for DynamoDbLedger {
             .value(":life", number(after.life))
             .value(":token", text(after.lease_token.clone().unwrap_or_default()))
             .set_to("#state", ":failing")
+            .set("#attempts", ":attempts", number(after.attempts))
             .outcome(&after)
-            .set("#next_at", ":next_at", seconds(failure.next_at))
+            .set("#next_at", ":next_at", seconds(after.next_at.unwrap_or(now)))
             .open(item::pending_shard(key), failure.due_at)
             .remove(&["#leased_until", "#sweeps"]);
         match self.update(write, ReturnValue::None).await? {

@@ -30,7 +30,7 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
         .set("#state", ":received", text(State::Received.as_str()))
         .set("#life", ":life", number(after.life))
         .set("#attempts", ":zero", number(0))
-        .set("#errors", ":errors", item::texts(&after.errors))
+        .set("#failures", ":failures", item::failures(&after.failures))
         .set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
         .open(item::pending_shard(key), reopening.due_at);
     // Completions and failures may have been recorded since the record was read:
@@ -76,7 +76,7 @@ pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Times
         .value(":now", seconds(now))
         .set("#state", ":state", text(after.state.as_str()))
         .set("#history", ":history", item::history(&after.history))
-        .set("#errors", ":errors", item::texts(&after.errors))
+        .set("#failures", ":failures", item::failures(&after.failures))
         .set("#headers", ":headers", item::texts(&after.event.headers))
         .payload(&after.event.payload.bytes)
         .set_to("#forgotten_at", ":now")

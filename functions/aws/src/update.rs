@@ -12,7 +12,7 @@ use inbox_core::stack::stack;
 
 use crate::compression::compress;
 use crate::item::{
-    self, ATTEMPTS, DONE_AT, ERRORS, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
+    self, ATTEMPTS, DONE_AT, FAILURES, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
     LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, number, seconds, text,
 };
 use crate::steering;
@@ -38,7 +38,7 @@ const NAMES: [(&str, &str); 13] = [
     ("#last_error", LAST_ERROR),
     ("#done_at", DONE_AT),
     ("#handlers", HANDLERS),
-    ("#errors", ERRORS),
+    ("#failures", FAILURES),
     ("#history", HISTORY),
     ("#sweeps", SWEEPS),
     ("#forgotten_at", FORGOTTEN_AT),
@@ -89,9 +89,15 @@ impl Update {
 
     /// What an attempt that did not succeed leaves behind.
     pub(crate) fn outcome(self, after: &Record) -> Self {
-        self.set("#last_error", ":last_error", text(after.last_error.clone().unwrap_or_default()))
-            .set("#errors", ":errors", item::texts(&after.errors))
-            .set("#history", ":history", item::history(&after.history))
+        let write = match &after.last_error {
+            Some(error) => self.set("#last_error", ":last_error", text(error)),
+            None => self,
+        };
+        write.set("#failures", ":failures", item::failures(&after.failures)).set(
+            "#history",
+            ":history",
+            item::history(&after.history),
+        )
     }
 
     /// Another body.

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, dlq, doctor, events, forget, listen, logs, purge_dlq, redrive, replay, secret,
-    send, show, verify,
+    completions, dlq, doctor, events, forget, listen, logs, purge_dlq, redrive, replay, routes,
+    secret, send, show, verify,
 };
 use crate::context::CommonArgs;
 
@@ -58,6 +58,8 @@ pub enum Command {
     Listen(listen::Args),
     /// Say whether a captured request verifies, and if not, why
     Verify(verify::Args),
+    /// Show the routes of events, test which of them an event takes, check new ones
+    Routes(routes::Args),
     /// Make a provider's signed request and post it, or print it as curl
     Send(send::Args),
     /// Look at, add and retire a source's signing secrets
@@ -77,6 +79,7 @@ impl Command {
         match self {
             Self::Verify(args) => args.needs_names(),
             Self::Send(args) => args.needs_names(),
+            Self::Routes(args) => args.needs_names(),
             Self::Completions(_) => false,
             _ => true,
         }

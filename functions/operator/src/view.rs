@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use inbox_aws::Summary;
 use inbox_core::Timestamp;
+use inbox_core::ledger::RouteFailure;
 use serde::Serialize;
 
 /// What has become of an event.
@@ -26,7 +27,7 @@ pub struct EventView<'a> {
     done_at: Option<String>,
     last_error: Option<&'a str>,
     handlers: BTreeMap<&'a str, String>,
-    errors: &'a BTreeMap<String, String>,
+    failures: BTreeMap<&'a str, FailureView<'a>>,
     forgotten_at: Option<String>,
     expires_at: String,
 }
@@ -50,11 +51,31 @@ impl<'a> From<&'a Summary> for EventView<'a> {
             done_at: time(event.done_at),
             last_error: event.last_error.as_deref(),
             handlers: times(&event.handlers),
-            errors: &event.errors,
+            failures: failures(&event.failures),
             forgotten_at: time(event.forgotten_at),
             expires_at: event.expires_at.to_rfc3339(),
         }
     }
+}
+
+/// How a route failed last, and what follows.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailureView<'a> {
+    error: &'a str,
+    attempts: u32,
+    /// `null` when it is given up.
+    next_at: Option<String>,
+}
+
+/// The routes that have failed in this life.
+#[must_use]
+pub fn failures(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<&str, FailureView<'_>> {
+    let views = failures.iter().map(|(route, failure)| {
+        let next_at = failure.next_at.map(Timestamp::to_rfc3339);
+        let (error, attempts) = (failure.error.as_str(), failure.attempts);
+        (route.as_str(), FailureView { error, attempts, next_at })
+    });
+    views.collect()
 }
 
 /// When each route completed.

@@ -1,11 +1,11 @@
 //! What happens to a batch of messages.
 //!
 //! ```text
-//! message ─ begin ─▶ Run ─ load ─ handlers ─ all done ─▶ complete ─▶ acknowledge
-//!             │                        └──── failed ───▶ fail ─ short ▶ hide, leave
-//!             │                                             └── long ─▶ acknowledge (parked)
-//!             │                        └ for good ┐
-//!             ├────▶ Exhausted ──────────────────┴────▶ dead letter, bury ─▶ acknowledge
+//! message ─ begin ─▶ Run ─ load ─ routes that are due ─ all done ─▶ complete ─▶ acknowledge
+//!             │                        ├ some to be tried again ─▶ fail ─ short ▶ hide, leave
+//!             │                        │                             └ long ─▶ acknowledge (parked)
+//!             │                        └ none, and some given up ┐
+//!             ├────▶ Exhausted ─────────────────────────────────┴▶ dead letter, bury ─▶ acknowledge
 //!             │           └─ no handler left to run ──▶ finish ────────────▶ acknowledge
 //!             ├────▶ Reopen ── reopen ── begin again
 //!             ├────▶ Suspect ─ after all others, alone, begin again
@@ -22,6 +22,7 @@
 //! two of one life only one can reopen the event. Whatever was acknowledged
 //! wrongly is in the index `open` and comes back at `due_at`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,11 +33,12 @@ use inbox_core::event::EventKey;
 use inbox_core::handler::Run;
 use inbox_core::ledger::{
     ACTOR_PROCESSOR, Begin, Begun, Burial, Completed, Failure, Lease, Ledger, LedgerError, Record,
-    Reopen, Reopening, Settled, Suspects,
+    Reopen, Reopening, RouteFailure, Settled, Suspects,
 };
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
 use inbox_core::telemetry::Metrics;
 
+use crate::fates::{Conclusion, Fates};
 use crate::retry::RetryPolicy;
 use crate::routes::{Route, Routes};
 use crate::run::{Failed, Outcome, run_handler};
@@ -44,10 +46,6 @@ use crate::run::{Failed, Outcome, run_handler};
 /// Kept free at the end of an invocation, after the handlers, to write down what
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
-
-/// Stands for a route in the error of an attempt that came to none. No route can be
-/// called so.
-const NO_ROUTE: &str = "(payload)";
 
 /// A message as SQS delivered it.
 #[derive(Clone, PartialEq, Eq)]
@@ -216,17 +214,20 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         }
         let last = record.last_error.as_ref().map(|error| format!("; {error}"));
         let error = format!("{} attempts used up{}", record.attempts, last.unwrap_or_default());
-        self.bury(record, &error, &[]).await
+        self.bury(record, &error, &BTreeMap::new()).await
     }
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
-        let has_work = self.routes.matching(&record.event).any(|route| !record.is_done(&route.id));
-        if has_work && let Err(fault) = self.ledger.load(&mut record).await {
-            return self.without_payload(message, &record, &fault).await;
+        let routes: Vec<&Route> = self.routes.matching(&record.event).collect();
+        let ids: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
+        let max_attempts = self.retry.max_attempts();
+        let mut fates = Fates::of(&record, ids.iter().copied(), max_attempts, self.now());
+        if !fates.due().is_empty()
+            && let Err(fault) = self.ledger.load(&mut record).await
+        {
+            return self.without_payload(message, &record, fates, &fault).await;
         }
         let event = Arc::new(record.event.clone());
-        let routes: Vec<&Route> = self.routes.matching(&event).collect();
-        let ids: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
         if routes.is_empty() {
             Metrics::of_source(&event.key.source).count("Unrouted", 1).emit(self.now());
         }
@@ -234,24 +235,19 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         // down all the same.
         let left = deadline.since(self.now()).saturating_sub(RESERVE);
         let timeout = self.handler_timeout.min(left);
-        let mut running: FuturesUnordered<_> = routes
-            .iter()
-            .filter(|route| !record.is_done(&route.id))
-            .map(|route| {
-                let (route_id, life, attempt) = (route.id.clone(), record.life, record.attempts);
-                let max_attempts = self.retry.max_attempts();
-                let run = Run { route_id, life, attempt, max_attempts, timeout };
-                run_handler(route, Arc::clone(&event), run)
-            })
-            .collect();
-        if running.is_empty() {
-            let finished = self.ledger.finish(&record, self.now()).await;
-            return self.completed(&record, finished);
-        }
-
-        let mut failed = Vec::new();
+        let due = fates.due().iter().filter_map(|(id, attempt)| {
+            let route = routes.iter().find(|route| route.id == *id)?;
+            let (route_id, life, attempt) = (id.clone(), record.life, *attempt);
+            let run = Run { route_id, life, attempt, max_attempts, timeout };
+            Some(run_handler(route, Arc::clone(&event), run))
+        });
+        let mut running: FuturesUnordered<_> = due.collect();
+        // One for all: routes that fail together are tried again together.
+        let chance = (self.chance)();
         let mut disposition = Disposition::Acknowledge;
+        let mut was_run = false;
         while let Some((route, outcome)) = running.next().await {
+            was_run = true;
             match outcome {
                 Outcome::Done => {
                     let others: Vec<&str> =
@@ -267,16 +263,28 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
                         let source = Metrics::of_source(&event.key.source);
                         source.by("Handler", &route.id).count("Handled", 1).emit(now);
                         record.handlers.insert(route.id.clone(), now);
+                        fates.completed(&route.id);
                     }
                     // One completion that could not be recorded keeps the message.
                     if self.completed(&record, completed) == Disposition::Leave {
                         disposition = Disposition::Leave;
                     }
                 }
-                Outcome::Failed(fault) => failed.push((route.id.clone(), fault)),
+                Outcome::Failed(fault) => {
+                    fates.failed(&route.id, fault, &self.retry, chance, self.now());
+                }
             }
         }
-        if failed.is_empty() { disposition } else { self.settle(message, &record, failed).await }
+        match fates.conclusion() {
+            Conclusion::AllDone if !was_run => {
+                let finished = self.ledger.finish(&record, self.now()).await;
+                self.completed(&record, finished)
+            }
+            Conclusion::AllDone => disposition,
+            // What was done and not recorded must not be buried undone.
+            Conclusion::GivenUp if disposition == Disposition::Leave => disposition,
+            Conclusion::GivenUp | Conclusion::Wait(_) => self.settle(message, &record, fates).await,
+        }
     }
 
     /// The attempt is counted and there is nothing to run it on: it failed, so that
@@ -286,13 +294,22 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         &self,
         message: &Message,
         record: &Record,
+        mut fates: Fates,
         fault: &LedgerError,
     ) -> Disposition {
         tracing::error!(event = %record.event.key, %fault, "payload not fetched");
         Metrics::of_source(&record.event.key.source).count("Unavailable", 1).emit(self.now());
-        let permanent = matches!(fault, LedgerError::PayloadLost(_));
-        let failed = Failed { permanent, after: None, reason: fault.to_string() };
-        self.settle(message, record, vec![(NO_ROUTE.to_owned(), failed)]).await
+        let reason = fault.to_string();
+        if matches!(fault, LedgerError::PayloadLost(_)) {
+            fates.all_failed_for_good(&reason);
+        } else {
+            let chance = (self.chance)();
+            for (route, _) in fates.due().to_vec() {
+                let failed = Failed { permanent: false, after: None, reason: reason.clone() };
+                fates.failed(&route, failed, &self.retry, chance, self.now());
+            }
+        }
+        self.settle(message, record, fates).await
     }
 
     fn completed(&self, record: &Record, completed: Result<Completed, LedgerError>) -> Disposition {
@@ -311,30 +328,23 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         }
     }
 
-    /// Some handlers failed: wait and try again, or give up.
-    async fn settle(
-        &self,
-        message: &Message,
-        record: &Record,
-        failed: Vec<(String, Failed)>,
-    ) -> Disposition {
-        let can_retry = failed.iter().any(|(_, fault)| !fault.permanent);
-        // The longest that any of them asks for: too early helps nobody.
-        let asked = failed.iter().filter_map(|(_, fault)| fault.after).max().unwrap_or_default();
-        let wait = self.retry.wait(record.attempts, asked, (self.chance)()).filter(|_| can_retry);
-        let errors: Vec<(String, String)> =
-            failed.into_iter().map(|(route, fault)| (route, fault.reason)).collect();
-        let Some(wait) = wait else {
-            let lines: Vec<String> =
-                errors.iter().map(|(route, error)| format!("{route}: {error}")).collect();
-            return self.bury(record, &lines.join("; "), &errors).await;
-        };
-
+    /// Some routes are not done: wait and try again, or give up.
+    async fn settle(&self, message: &Message, record: &Record, fates: Fates) -> Disposition {
         let now = self.now();
-        let next_at = now.plus(wait);
+        for route in fates.given_up() {
+            let error = &fates.failures()[route].error;
+            tracing::error!(event = %record.event.key, route, error, "route given up");
+            let source = Metrics::of_source(&record.event.key.source);
+            source.by("Handler", route).count("GivenUp", 1).emit(now);
+        }
+        let Conclusion::Wait(next_at) = fates.conclusion() else {
+            return self.bury(record, &fates.epitaph(), fates.failures()).await;
+        };
+        let wait = next_at.since(now);
         let parked = self.retry.parks(wait);
         let due_at = if parked { next_at } else { next_at.plus(self.sweep_grace) };
-        let failure = Failure { record, errors: &errors, next_at, due_at };
+        let (failures, errors) = (fates.failures(), fates.errors());
+        let failure = Failure { record, failures, errors, due_at };
         match self.ledger.fail(&failure, now).await {
             Ok(Settled::Written) => {}
             Ok(Settled::Refused) => return Disposition::Acknowledge,
@@ -357,17 +367,23 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
     }
 
     /// First the dead letter, then the state: who sees `dead` sees the letter.
-    async fn bury(&self, record: &Record, error: &str, errors: &[(String, String)]) -> Disposition {
+    async fn bury(
+        &self,
+        record: &Record,
+        error: &str,
+        failures: &BTreeMap<String, RouteFailure>,
+    ) -> Disposition {
         let event = &record.event;
-        let letter = DeadLetter::buried(event, record.life, record.attempts, error);
+        let attempts = record.most_attempts();
+        let letter = DeadLetter::buried(event, record.life, attempts, error);
         if let Err(fault) = self.queue.send_dead(&letter).await {
             tracing::error!(event = %event.key, %fault, "dead letter not sent, event kept");
             return Disposition::Leave;
         }
-        let burial = Burial { record, max_attempts: self.retry.max_attempts(), error, errors };
+        let burial = Burial { record, max_attempts: self.retry.max_attempts(), error, failures };
         match self.ledger.bury(&burial, self.now()).await {
             Ok(Settled::Written) => {
-                tracing::error!(event = %event.key, attempts = record.attempts, error, "buried");
+                tracing::error!(event = %event.key, attempts, error, "buried");
                 Metrics::of_source(&event.key.source).count("Buried", 1).emit(self.now());
                 Disposition::Acknowledge
             }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! batch.rs      what happens to a batch of messages, on one page
+//! fates.rs      what becomes of each route
 //! run.rs        one handler's run
 //! retry.rs      when to try again
 //! routes.rs     which handlers an event takes
@@ -11,6 +12,7 @@
 
 pub mod batch;
 pub mod config;
+mod fates;
 pub mod handlers;
 pub mod retry;
 pub mod routes;

@@ -33,8 +33,33 @@ pub struct Route {
     pub id: String,
     /// What it does.
     pub handler: Arc<dyn Handler>,
-    endpoint: String,
-    event_type: String,
+    /// The handler's name, as the route gives it.
+    pub handler_name: String,
+    /// The handler's options, as the route gives them.
+    pub with: Value,
+    /// A pattern for the source or its provider.
+    pub endpoint: String,
+    /// A pattern for the provider's event type.
+    pub event_type: String,
+}
+
+/// How a route stands to an event, in each of its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// The pattern before the colon matches the source's name.
+    pub source: bool,
+    /// It matches the provider's name.
+    pub provider: bool,
+    /// The pattern behind the colon matches the type.
+    pub event_type: bool,
+}
+
+impl Match {
+    /// Whether the event takes the route.
+    #[must_use]
+    pub fn takes(self) -> bool {
+        (self.source || self.provider) && self.event_type
+    }
 }
 
 /// All routes, in the order given.
@@ -92,6 +117,8 @@ impl Routes {
                     event_type: event_type.to_owned(),
                     id: given.id,
                     handler,
+                    handler_name: given.handler,
+                    with: given.with,
                 }),
                 (None, Ok(_)) => {}
             }
@@ -105,9 +132,19 @@ impl Routes {
         Self(routes)
     }
 
+    /// All of them, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter()
+    }
+
     /// The routes that an event takes.
-    pub fn matching<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Route> {
-        self.0.iter().filter(|route| route.matches(event))
+    pub fn matching<'a, 'e>(
+        &'a self,
+        event: &'e Event,
+    ) -> impl Iterator<Item = &'a Route> + use<'a, 'e> {
+        let (source, provider, event_type) =
+            (&event.key.source, &event.provider, &event.event_type);
+        self.0.iter().filter(|route| route.look_at(source, provider, event_type).takes())
     }
 }
 
@@ -118,15 +155,21 @@ impl Route {
         Self {
             id: id.to_owned(),
             handler,
+            handler_name: String::new(),
+            with: Value::Null,
             endpoint: endpoint.to_owned(),
             event_type: event_type.to_owned(),
         }
     }
 
-    fn matches(&self, event: &Event) -> bool {
-        let endpoint =
-            glob(&self.endpoint, &event.key.source) || glob(&self.endpoint, &event.provider);
-        endpoint && glob(&self.event_type, &event.event_type)
+    /// How it stands to an event of this source, provider and type.
+    #[must_use]
+    pub fn look_at(&self, source: &str, provider: &str, event_type: &str) -> Match {
+        Match {
+            source: glob(&self.endpoint, source),
+            provider: glob(&self.endpoint, provider),
+            event_type: glob(&self.event_type, event_type),
+        }
     }
 }
 
@@ -167,5 +210,23 @@ mod tests {
             ["not a list of routes: invalid type: map, expected a sequence at line 1 column 0"]
         );
         assert_eq!(problems("[]"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_route_takes_what_its_source_or_provider_and_type_match() {
+        let json = r#"[{"id":"a","match":"stripe*:invoice.*","handler":"mirror"}]"#;
+        let routes = Routes::parse(Some(json), &testing::resources());
+        let routes = routes.unwrap_or_else(|problems| panic!("{problems:?}"));
+        let route = routes.iter().next().expect("one");
+        for (source, provider, event_type, takes) in [
+            ("stripe_eu", "stripe", "invoice.paid", true),
+            ("payments", "stripe", "invoice.paid", true),
+            ("stripe_eu", "standard_webhooks", "invoice.paid", true),
+            ("payments", "standard_webhooks", "invoice.paid", false),
+            ("stripe_eu", "stripe", "invoices.paid", false),
+        ] {
+            let is = route.look_at(source, provider, event_type);
+            assert_eq!(is.takes(), takes, "{source} {provider} {event_type}");
+        }
     }
 }

@@ -157,7 +157,7 @@ pub enum WorldStep {
     /// The lease ends under a process that still has something to write.
     Oversleep,
     /// `next_at` comes.
-    NextComes,
+    NextComes(u8),
     /// `due_at` comes.
     DueComes,
     /// A message that names this life is lost.
@@ -212,9 +212,10 @@ impl Action {
                     | OperatorStep::Interrupt
                     | OperatorStep::Redrive { stays: true, .. }
             ),
-            Self::World(step) => {
-                !matches!(step, WorldStep::LeaseEnds | WorldStep::NextComes | WorldStep::DueComes)
-            }
+            Self::World(step) => !matches!(
+                step,
+                WorldStep::LeaseEnds | WorldStep::NextComes(_) | WorldStep::DueComes
+            ),
             Self::Deliver | Self::Receive { .. } => false,
         }
     }
@@ -229,9 +230,9 @@ impl Action {
             Self::Processor(slot, _) => Fairness::Weak(1 + slot),
             Self::Sweeper(_) => Fairness::Weak(3),
             Self::World(WorldStep::LeaseEnds) => Fairness::Weak(4),
-            Self::World(WorldStep::NextComes) => Fairness::Weak(5),
-            Self::World(_) => Fairness::Weak(6),
-            Self::Receive { life, .. } => Fairness::Strong(7 + life),
+            Self::World(WorldStep::NextComes(n)) => Fairness::Weak(5 + n),
+            Self::World(_) => Fairness::Weak(7),
+            Self::Receive { life, .. } => Fairness::Strong(8 + life),
         }
     }
 }

@@ -50,6 +50,11 @@ pub enum Break {
     SweepCreates,
     /// A failed attempt leaves the index `open`.
     FailWithoutDueAt,
+    /// `fail` does not write down which routes are given up.
+    GivenUpForgotten,
+    /// `fail` leaves the event's attempts as they are, so that they are those of all
+    /// routes together.
+    AttemptsNotSettled,
 }
 
 /// What a break leads to.
@@ -65,7 +70,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 19] = [
+    pub const ALL: [(&'static str, Self); 21] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -85,6 +90,8 @@ impl Break {
         ("sweep-without-condition", Self::SweepWithoutCondition),
         ("sweep-creates", Self::SweepCreates),
         ("fail-without-due-at", Self::FailWithoutDueAt),
+        ("given-up-forgotten", Self::GivenUpForgotten),
+        ("attempts-not-settled", Self::AttemptsNotSettled),
     ];
 
     /// What it leads to, in the world of [`Break::config`].
@@ -108,6 +115,8 @@ impl Break {
             Self::DueAtNotMoved => Property::OneMessageADue,
             Self::SweepWithoutCondition | Self::FailWithoutDueAt => Property::IndexIsRight,
             Self::SweepCreates => Property::ItemsAreEvents,
+            Self::GivenUpForgotten => Property::GivenUpStays,
+            Self::AttemptsNotSettled => Property::EachHasItsAttempts,
         })
     }
 
@@ -125,6 +134,10 @@ impl Break {
                 Config { left: left(2, 1, 0), ..small }
             }
             Self::SweepCreates => Config { expires: true, ..small },
+            Self::GivenUpForgotten => Config { routes: 2, left: left(1, 2, 0), ..small },
+            Self::AttemptsNotSettled => {
+                Config { routes: 2, handlers: [Handler::Broken; 2], left: left(1, 0, 0), ..small }
+            }
             Self::NoLives => Config { left: left(1, 2, 0), ..small },
             Self::NoSweeper
             | Self::DeadBeforeLetter

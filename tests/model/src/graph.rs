@@ -57,7 +57,7 @@ pub struct Step {
 }
 
 /// The classes of weak fairness.
-pub const WEAK: u16 = 0b111_1111;
+pub const WEAK: u16 = 0b1111_1111;
 
 impl Graph {
     /// Explores, for as long as there is time, the whole or up to the first broken

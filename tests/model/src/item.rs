@@ -21,7 +21,7 @@ use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    CLOCK_TOLERANCE, Open as RecordOpen, Record, State, Transition, TransitionKind,
+    CLOCK_TOLERANCE, Open as RecordOpen, Record, RouteFailure, State, Transition, TransitionKind,
 };
 use inbox_core::provider::Payload;
 
@@ -84,6 +84,22 @@ pub enum Open {
     Dead,
 }
 
+/// What the failures say of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fate {
+    /// Nothing.
+    Unfailed,
+    /// It is tried again.
+    Again {
+        /// Its attempts so far.
+        attempts: u8,
+        /// Whether its time is still to come.
+        ahead: bool,
+    },
+    /// It is given up in this life.
+    GivenUp,
+}
+
 /// The history's last entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Last {
@@ -111,6 +127,8 @@ pub struct Item {
     pub lease: Moment,
     /// When it may be begun again.
     pub next: Moment,
+    /// What the failures say of each route.
+    pub fates: [Fate; 2],
     /// Its place in the index.
     pub open: Open,
     /// Whether it was swept since its last outcome.
@@ -231,6 +249,17 @@ impl Item {
             Moment::Past => Some(at(if edge { past } else { -hour })),
         };
         let completed = (0..).zip(ROUTES).filter(|(n, _)| self.completed & (1 << n) != 0);
+        let failures = ROUTES.into_iter().zip(self.fates).filter_map(|(route, fate)| {
+            let (attempts, next) = match fate {
+                Fate::Unfailed => return None,
+                Fate::Again { attempts, ahead: true } => (attempts, Moment::Ahead),
+                Fate::Again { attempts, ahead: false } => (attempts, Moment::Past),
+                Fate::GivenUp => (if edge { 1 } else { 9 }, Moment::Unset),
+            };
+            let next_at = moment(next, tolerance + 1, tolerance);
+            let failure = RouteFailure { error: String::new(), attempts: attempts.into(), next_at };
+            Some((route.to_owned(), failure))
+        });
         let mut history = Vec::new();
         if !edge {
             history.push(entry(TransitionKind::Replayed, "", Some(ELSEWHERE)));
@@ -256,7 +285,7 @@ impl Item {
             last_error: None,
             done_at: (self.stand == Stand::Done).then(now),
             handlers: completed.map(|(_, route)| (route.to_owned(), now())).collect(),
-            errors: BTreeMap::new(),
+            failures: failures.collect(),
             history,
             expires_at: now().plus(Duration::from_hours(720)),
             open: match self.open {
@@ -293,6 +322,14 @@ impl Item {
             },
             lease: moment(record.leased_until, |until| until >= now()),
             next: moment(record.next_at, |next_at| next_at > now().plus(CLOCK_TOLERANCE)),
+            fates: ROUTES.map(|route| match record.failures.get(route) {
+                None => Fate::Unfailed,
+                Some(RouteFailure { next_at: None, .. }) => Fate::GivenUp,
+                Some(RouteFailure { attempts, next_at: Some(next_at), .. }) => Fate::Again {
+                    attempts: small(*attempts),
+                    ahead: *next_at > now().plus(CLOCK_TOLERANCE),
+                },
+            }),
             open: match record.open {
                 None => Open::Absent,
                 Some(RecordOpen::Pending { due_at }) => Open::Pending { due: due_at <= now() },

@@ -4,16 +4,19 @@
 //! Where a [`Break`] is asked for, what goes into the rule or comes out of it is
 //! doctored here; without one, every decision is the code's.
 
+use std::collections::BTreeMap;
+
+use inbox_core::Timestamp;
 use inbox_core::ledger::{
     Begin, Begun, Burial, Claimed, Completed, Due, Failure, Forgetting, Lease, NewEvent,
-    Open as RecordOpen, Record, Reopen, Reopened, Reopening, Rerun, State, Suspects, apply_begin,
-    apply_bury, apply_complete, apply_fail, apply_finish, apply_forget, apply_reopen, apply_sweep,
-    judge_claim,
+    Open as RecordOpen, Record, Reopen, Reopened, Reopening, Rerun, RouteFailure, State, Suspects,
+    apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_forget, apply_reopen,
+    apply_sweep, judge_claim,
 };
 
 use crate::breaks::Break;
 use crate::item::{self, CLAIMING, Detail, Holder, Item, Last, PLAN, ROUTES, at, now};
-use crate::world::{Again, Grave, Read, Run};
+use crate::world::{Again, Grave, Read, Route, Run};
 
 const MINUTE_MS: i64 = 60_000;
 const LEASE_MS: i64 = 70_000;
@@ -156,22 +159,71 @@ impl Rules {
         parked: bool,
     ) -> (bool, Option<Item>) {
         let Some(mut record) = self.record(held) else { return (false, held) };
-        let mut mine = self.mine(run.life, run.attempt, Holder::Processor(slot));
+        let mut mine = self.mine(run.life, Holder::Processor(slot));
         self.loosen(&mut record, &mut mine, Break::FailWithoutCondition);
-        if self.has(Break::AttemptsCountedAfter) {
-            record.attempts = (record.attempts + 1).min(u32::from(self.max_attempts) + 1);
-        }
-        let errors = [("a".to_owned(), String::new())];
         let next_at = at(MINUTE_MS);
         let due_at = if parked { next_at } else { at(16 * MINUTE_MS) };
-        let failure = Failure { record: &mine, errors: &errors, next_at, due_at };
+        let mut failures = self.failures(run, next_at);
+        if self.has(Break::GivenUpForgotten) {
+            failures.retain(|_, failure| failure.next_at.is_some());
+        }
+        let failed = run.routes.iter().zip(ROUTES);
+        let failed =
+            failed.filter(|(route, _)| matches!(route, Route::Failed | Route::FailedForGood));
+        let errors: Vec<_> = failed.map(|(_, route)| (route.to_owned(), String::new())).collect();
+        let failure = Failure { record: &mine, failures: &failures, errors: &errors, due_at };
+        let attempts = record.attempts;
         if !apply_fail(Some(&mut record), &failure, now()) {
             return (false, held);
+        }
+        if self.has(Break::AttemptsNotSettled) {
+            record.attempts = attempts;
         }
         if self.has(Break::FailWithoutDueAt) {
             record.open = None;
         }
         (true, written(held, Some(&record)))
+    }
+
+    /// How the routes stand that have failed and not completed.
+    fn failures(&self, run: Run, next_at: Timestamp) -> BTreeMap<String, RouteFailure> {
+        let stands = run.routes.into_iter().zip(run.attempts).zip(ROUTES);
+        let failed = stands.filter_map(|((route, attempts), name)| {
+            let next_at = match route {
+                Route::Later => Some(next_at),
+                Route::Failed if attempts < self.max_attempts => Some(next_at),
+                Route::Failed | Route::FailedForGood | Route::GivenUp => None,
+                _ => return None,
+            };
+            let failure = RouteFailure { error: String::new(), attempts: attempts.into(), next_at };
+            Some((name.to_owned(), failure))
+        });
+        failed.collect()
+    }
+
+    /// What a run has before it: each route, with the number of its attempts.
+    #[must_use]
+    pub fn routes(&self, item: Item) -> ([Route; 2], [u8; 2]) {
+        let record = item.to_record(self.detail);
+        let mut attempts = [0; 2];
+        let mut routes = [Route::Through; 2];
+        for (n, route) in ROUTES.into_iter().enumerate().take(self.routes) {
+            let before = record.failures.get(route).map_or(0, |failure| failure.attempts);
+            let uncounted = u32::from(self.has(Break::AttemptsCountedAfter));
+            let with_this = record.attempts_of(route) + uncounted;
+            (routes[n], attempts[n]) = if record.is_done(route) {
+                (Route::Through, 0)
+            } else if record.is_given_up(route) {
+                (Route::GivenUp, 0)
+            } else if !record.is_due(route, now()) {
+                (Route::Later, before.try_into().unwrap_or(u8::MAX))
+            } else if with_this > self.max_attempts.into() {
+                (Route::FailedForGood, self.max_attempts)
+            } else {
+                (Route::Waiting, with_this.try_into().unwrap_or(u8::MAX))
+            };
+        }
+        (routes, attempts)
     }
 
     /// Marks the event dead.
@@ -183,7 +235,7 @@ impl Rules {
             (false, Some(item)) => item::token(item.token),
             (false, None) => Some("of a run before".to_owned()),
         };
-        let mut mine = self.mine(grave.life, grave.attempts, Holder::Nobody);
+        let mut mine = self.mine(grave.life, Holder::Nobody);
         mine.lease_token = token;
         let error = char::from(b'0' + slot).to_string();
         // The history that was read is the one that this very write was added to.
@@ -195,14 +247,20 @@ impl Rules {
         }
         self.loosen(&mut record, &mut mine, Break::BuryWithoutCondition);
         let max_attempts = self.max_attempts.into();
-        let burial = Burial { record: &mine, max_attempts, error: &error, errors: &[] };
+        let failures = ROUTES.into_iter().zip(grave.given_up).filter(|(_, given_up)| *given_up);
+        let failures = failures.map(|(route, _)| {
+            let failure = RouteFailure { error: String::new(), attempts: 1, next_at: None };
+            (route.to_owned(), failure)
+        });
+        let failures = failures.collect();
+        let burial = Burial { record: &mine, max_attempts, error: &error, failures: &failures };
         let buried = apply_bury(Some(&mut record), &burial, now());
         (buried, written(held, Some(&record).filter(|_| buried)))
     }
 
     /// What a run or a burial remembers of the record that it began with: only
     /// this is ever compared.
-    fn mine(&self, life: u8, attempts: u8, token: Holder) -> Record {
+    fn mine(&self, life: u8, token: Holder) -> Record {
         let mut record = Record::claimed(&NewEvent {
             event: item::event(),
             request_id: String::new(),
@@ -210,7 +268,6 @@ impl Rules {
             expires_at: now(),
         });
         record.life = life.into();
-        record.attempts = attempts.into();
         record.lease_token = item::token(token);
         if self.detail == Detail::Far {
             record.history.push(item::buried_by(9));

@@ -2,7 +2,7 @@
 //! [`Property::holds`] says it of one state. What only shows in a step (an effect
 //! that is repeated, say) is noticed there and remembered in `past.broken`.
 
-use crate::config::Config;
+use crate::config::{Config, Handler};
 use crate::item::{Item, Open, Stand};
 use crate::world::{Processor, World, place};
 
@@ -37,8 +37,14 @@ pub enum Property {
     /// begin beside it. Both runs are owed: one to the oversleeping, one to the
     /// operator.)
     RunsDoNotOverlap,
-    /// No life has more attempts, or more runs of handlers, than it may.
+    /// No life has more attempts, or more runs of a handler, than it may.
     AttemptsAreBounded,
+    /// Where nothing else goes wrong, a handler that always fails is given up after
+    /// all of its attempts and not before, whatever its sibling does.
+    EachHasItsAttempts,
+    /// What is given up does not run again in its life, nor in the next where the
+    /// operator asked for others.
+    GivenUpStays,
     /// Only reopening undoes `done` and `dead`; a late completion turns `dead`
     /// into `done`.
     OutcomeStands,
@@ -52,7 +58,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AcceptedIsKept,
         Self::AcceptedWasSent,
         Self::IndexIsRight,
@@ -64,6 +70,8 @@ impl Property {
         Self::DoneIsDone,
         Self::RunsDoNotOverlap,
         Self::AttemptsAreBounded,
+        Self::EachHasItsAttempts,
+        Self::GivenUpStays,
         Self::OutcomeStands,
         Self::LivesAreAskedFor,
         Self::OneMessageADue,
@@ -85,6 +93,8 @@ impl Property {
             Self::DoneIsDone => "done implies that every handler has run",
             Self::RunsDoNotOverlap => "two runs never overlap within the lease",
             Self::AttemptsAreBounded => "attempts never exceed their maximum",
+            Self::EachHasItsAttempts => "each handler has all of its attempts",
+            Self::GivenUpStays => "what is given up is not run again unasked",
             Self::OutcomeStands => "only an operator undoes done and dead",
             Self::LivesAreAskedFor => "only an operator opens a life",
             Self::OneMessageADue => "the sweeper sends one message for each due time",
@@ -123,12 +133,24 @@ impl Property {
                 item.stand != Stand::Done || (item.completed == all && world.past.asked == 0)
             }
             Self::AttemptsAreBounded => {
-                item.attempts <= config.max_attempts && world.past.runs <= config.max_attempts
+                let most = config.max_attempts;
+                item.attempts <= most && world.past.runs.iter().all(|runs| *runs <= most)
+            }
+            Self::EachHasItsAttempts => {
+                let undisturbed =
+                    config.left == world.left || world.left.faults == config.left.faults;
+                let runs = world.past.runs.iter().zip(config.handlers).take(config.routes);
+                !is_dead(item)
+                    || !undisturbed
+                    || runs
+                        .filter(|(_, handler)| *handler == Handler::Broken)
+                        .all(|(runs, _)| *runs == config.max_attempts)
             }
             Self::LivesAreAskedFor => item.life <= 1 + config.left.acts - world.left.acts,
             Self::ItemsAreEvents => !item.hollow,
             Self::EffectOnce
             | Self::LastFinishes
+            | Self::GivenUpStays
             | Self::RunsDoNotOverlap
             | Self::OutcomeStands
             | Self::OneMessageADue => true,

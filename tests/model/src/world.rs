@@ -64,8 +64,10 @@ pub struct Past {
     pub effective: u8,
     /// Routes that the operator asked to run again, and that have not.
     pub asked: u8,
-    /// Runs of handlers in this life.
-    pub runs: u8,
+    /// Runs of each handler in this life.
+    pub runs: [u8; 2],
+    /// Routes that are recorded as given up, a bit each.
+    pub given_up: u8,
     /// A message was sent since `due_at` was last moved by the sweeper.
     pub woken: bool,
     /// A property that a step has broken.
@@ -133,8 +135,8 @@ pub enum Processor {
 pub struct Run {
     /// The event's life.
     pub life: u8,
-    /// Which attempt it is.
-    pub attempt: u8,
+    /// The attempts of each route, the running one included where it runs.
+    pub attempts: [u8; 2],
     /// Its lease has ended: what is on its way may still land, nothing starts.
     pub late: bool,
     /// A completion has finished the event, and with it given up this run's lease,
@@ -162,8 +164,12 @@ pub enum Route {
     Unrecorded,
     /// Its handler failed.
     Failed,
-    /// Its handler failed for good.
+    /// Its handler failed for good, or its attempts ended without an outcome.
     FailedForGood,
+    /// Not to be run yet.
+    Later,
+    /// Given up in an attempt before.
+    GivenUp,
 }
 
 /// An event that a processor gives up, as it was read.
@@ -172,8 +178,8 @@ pub enum Route {
 pub struct Grave {
     /// Its life.
     pub life: u8,
-    /// Its attempts.
-    pub attempts: u8,
+    /// The routes that are given up, where that is known.
+    pub given_up: [bool; 2],
     /// Whether the token is the processor's own, of a run that failed.
     pub own: bool,
     /// Whether the item still shows the token that was read.
@@ -270,7 +276,8 @@ impl World {
                 recorded: 0,
                 effective: 0,
                 asked: 0,
-                runs: 0,
+                runs: [0; 2],
+                given_up: 0,
                 woken: false,
                 broken: None,
             },

@@ -19,6 +19,11 @@ use inbox_model::worlds::QUICK;
 
 const DETAILS: [Detail; 2] = [Detail::Edge, Detail::Far];
 const BOTH: [bool; 2] = [false, true];
+const FAILED: [[Route; 2]; 3] = [
+    [Route::Failed, Route::Failed],
+    [Route::Later, Route::GivenUp],
+    [Route::FailedForGood, Route::Failed],
+];
 
 /// All items of some worlds that between them have every step.
 fn items() -> BTreeSet<Item> {
@@ -38,18 +43,17 @@ fn outcomes(item: Item, detail: Detail) -> Vec<String> {
     let held = Some(item);
     let mut outcomes = vec![format!("{:?}", rules.claim(held))];
     let lives = item.life.saturating_sub(1).max(1)..=item.life + 2;
+    outcomes.push(format!("routes {:?}", rules.routes(item)));
     for slot in 0..2 {
         for life in lives.clone() {
             outcomes.push(format!("begin {slot} {life} {:?}", rules.begin(held, life, slot)));
-            let run = Run {
-                life,
-                attempt: item.attempts,
-                late: false,
-                freed: false,
-                keeps: false,
-                routes: [Route::Waiting; 2],
-            };
-            for parked in BOTH {
+            let routes = [Route::Waiting; 2];
+            let run =
+                Run { life, attempts: [1; 2], late: false, freed: false, keeps: false, routes };
+            for (routes, parked) in
+                FAILED.into_iter().flat_map(|it| BOTH.map(|parked| (it, parked)))
+            {
+                let run = Run { routes, ..run };
                 outcomes.push(format!("fail {:?}", rules.fail(held, run, slot, parked)));
             }
             outcomes.push(format!("finish {:?}", rules.finish(held, run)));
@@ -57,8 +61,8 @@ fn outcomes(item: Item, detail: Detail) -> Vec<String> {
                 outcomes.push(format!("complete {:?}", rules.complete(held, run, route, 0)));
             }
             for (own, same_token) in BOTH.into_iter().flat_map(|own| BOTH.map(|same| (own, same))) {
-                let attempts = item.attempts;
-                let grave = Grave { life, attempts, own, same_token, sent: true, written: false };
+                let given_up = [own, false];
+                let grave = Grave { life, given_up, own, same_token, sent: true, written: false };
                 outcomes.push(format!("bury {:?}", rules.bury(held, grave, slot)));
             }
         }

@@ -45,4 +45,6 @@ worlds! {
     an_event_that_comes_after_its_retention_is_new: "retention", 50_000;
     a_poison_message_ends_dead: "poison", 50_000;
     a_handler_that_always_fails_ends_dead_and_its_sibling_runs_once: "one-handler-fails", 100_000;
+    two_handlers_that_always_fail_each_have_their_attempts: "both-handlers-fail", 10_000;
+    one_that_fails_beside_one_that_kills_ends_dead: "one-fails-one-kills", 10_000;
 }

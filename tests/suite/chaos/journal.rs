@@ -71,10 +71,12 @@ impl Journal {
             }
         }
         if let (Step::Fail | Step::Bury, Some(number)) = (step, number) {
-            let errors = body["ExpressionAttributeValues"][":errors"]["M"].as_object();
-            if errors.is_some_and(|all| all.keys().any(|route| route.starts_with("mirror"))) {
-                let excuses = &mut pages.events.entry(number).or_default().excuses;
-                excuses.insert(call.invocation.clone());
+            let values = &body["ExpressionAttributeValues"];
+            let failures = values[":failures"]["M"].as_object().into_iter().flatten();
+            // A failure is written again while its route waits for its sibling's sake.
+            for (_, failure) in failures.filter(|(route, _)| route.starts_with("mirror")) {
+                let why = format!("{} failed at {}", values[":life"], failure["M"]["attempts"]);
+                pages.events.entry(number).or_default().excuses.insert(why);
             }
         }
         *pages.calls.entry((function(call).to_owned(), step)).or_default() += 1;

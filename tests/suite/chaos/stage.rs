@@ -18,7 +18,7 @@ use inbox_local::{Delivery, TestBed, paths, testbed};
 use serde_json::{Value, json};
 
 use super::journal::Journal;
-use super::subject::{Source, routes};
+use super::subject::{Source, routes, target_routes};
 use crate::e2e::requests::gateway_event;
 
 /// The address that providers are told to call.
@@ -69,6 +69,7 @@ pub(super) struct Stage {
     log_level: &'static str,
     directory: PathBuf,
     secrets: tokio::sync::Mutex<Vec<(Source, String)>>,
+    target_routes: Vec<Value>,
 }
 
 impl Stage {
@@ -89,8 +90,14 @@ impl Stage {
             log_level,
             directory: directory("chaos"),
             secrets: tokio::sync::Mutex::default(),
+            target_routes: Vec::new(),
             bed,
         }
+    }
+
+    /// Processors from now on have routes to targets outside of the inbox.
+    pub(super) async fn make_targets(&mut self) {
+        self.target_routes = target_routes(&self.bed).await;
     }
 
     /// The receiver of a source, as the function `label`.
@@ -120,7 +127,8 @@ impl Stage {
 
     /// The processor: five attempts, every other wait parked.
     pub(super) async fn processor(&self, label: &str, handler_timeout: &str) -> FunctionHost {
-        let routes = routes().to_string();
+        let routes: Value = routes().iter().chain(&self.target_routes).cloned().collect();
+        let routes = routes.to_string();
         let settings = [
             ("DLQ_URL", self.bed.dlq_url.as_str()),
             ("MIRROR_TABLE_NAME", &self.bed.mirror_table),

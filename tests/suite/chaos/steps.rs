@@ -34,6 +34,16 @@ pub(super) enum Step {
     Reopen,
     /// The effect of the handler `mirror`.
     Mirror,
+    /// A payload goes to the bucket, since the target of a route takes less.
+    Detach,
+    /// The event goes on a bus.
+    Publish,
+    /// A function is called with it.
+    Invoke,
+    /// It goes to somebody's queue.
+    Enqueue,
+    /// It goes to somebody's topic.
+    Announce,
     /// A message is hidden until the next attempt.
     Hide,
     /// The copy in the dead-letter queue.
@@ -48,12 +58,31 @@ pub(super) enum Step {
 impl Step {
     /// Whether only an event with a large payload comes to it.
     pub(super) fn is_of_large_payloads(self) -> bool {
-        matches!(self, Self::KeepPayload | Self::LoadPayload | Self::RenewPayload)
+        matches!(self, Self::KeepPayload | Self::LoadPayload | Self::RenewPayload | Self::Detach)
     }
 
-    /// Whether nothing is read of the answer but its status.
+    /// Whether it comes of a route to a target outside of the inbox.
+    pub(super) fn is_of_targets(self) -> bool {
+        let by_themselves = [Self::Publish, Self::Invoke, Self::Enqueue, Self::Announce];
+        self == Self::Detach || by_themselves.contains(&self)
+    }
+
+    /// Whether the SDK repeats the call.
+    pub(super) fn is_repeated(self) -> bool {
+        self != Self::Invoke
+    }
+
+    /// Whether nothing is read of the answer but its status. The SDK takes SNS's XML as
+    /// far as it goes.
     pub(super) fn has_no_answer(self) -> bool {
-        matches!(self, Self::ConnectPayloads | Self::KeepPayload | Self::RenewPayload)
+        matches!(
+            self,
+            Self::ConnectPayloads
+                | Self::KeepPayload
+                | Self::RenewPayload
+                | Self::Detach
+                | Self::Announce
+        )
     }
 }
 
@@ -67,6 +96,7 @@ impl Step {
         let step = match (call.service.as_str(), call.operation.as_str()) {
             ("secretsmanager", "GetSecretValue") => Self::FetchSecret,
             ("s3", "DeleteObject") => Self::ConnectPayloads,
+            ("s3", "PutObject") if call.function.starts_with("processor") => Self::Detach,
             ("s3", "PutObject") => Self::KeepPayload,
             ("s3", "GetObject") => Self::LoadPayload,
             ("s3", "CopyObject") => Self::RenewPayload,
@@ -76,7 +106,11 @@ impl Step {
             ("sqs", "GetQueueAttributes") => Self::Depth,
             ("sqs", "ChangeMessageVisibility") => Self::Hide,
             ("sqs", "SendMessage") if ends(&body["QueueUrl"], "-dlq") => Self::SendDead,
+            ("sqs", "SendMessage") if ends(&body["QueueUrl"], "-target") => Self::Enqueue,
             ("sqs", "SendMessage") => Self::Send,
+            ("events", "PutEvents") => Self::Publish,
+            ("lambda", "Invoke") => Self::Invoke,
+            ("sns", "Publish") => Self::Announce,
             ("dynamodb", "Query") => Self::Due,
             ("dynamodb", "PutItem") if ends(&body["TableName"], "-mirror") => Self::Mirror,
             ("dynamodb", "PutItem") if is(&body["Item"]["pk"]["S"], WARM_UP) => Self::ConnectLedger,

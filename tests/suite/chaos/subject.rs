@@ -4,10 +4,11 @@
 use std::fmt;
 
 use inbox_core::event::EventKey;
-use inbox_local::Delivery;
+use inbox_local::{Delivery, TestBed};
 use serde_json::{Value, json};
 
 use crate::e2e::large::enlarged;
+use crate::targets::made;
 
 /// Compressed, more than an item holds.
 const LARGE_BYTES: usize = 500_000;
@@ -68,6 +69,14 @@ pub(super) enum Outcome {
     Poison,
     /// No handler is meant for it.
     Unrouted,
+    /// It goes on a bus, besides.
+    Published,
+    /// A function is called with it, besides.
+    Invoked,
+    /// It goes to somebody's queue, besides.
+    Enqueued,
+    /// It goes to somebody's topic, besides.
+    Announced,
 }
 
 impl Outcome {
@@ -93,6 +102,10 @@ impl Outcome {
             Self::ExitsOnce => "exits_once",
             Self::Poison => "poison",
             Self::Unrouted => "unrouted",
+            Self::Published => "published",
+            Self::Invoked => "invoked",
+            Self::Enqueued => "enqueued",
+            Self::Announced => "announced",
         }
     }
 
@@ -104,9 +117,7 @@ impl Outcome {
             Self::HangsOnce => json!({ "outcome": "hang", "attempts": 1 }),
             Self::ExitsOnce => json!({ "outcome": "exit", "attempts": 1 }),
             Self::Poison => json!({ "outcome": "exit" }),
-            Self::FailsOnce | Self::Fine | Self::Unrouted => {
-                json!({ "outcome": "retry", "attempts": 1 })
-            }
+            _ => json!({ "outcome": "retry", "attempts": 1 }),
         }
     }
 
@@ -117,7 +128,7 @@ impl Outcome {
 }
 
 /// The mirror for all that are routed, and to each its drill.
-pub(super) fn routes() -> Value {
+pub(super) fn routes() -> Vec<Value> {
     let mirrored = ["stripe:payment_intent.*", "slack:user.*", "github:push", "twilio:*"];
     let mirror = mirrored.iter().map(|pattern| {
         let id = format!("mirror-{}", pattern.split(':').next().unwrap_or_default());
@@ -129,6 +140,25 @@ pub(super) fn routes() -> Value {
         json!({ "id": format!("drill-{}", outcome.word()), "match": pattern, "handler": "drill", "with": with })
     });
     mirror.chain(drills).collect()
+}
+
+/// A route to each kind of target outside of the inbox, made for this.
+pub(super) async fn target_routes(bed: &TestBed) -> Vec<Value> {
+    let queue = made::queue(bed, "target").await;
+    let topic = made::topic(bed, "topic").await;
+    let bus = made::bus(bed, &queue).await;
+    let function = made::function(bed).await;
+    let routes = [
+        (Outcome::Published, "publish", json!({ "bus": bus })),
+        (Outcome::Invoked, "invoke", json!({ "function": function })),
+        (Outcome::Enqueued, "enqueue", json!({ "queue_url": queue })),
+        (Outcome::Announced, "enqueue", json!({ "topic_arn": topic })),
+    ];
+    let routes = routes.map(|(outcome, handler, with)| {
+        let pattern = format!("*:*.{}", outcome.word());
+        json!({ "id": outcome.word(), "match": pattern, "handler": handler, "with": with })
+    });
+    routes.into()
 }
 
 /// One event.

@@ -4,7 +4,7 @@ use inbox_core::ledger::{
     HISTORY_ENTRIES, Ledger, Open, Reopen, Rerun, Settled, State, Transition, TransitionKind,
 };
 
-use super::{at, begun, bury, claim, fail, held, on_every_ledger, reopen, run};
+use super::{at, begun, bury, claim, fail, failures, held, on_every_ledger, reopen, run};
 
 on_every_ledger!(
     a_buried_event_is_dead_and_listed,
@@ -28,7 +28,7 @@ async fn a_buried_event_is_dead_and_listed<L: Ledger>(ledger: &L) {
     let mut expected = record.clone();
     expected.state = State::Dead;
     expected.last_error = Some("billing: card declined".into());
-    expected.errors.insert("billing".into(), "card declined".into());
+    expected.failures = failures(&[("billing", "card declined", 1, None)]);
     expected.leased_until = None;
     expected.open = Some(Open::Dead { due_at: at(2) });
     expected.history =
@@ -85,7 +85,7 @@ async fn a_redriven_event_starts_a_new_life_and_keeps_what_is_done<L: Ledger>(le
     expected.attempts = 0;
     expected.lease_token = None;
     expected.last_error = None;
-    expected.errors.clear();
+    expected.failures.clear();
     expected.open = Some(Open::Pending { due_at: at(4) });
     expected.expires_at = at(4 + 30 * 24 * 3600).ceil_to_seconds();
     expected.history.push(Transition {

@@ -59,7 +59,7 @@ async fn a_forgotten_event_keeps_only_that_it_was_handled<L: Ledger>(ledger: &L)
     expected.event.subject = None;
     expected.event.delivery_id = None;
     expected.event.traceparent = None;
-    expected.errors.clear();
+    expected.failures.clear();
     expected.last_error = None;
     expected.forgotten_at = Some(at(70));
     expected.history[0].detail.clear();

@@ -5,6 +5,7 @@
 
 mod claim_and_sweep;
 mod ending;
+mod fates;
 mod forgetting;
 mod running;
 
@@ -14,8 +15,8 @@ use std::time::Duration;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Failure, Lease, Ledger, NewEvent, Record, Reopen, Reopening, Settled,
-    Suspects,
+    Begin, Begun, Burial, Failure, Lease, Ledger, NewEvent, Record, Reopen, Reopening,
+    RouteFailure, Settled, Suspects,
 };
 use inbox_core::provider::Payload;
 
@@ -125,19 +126,45 @@ pub(crate) fn name_of(begun: &Begun) -> &'static str {
 
 /// Records a failure of route `billing` at `seconds`, kept for 60 s.
 pub(crate) async fn fail<L: Ledger>(ledger: &L, record: &Record, seconds: u64) -> Settled {
-    let errors = [("billing".to_owned(), "no answer".to_owned())];
+    let attempts = record.attempts_of("billing");
+    let failures = [("billing", "no answer", attempts, Some(seconds + 60))];
+    fail_with(ledger, record, &failures, &["billing"], seconds).await
+}
+
+/// A route, its error, its attempts and the second from which it is tried again.
+pub(crate) type Failed = (&'static str, &'static str, u32, Option<u64>);
+
+pub(crate) fn failures(failures: &[Failed]) -> BTreeMap<String, RouteFailure> {
+    let failure = |(route, error, attempts, next_at): &Failed| {
+        let (error, attempts) = ((*error).to_owned(), *attempts);
+        ((*route).to_owned(), RouteFailure { error, attempts, next_at: next_at.map(at) })
+    };
+    failures.iter().map(failure).collect()
+}
+
+/// Records at `seconds` how routes stand, `now` being those that failed just now.
+pub(crate) async fn fail_with<L: Ledger>(
+    ledger: &L,
+    record: &Record,
+    stand: &[Failed],
+    now: &[&str],
+    seconds: u64,
+) -> Settled {
+    let failures = failures(stand);
+    let errors = now.iter().map(|route| ((*route).to_owned(), failures[*route].error.clone()));
+    let errors: Vec<_> = errors.collect();
     let failure =
-        Failure { record, errors: &errors, next_at: at(seconds + 60), due_at: at(seconds + 960) };
+        Failure { record, failures: &failures, errors: &errors, due_at: at(seconds + 960) };
     ledger.fail(&failure, at(seconds)).await.expect("fail")
 }
 
 pub(crate) async fn bury<L: Ledger>(ledger: &L, record: &Record, seconds: u64) -> Settled {
-    let errors = [("billing".to_owned(), "card declined".to_owned())];
+    let failures = failures(&[("billing", "card declined", record.attempts, None)]);
     let burial = Burial {
         record,
         max_attempts: MAX_ATTEMPTS,
         error: "billing: card declined",
-        errors: &errors,
+        failures: &failures,
     };
     ledger.bury(&burial, at(seconds)).await.expect("bury")
 }

@@ -5,8 +5,8 @@ use inbox_core::ledger::{
 };
 
 use super::{
-    MAX_ATTEMPTS, at, begin_with, begun, bury, claim, fail, held, key, name_of, on_every_ledger,
-    reopen, run,
+    MAX_ATTEMPTS, at, begin_with, begun, bury, claim, fail, failures, held, key, name_of,
+    on_every_ledger, reopen, run,
 };
 
 on_every_ledger!(
@@ -225,7 +225,7 @@ async fn a_failure_gives_up_the_lease_and_names_the_time<L: Ledger>(ledger: &L) 
     let mut expected = record.clone();
     expected.state = State::Failing;
     expected.last_error = Some("billing: no answer".into());
-    expected.errors.insert("billing".into(), "no answer".into());
+    expected.failures = failures(&[("billing", "no answer", 1, Some(62))]);
     expected.next_at = Some(at(62));
     expected.leased_until = None;
     expected.open = Some(Open::Pending { due_at: at(962) });

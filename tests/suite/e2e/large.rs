@@ -290,7 +290,7 @@ async fn while_the_bucket_cannot_be_read_the_attempt_fails_and_another_follows()
     assert_eq!((record.state, record.attempts), (State::Failing, 1));
     assert_eq!(record.leased_until, None);
     let error = record.last_error.expect("an error");
-    assert!(error.starts_with("(payload): ledger unavailable: GetObject"), "{error}");
+    assert!(error.starts_with("mirror: ledger unavailable: GetObject"), "{error}");
     rig.proxy.clear_hook();
     rig.process_all(&mut processor).await;
     assert_eq!(rig.stands(&event_of_payment()).await, Some((State::Done, 1, 2)));
@@ -327,9 +327,9 @@ async fn a_payload_that_is_gone_or_was_changed_is_buried_at_once_and_says_so() {
         let record = rig.record(&event_of_payment()).await.expect("the event");
         assert_eq!((record.state, record.attempts), (State::Dead, 1));
         let expected = if is_gone {
-            format!("(payload): payload lost: object {key} is not in the payload bucket")
+            format!("mirror: payload lost: object {key} is not in the payload bucket")
         } else {
-            format!("(payload): payload lost: object {key} is not what was put there")
+            format!("mirror: payload lost: object {key} is not what was put there")
         };
         assert_eq!(record.last_error, Some(expected));
         let letters = rig.dead_letters().await;

@@ -74,7 +74,14 @@ impl Drop for Endpoint {
 impl Endpoint {
     /// Does with the nth request, from 0, what `script` says.
     pub(crate) async fn start(script: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), script)
+    }
+
+    /// The same on a port that a test has chosen.
+    pub(crate) fn on(
+        listener: TcpListener,
+        script: impl Fn(usize) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let port = listener.local_addr().expect("an address").port();
         let script: Script = Arc::new(script);
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();

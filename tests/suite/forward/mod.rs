@@ -3,8 +3,8 @@
 
 mod answers;
 pub(crate) mod endpoint;
-//mod load;
-//mod official;
+mod load;
+mod official;
 mod requests;
 
 use std::sync::Arc;

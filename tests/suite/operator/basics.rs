@@ -48,6 +48,7 @@ async fn every_command_explains_itself_with_examples() {
             "forget",
             "listen",
             "verify",
+            "routes",
             "send",
             "secret",
             "doctor",

@@ -199,6 +199,7 @@ async fn a_processor_that_is_not_fed_is_named() {
     for expected in ["event source mapping", "partial batch failures", "processor", "sweeper"] {
         assert!(about.contains(&expected), "{about:?}");
     }
+    super::routes::deployed_routes_are_shown(&operator).await;
     stack.feed_processor(false).await.expect("not fed");
     let found = broken(&operator).await;
     assert_eq!(found.len(), 1, "{found:?}");

@@ -198,7 +198,7 @@ async fn states_that_come_one_at_a_time_are_waited_for() {
         item["event_type"] = json!({"S": "invoice.paid"});
         item["state"] = json!({"S": "dead"});
         item["handlers"] = json!({"M": {}});
-        item["errors"] = json!({"M": {}});
+        item["failures"] = json!({"M": {}});
         wanted["Keys"] = keys.clone().into();
         let rest = if keys.is_empty() { json!({}) } else { json!({&table: wanted}) };
         let body = json!({"Responses": {&table: [item]}, "UnprocessedKeys": rest});

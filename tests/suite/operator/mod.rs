@@ -16,6 +16,7 @@ mod redrive;
 mod redrive_task;
 mod replay;
 pub(crate) mod rig;
+mod routes;
 mod secret;
 mod send;
 mod show;

@@ -9,8 +9,8 @@ use inbox_aws::{DynamoDbLedger, SqsQueue};
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Failure, Lease, Ledger as _, NewEvent, Record, Settled, State,
-    Suspects,
+    Begin, Begun, Burial, Claimed, Failure, Lease, Ledger as _, NewEvent, Record, RouteFailure,
+    Settled, State, Suspects,
 };
 use inbox_core::provider::Payload;
 use inbox_core::queue::{DeadLetter, Queue as _};
@@ -88,7 +88,10 @@ impl Given {
             return;
         }
         let record = begin(ledger, &new.event.key, 1, at).await;
-        let errors = [("billing".to_owned(), self.error.clone())];
+        let failures = |next_at| {
+            let failure = RouteFailure { error: self.error.clone(), attempts: 1, next_at };
+            BTreeMap::from([("billing".to_owned(), failure)])
+        };
         match self.state {
             State::Received => unreachable!("handled above"),
             State::Done => {
@@ -97,7 +100,10 @@ impl Given {
             State::Failing => {
                 let next_at = Timestamp::now().plus(Duration::from_mins(5));
                 let due_at = next_at.plus(Duration::from_mins(15));
-                let failure = Failure { record: &record, errors: &errors, next_at, due_at };
+                let errors = [("billing".to_owned(), self.error.clone())];
+                let failures = failures(Some(next_at));
+                let failure =
+                    Failure { record: &record, failures: &failures, errors: &errors, due_at };
                 assert_eq!(ledger.fail(&failure, at).await.unwrap(), Settled::Written);
             }
             State::Dead => {
@@ -108,7 +114,7 @@ impl Given {
                     record: &record,
                     max_attempts: MAX_ATTEMPTS,
                     error: &error,
-                    errors: &errors,
+                    failures: &failures(None),
                 };
                 assert_eq!(ledger.bury(&burial, at).await.unwrap(), Settled::Written);
             }

@@ -2,6 +2,7 @@
 //! what is written down.
 
 mod dead_letters;
+mod fates;
 mod handling;
 mod protection;
 mod retries;
@@ -31,6 +32,13 @@ type Attempt = fn(&Event, &Run) -> BoxFuture<'static, Result<(), HandlerError>>;
 struct Told {
     attempt: Attempt,
     ran: Arc<Mutex<Vec<String>>>,
+    runs: Arc<Mutex<Vec<String>>>,
+}
+
+impl Told {
+    fn new(attempt: Attempt, bench: &Bench) -> Self {
+        Self { attempt, ran: Arc::clone(&bench.ran), runs: Arc::clone(&bench.runs) }
+    }
 }
 
 impl Handler for Told {
@@ -40,6 +48,7 @@ impl Handler for Told {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         self.ran.lock().unwrap().push(event.key.id.clone());
+        self.runs.lock().unwrap().push(format!("{} {}", run.route_id, run.attempt));
         (self.attempt)(event, run)
     }
 }
@@ -78,7 +87,10 @@ struct Bench {
     ledger: Arc<MemoryLedger>,
     queue: Arc<MemoryQueue>,
     fuse: Arc<Fuse>,
+    /// The ids of the events that handlers ran for.
     ran: Arc<Mutex<Vec<String>>>,
+    /// Their routes and attempts.
+    runs: Arc<Mutex<Vec<String>>>,
     clock: Arc<AtomicI64>,
     processor: Processor<Fused<MemoryLedger>, Fused<Moody>>,
 }
@@ -89,9 +101,11 @@ impl Bench {
         let queue = Arc::new(MemoryQueue::default());
         let fuse = Fuse::new(&[]);
         let ran: Arc<Mutex<Vec<String>>> = Arc::default();
+        let runs: Arc<Mutex<Vec<String>>> = Arc::default();
         let clock = Arc::new(AtomicI64::new(at(0).unix_ms()));
         let routes = routes.iter().map(|(id, attempt)| {
-            let told = Told { attempt: *attempt, ran: Arc::clone(&ran) };
+            let (ran, runs) = (Arc::clone(&ran), Arc::clone(&runs));
+            let told = Told { attempt: *attempt, ran, runs };
             Route::new(id, "*", "*", Arc::new(told))
         });
         let time = Arc::clone(&clock);
@@ -116,7 +130,7 @@ impl Bench {
             clock: Arc::new(move || Timestamp::from_unix_ms(time.load(Ordering::SeqCst)).unwrap()),
             chance: Arc::new(|| 0.0),
         };
-        Self { ledger, queue, fuse, ran, clock, processor }
+        Self { ledger, queue, fuse, ran, runs, clock, processor }
     }
 
     /// Puts an event into the ledger and gives its message.

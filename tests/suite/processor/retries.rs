@@ -58,19 +58,6 @@ async fn one_that_asks_for_a_second_does_not_use_up_its_siblings_attempts() {
 }
 
 #[tokio::test]
-async fn of_two_that_ask_the_longer_wait_counts() {
-    const ASKS: Attempt = |_, run| {
-        let seconds = if run.route_id == "long" { 200 } else { 100 };
-        let after = Some(Duration::from_secs(seconds));
-        async move { Err(HandlerError::Retry { after, reason: "busy".into() }) }.boxed()
-    };
-    let bench = Bench::new(&[("short", ASKS), ("long", ASKS)]);
-    let message = bench.received("a").await;
-    bench.run(vec![message]).await;
-    assert_eq!(bench.held("a").await.next_at, Some(at(200)));
-}
-
-#[tokio::test]
 async fn while_the_ledger_fails_the_message_stays_at_every_step() {
     const WRONG: Attempt = |_, _| async { Err(HandlerError::permanent("wrong")) }.boxed();
     for (attempt, step) in
@@ -93,17 +80,6 @@ async fn a_message_that_could_not_be_hidden_stays_and_is_dropped_when_it_comes_b
     bench.set_clock(30);
     assert_eq!(bench.run(vec![message]).await, Vec::<String>::new());
     assert_eq!(bench.ran(), ["a"]);
-}
-
-#[tokio::test]
-async fn a_permanent_failure_does_not_take_a_siblings_retries() {
-    const WRONG: Attempt = |_, _| async { Err(HandlerError::permanent("no such plan")) }.boxed();
-    let bench = Bench::new(&[("work", WRONG), ("mail", FAILS)]);
-    let message = bench.received("a").await;
-    assert_eq!(bench.run(vec![message]).await, ["message-a"]);
-    let failing = bench.held("a").await;
-    assert_eq!(failing.state, State::Failing);
-    assert_eq!(failing.errors.len(), 2);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use inbox_core::stack::stack;
 use inbox_sweeper::{Sweeper, Swept};
 
 use self::clock::Clock;
-use crate::conformance::{at, begin_with, new_event};
+use crate::conformance::{at, begin_with, failures, new_event};
 use crate::crash::fuse::{Fuse, Fused, Side};
 
 type Bench = Sweeper<Fused<MemoryLedger>, Fused<MemoryQueue>>;
@@ -58,9 +58,9 @@ fn deadline(now: u64) -> Timestamp {
 async fn failed(bench: &Bench, next_at: u64, due_at: u64) {
     let begun = bench.ledger.begin(&first(), &begin_with("token", 1, at(70)), at(1)).await;
     let Ok(Begun::Run(record)) = begun else { panic!("{begun:?}") };
-    let errors = [("work".to_owned(), "not now".to_owned())];
-    let (next_at, due_at) = (at(next_at), at(due_at));
-    let failure = Failure { record: &record, errors: &errors, next_at, due_at };
+    let failures = failures(&[("work", "not now", 1, Some(next_at))]);
+    let due_at = at(due_at);
+    let failure = Failure { record: &record, failures: &failures, errors: &[], due_at };
     assert_eq!(bench.ledger.fail(&failure, at(2)).await.unwrap(), Settled::Written);
 }
 

@@ -65,18 +65,21 @@ fn transition() -> impl Strategy<Value = Transition> {
 /// What a claim writes: the rest of an item is written by updates.
 fn record() -> impl Strategy<Value = Record> {
     let history = proptest::collection::vec(transition(), 0..3);
-    let errors = proptest::collection::btree_map(words(), words(), 0..3);
+    let failure = (words(), any::<u32>(), optional(moment()));
+    let failure =
+        failure.prop_map(|(error, attempts, next_at)| RouteFailure { error, attempts, next_at });
+    let failures = proptest::collection::btree_map(words(), failure, 0..3);
     let outside = optional((words(), any::<u32>()));
     let counts = (any::<u32>(), any::<u32>());
-    (event(), words(), counts, history, errors, moment(), moment(), outside).prop_map(
-        |(event, request_id, (life, attempts), history, errors, expires_at, due_at, outside)| {
+    (event(), words(), counts, history, failures, moment(), moment(), outside).prop_map(
+        |(event, request_id, (life, attempts), history, failures, expires_at, due_at, outside)| {
             let new = inbox_core::ledger::NewEvent {
                 event,
                 request_id,
                 due_at,
                 expires_at: expires_at.ceil_to_seconds(),
             };
-            let mut record = Record { life, attempts, history, errors, ..Record::claimed(&new) };
+            let mut record = Record { life, attempts, history, failures, ..Record::claimed(&new) };
             if let Some((key, bytes)) = outside {
                 record.event.payload.bytes = Bytes::new();
                 record.payload_ref = Some(PayloadRef { key, bytes: bytes as usize });
@@ -191,7 +194,7 @@ fn names() -> Vec<String> {
         LIFE,
         ATTEMPTS,
         HANDLERS,
-        ERRORS,
+        FAILURES,
         HISTORY,
         "delivery_id",
         "subject",

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use inbox_core::ledger::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
-    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
+    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, RouteFailure,
 };
 
 use super::*;
@@ -87,7 +87,12 @@ fn the_largest_body_fits_an_item_whatever_its_content_and_however_long_its_histo
         HISTORY_ENTRIES
     ];
     let routes = (0..32).map(|n| format!("{n:-<64}"));
-    record.errors = routes.clone().map(|id| (id, WIDE.repeat(ROUTE_ERROR_CHARACTERS))).collect();
+    let failure = RouteFailure {
+        error: WIDE.repeat(ROUTE_ERROR_CHARACTERS),
+        attempts: u32::MAX,
+        next_at: Some(record.event.received_at),
+    };
+    record.failures = routes.clone().map(|id| (id, failure.clone())).collect();
     let mut item = from_record(&record);
     let done = routes.map(|id| (id, number(1))).collect();
     item.insert(HANDLERS.into(), AttributeValue::M(done));
@@ -213,6 +218,6 @@ fn the_sizes_of_an_event_of_four_kilobytes_are_those_that_the_costs_are_counted_
         let keys = [&table.partition_key, &index.partition_key, &index.sort_key];
         size(json.iter().filter(|(name, _)| keys.contains(name) || index.projected.contains(name)))
     };
-    assert_eq!((size(&json), size(&incompressible)), (1796, 4903));
+    assert_eq!((size(&json), size(&incompressible)), (1798, 4905));
     assert_eq!((projected(&table.timeline_index), projected(&table.open_index)), (284, 91));
 }

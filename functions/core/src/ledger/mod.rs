@@ -14,6 +14,11 @@
 //! A payload too large for the item lies elsewhere: it is stored before the claim
 //! and removed after the forgetting, so an item never promises what is not there.
 //!
+//! **Each route has a fate of its own**: done, tried again at a time of its own, or
+//! given up for this life. The event waits for the first that is tried again, and is
+//! done when all are; once none is left to try and one was given up, it is dead. A
+//! beginning that came to no outcome is charged to every route that runs next.
+//!
 //! Each step is one conditional write, so each happens or does not, whatever
 //! dies. Why that suffices:
 //!
@@ -39,6 +44,7 @@
 mod record;
 mod rules;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Timestamp;
@@ -47,7 +53,7 @@ use crate::event::{Event, EventKey};
 pub use record::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
     HISTORY_ENTRIES, Lease, Open, PayloadRef, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
-    Record, SCHEMA, State, Transition, TransitionKind,
+    Record, RouteFailure, SCHEMA, State, Transition, TransitionKind,
 };
 pub use rules::{
     Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_forget,
@@ -167,16 +173,18 @@ pub enum Settled {
     Refused,
 }
 
-/// A failed attempt.
+/// An attempt after which some route is tried again.
 #[derive(Clone, Debug)]
 pub struct Failure<'a> {
     /// What `begin` returned.
     pub record: &'a Record,
-    /// Route and error of each handler that failed.
+    /// Every route that has failed in this life and not completed; at least one
+    /// of them is tried again, the first of which the event waits for.
+    pub failures: &'a BTreeMap<String, RouteFailure>,
+    /// Route and error of each that failed in this very attempt. None when it only
+    /// found out that there is more to wait for.
     pub errors: &'a [(String, String)],
-    /// Not to be begun before.
-    pub next_at: Timestamp,
-    /// When the sweeper sends a message: `next_at` itself for a parked event.
+    /// When the sweeper sends a message: the wait's end for a parked event.
     pub due_at: Timestamp,
 }
 
@@ -189,8 +197,8 @@ pub struct Burial<'a> {
     pub max_attempts: u32,
     /// Why, in one line.
     pub error: &'a str,
-    /// Route and error of each handler that failed in this attempt.
-    pub errors: &'a [(String, String)],
+    /// Every route that is given up; empty when that is not known of each.
+    pub failures: &'a BTreeMap<String, RouteFailure>,
 }
 
 /// Which handlers of a replayed event run.
@@ -198,7 +206,8 @@ pub struct Burial<'a> {
 pub enum Rerun<'a> {
     /// Those that have not completed.
     Unfinished,
-    /// Those, and these routes whether they have completed or not.
+    /// These routes, whether they have completed or not. Of the others run those
+    /// that have not come to an end: what was given up stays so.
     Routes(&'a [String]),
     /// All.
     All,
@@ -302,7 +311,8 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Completed, LedgerError>> + Send;
 
-    /// Records a failed attempt and gives up the lease.
+    /// Records how each route stands after an attempt that leaves some to be tried
+    /// again, and gives up the lease.
     fn fail(
         &self,
         failure: &Failure<'_>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::event::{Event, clean_text};
-use crate::ledger::NewEvent;
+use crate::ledger::{CLOCK_TOLERANCE, NewEvent};
 
 /// Version of the item's layout.
 pub const SCHEMA: u32 = 1;
@@ -166,6 +166,17 @@ pub struct PayloadRef {
     pub bytes: usize,
 }
 
+/// How a route failed last, and what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteFailure {
+    /// Why.
+    pub error: String,
+    /// The route's attempts in this life, those that came to no outcome included.
+    pub attempts: u32,
+    /// Not to be tried again before; `None` when it is given up in this life.
+    pub next_at: Option<Timestamp>,
+}
+
 /// An event and everything that has become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -182,7 +193,10 @@ pub struct Record {
     pub state: State,
     /// Replays and redrives, from 1.
     pub life: u32,
-    /// Attempts in this life.
+    /// Attempts in this life, the running one included: those of the route that
+    /// has had the fewest, among the routes that are tried again, and each
+    /// beginning since that came to no outcome. [`Record::attempts_of`] tells a
+    /// route's own.
     pub attempts: u32,
     /// Who ran it last; the token stays when the lease is given up.
     pub lease_token: Option<String>,
@@ -196,10 +210,10 @@ pub struct Record {
     pub done_at: Option<Timestamp>,
     /// When each route completed, in this life or one before.
     pub handlers: BTreeMap<String, Timestamp>,
-    /// How the routes that failed in the last attempt failed. Kept apart from
-    /// `handlers`, so that recording a failure can never undo the completion
-    /// that another, late process recorded meanwhile.
-    pub errors: BTreeMap<String, String>,
+    /// The routes that have failed in this life. Kept apart from `handlers`, so
+    /// that recording a failure can never undo the completion that another, late
+    /// process recorded meanwhile: a route in both has completed since.
+    pub failures: BTreeMap<String, RouteFailure>,
     /// The last transitions, oldest first.
     pub history: Vec<Transition>,
     /// End of retention and of the dedup window, in whole seconds.
@@ -229,7 +243,7 @@ impl Record {
             last_error: None,
             done_at: None,
             handlers: BTreeMap::new(),
-            errors: BTreeMap::new(),
+            failures: BTreeMap::new(),
             history: Vec::new(),
             expires_at: new.expires_at,
             open: Some(Open::Pending { due_at: new.due_at }),
@@ -249,6 +263,36 @@ impl Record {
     #[must_use]
     pub fn is_done(&self, route: &str) -> bool {
         self.handlers.contains_key(route)
+    }
+
+    /// Whether this route is not to be run any more in this life.
+    #[must_use]
+    pub fn is_given_up(&self, route: &str) -> bool {
+        !self.is_done(route)
+            && self.failures.get(route).is_some_and(|failure| failure.next_at.is_none())
+    }
+
+    /// Whether this route may be run at `now`, as far as its last failure goes.
+    #[must_use]
+    pub fn is_due(&self, route: &str, now: Timestamp) -> bool {
+        let failure = self.failures.get(route);
+        failure.is_none_or(|it| it.next_at.is_some_and(|at| at <= now.plus(CLOCK_TOLERANCE)))
+    }
+
+    /// Attempts of this route in this life, the running one included. A beginning
+    /// that came to no outcome counts for every route: nobody knows which of them
+    /// ended the process.
+    #[must_use]
+    pub fn attempts_of(&self, route: &str) -> u32 {
+        let before = self.failures.get(route).map_or(0, |failure| failure.attempts);
+        before + self.attempts.saturating_sub(settled_attempts(&self.failures))
+    }
+
+    /// The most attempts that any route has had.
+    #[must_use]
+    pub fn most_attempts(&self) -> u32 {
+        let failures = self.failures.values();
+        failures.map(|failure| failure.attempts).fold(self.attempts, u32::max)
     }
 
     /// Whether somebody holds a lease at `now`.
@@ -271,10 +315,18 @@ impl Record {
             at,
             kind,
             life: self.life,
-            attempt: self.attempts,
+            attempt: self.most_attempts(),
             actor: ACTOR_PROCESSOR.to_owned(),
             detail: clean_text(detail, HISTORY_DETAIL_CHARACTERS),
             request_id: None,
         }
     }
+}
+
+/// What [`Record::attempts`] is set to when an attempt has come to its outcome: the
+/// attempts of the route that has had the fewest, among those that are tried again. The
+/// others are further on by themselves, so that none takes attempts from another.
+pub(super) fn settled_attempts(failures: &BTreeMap<String, RouteFailure>) -> u32 {
+    let retried = failures.values().filter(|failure| failure.next_at.is_some());
+    retried.map(|failure| failure.attempts).min().unwrap_or_default()
 }

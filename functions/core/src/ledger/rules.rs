@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ACTOR_CHARACTERS, Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due,
     ERROR_CHARACTERS, Failure, Forgetting, HISTORY_DETAIL_CHARACTERS, NewEvent, Open,
-    REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, Record, Reopen, Reopening, Rerun, State,
-    Suspects, Transition, TransitionKind,
+    REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, Record, Reopen, Reopening, Rerun, RouteFailure,
+    State, Suspects, Transition, TransitionKind, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
@@ -111,7 +111,8 @@ pub fn apply_finish(existing: Option<&mut Record>, life: u32, now: Timestamp) ->
     Completed::Done
 }
 
-/// Records a failed attempt; `false` when it is not this run's to record.
+/// Records how the routes stand after an attempt that leaves some to be tried again;
+/// `false` when it is not this run's to record.
 #[must_use]
 pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Timestamp) -> bool {
     let mine = failure.record;
@@ -122,12 +123,18 @@ pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Tim
     }) else {
         return false;
     };
-    let error = joined(failure.errors);
     record.state = State::Failing;
-    record.history = mine.history_with(mine.transition(TransitionKind::Failed, &error, now));
-    record.last_error = Some(error);
-    record.errors = route_errors(failure.errors);
-    record.next_at = Some(failure.next_at);
+    record.failures = capped(failure.failures);
+    // Beginnings that came to no outcome are among the routes' own attempts by now.
+    record.attempts = settled_attempts(failure.failures);
+    if !failure.errors.is_empty() {
+        let error = joined(failure.errors);
+        let mut entry = mine.transition(TransitionKind::Failed, &error, now);
+        entry.attempt = failed_attempt(failure).unwrap_or(entry.attempt);
+        record.history = mine.history_with(entry);
+        record.last_error = Some(error);
+    }
+    record.next_at = failure.failures.values().filter_map(|failure| failure.next_at).min();
     record.leased_until = None;
     record.open = Some(Open::Pending { due_at: failure.due_at });
     record.sweeps = 0;
@@ -157,8 +164,8 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
     record.state = State::Dead;
     record.history = history;
     record.last_error = Some(error);
-    if !burial.errors.is_empty() {
-        record.errors = route_errors(burial.errors);
+    if !burial.failures.is_empty() {
+        record.failures = capped(burial.failures);
     }
     record.next_at = None;
     record.leased_until = None;
@@ -205,13 +212,18 @@ pub fn apply_reopen(
     record.next_at = None;
     record.last_error = None;
     record.done_at = None;
-    record.errors.clear();
     match reopening.cause {
-        Reopen::Redrive { .. } | Reopen::Replay { rerun: Rerun::Unfinished, .. } => {}
+        Reopen::Redrive { .. } | Reopen::Replay { rerun: Rerun::Unfinished, .. } => {
+            record.failures.clear();
+        }
         Reopen::Replay { rerun: Rerun::Routes(routes), .. } => {
             record.handlers.retain(|route, _| !routes.contains(route));
+            record.failures.retain(|route, it| it.next_at.is_none() && !routes.contains(route));
         }
-        Reopen::Replay { rerun: Rerun::All, .. } => record.handlers.clear(),
+        Reopen::Replay { rerun: Rerun::All, .. } => {
+            record.handlers.clear();
+            record.failures.clear();
+        }
     }
     record.history = record.history_with(reopening.transition(record.life, now));
     record.open = Some(Open::Pending { due_at: reopening.due_at });
@@ -281,7 +293,7 @@ pub fn apply_forget(
     event.delivery_id = None;
     event.traceparent = None;
     record.history = history;
-    record.errors.clear();
+    record.failures.clear();
     record.last_error = None;
     record.leased_until = None;
     record.next_at = None;
@@ -334,11 +346,19 @@ pub fn shard_of(key: &EventKey, shards: u32) -> u32 {
     head % shards.max(1)
 }
 
-fn route_errors(errors: &[(String, String)]) -> BTreeMap<String, String> {
-    let capped = |(route, error): &(String, String)| {
-        (route.clone(), clean_text(error, ROUTE_ERROR_CHARACTERS))
+/// The most attempts of a route that failed just now.
+fn failed_attempt(failure: &Failure<'_>) -> Option<u32> {
+    let failed = failure.errors.iter().filter_map(|(route, _)| failure.failures.get(route));
+    failed.map(|failure| failure.attempts).max()
+}
+
+/// The same with errors that fit the item, however many routes there are.
+fn capped(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<String, RouteFailure> {
+    let capped = |(route, failure): (&String, &RouteFailure)| {
+        let error = clean_text(&failure.error, ROUTE_ERROR_CHARACTERS);
+        (route.clone(), RouteFailure { error, ..failure.clone() })
     };
-    errors.iter().map(capped).collect()
+    failures.iter().map(capped).collect()
 }
 
 /// `route: error; route: error`, capped.

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod purge_dlq;
 pub mod redrive;
 pub mod replay;
+pub mod routes;
 pub mod secret;
 pub mod send;
 pub mod show;
@@ -31,6 +32,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome, 
         Command::Forget(args) => forget::run(context, args).await,
         Command::Listen(args) => listen::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Routes(args) => routes::run(context, args).await,
         Command::Send(args) => send::run(context, args).await,
         Command::Secret(args) => secret::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,

@@ -104,7 +104,7 @@ fn document(record: &Record, unloaded: Option<&LedgerError>) -> Document {
             "due_at": time(record.open.map(inbox_core::ledger::Open::due_at)),
             "last_error": record.last_error,
             "handlers": view::times(&record.handlers),
-            "errors": record.errors,
+            "failures": view::failures(&record.failures),
             "history": history.collect::<Vec<_>>(),
             "headers": record.event.headers,
             "request_id": record.request_id,
@@ -142,7 +142,7 @@ fn print(console: &Console, record: &Record, unloaded: Option<&LedgerError>, now
         console.line(format!("  {name}  {}", pretty::printable(&value)));
     }
     section(console, "Life", &life(record));
-    let handlers = handlers(record);
+    let handlers = handlers(record, now);
     if !handlers.is_empty() {
         section(console, "Handlers", &handlers);
     }
@@ -184,7 +184,7 @@ fn facts(record: &Record, now: Timestamp) -> Vec<(&'static str, String)> {
 
 /// Where it stands and what comes next.
 fn stands(record: &Record, now: Timestamp) -> String {
-    let tried = format!("attempt {} of life {}", record.attempts, record.life);
+    let tried = format!("attempt {} of life {}", record.most_attempts(), record.life);
     if record.is_leased(now) && record.state.is_unfinished() {
         return format!("being run now, {tried}");
     }
@@ -252,25 +252,32 @@ fn precise(at: Timestamp) -> String {
     at.to_rfc3339().replace('T', " ").replace('Z', "")
 }
 
-/// Each handler that has run, with its result.
-fn handlers(record: &Record) -> Table {
-    let mut table =
-        Table::new([Column::new("handler"), Column::new("result"), Column::new("detail").cut()]);
+/// Each route that has run, with its fate.
+fn handlers(record: &Record, now: Timestamp) -> Table {
+    let columns = [
+        Column::new("handler"),
+        Column::new("result"),
+        Column::new("attempts").right(),
+        Column::new("detail").cut(),
+    ];
+    let mut table = Table::new(columns);
     for (route, at) in &record.handlers {
         table.row([
             route.as_str().into(),
             Cell::toned(Tone::Good, "done"),
+            "".into(),
             format!("{} UTC", clock(*at)).into(),
         ]);
     }
-    for (route, error) in &record.errors {
-        if !record.is_done(route) {
-            table.row([
-                route.as_str().into(),
-                Cell::toned(Tone::Bad, "failed"),
-                error.as_str().into(),
-            ]);
-        }
+    for (route, failure) in record.failures.iter().filter(|(route, _)| !record.is_done(route)) {
+        let fate = match failure.next_at {
+            Some(next_at) => {
+                Cell::toned(Tone::Warning, format!("again {}", relative(next_at, now)))
+            }
+            None => Cell::toned(Tone::Bad, "given up"),
+        };
+        let attempts = failure.attempts.to_string();
+        table.row([route.as_str().into(), fate, attempts.into(), failure.error.as_str().into()]);
     }
     table
 }

@@ -268,7 +268,7 @@ pub(crate) mod tests {
             last_error: Some("billing: no".into()),
             done_at: None,
             handlers: BTreeMap::new(),
-            errors: BTreeMap::new(),
+            failures: BTreeMap::new(),
             due_at: None,
             forgotten_at: None,
             expires_at: at,

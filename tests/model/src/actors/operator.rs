@@ -127,7 +127,8 @@ fn open(config: &Config, world: &mut World, item: Option<Item>, rerun: Again) {
         Again::First => 1,
         Again::All => (1 << config.routes) - 1,
     };
-    world.past.runs = 0;
+    world.past.runs = [0; 2];
+    world.past.given_up &= if rerun == Again::First { !asked } else { 0 };
     world.past.recorded &= !asked;
     world.past.effective &= !asked;
     world.past.asked |= asked;

@@ -63,7 +63,7 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
     // Completions are written one after the other.
     let repeats = run.routes.contains(&Route::Repeating);
     for (n, route) in routes {
-        is_through &= !matches!(route, Route::Waiting | Route::Effective | Route::Repeating);
+        is_through &= !is_in_motion(route);
         match route {
             Route::Waiting if !run.late => steps.extend(match config.handlers[usize::from(n)] {
                 Handler::Willing => vec![
@@ -90,7 +90,7 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
     }
     if is_through {
         has_writes = true;
-        steps.extend(if run.routes.contains(&Route::Failed) {
+        steps.extend(if is_tried_again(config, run) {
             vec![
                 ProcessorStep::Fail { parked: false },
                 ProcessorStep::Fail { parked: true },
@@ -126,7 +126,8 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
             world.write(item);
             if reopened == Reopened::Opened {
                 world.due_at_moved();
-                world.past.runs = 0;
+                world.past.runs = [0; 2];
+                world.past.given_up = 0;
             }
             if step == ProcessorStep::Reopen {
                 put(world, slot, Processor::Beginning { message, again: true });
@@ -143,32 +144,34 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
     let next = match config.rules().begin(world.item, message, slot) {
         Beginning::Run(item) => {
             world.write(Some(item));
-            let is_done = |n: usize| n >= config.routes || item.completed & (1 << n) != 0;
-            let route = |n| if is_done(n) { Route::Through } else { Route::Waiting };
-            let run = Run {
-                life: item.life,
-                attempt: item.attempts,
-                late: false,
-                freed: false,
-                keeps: false,
-                routes: [route(0), route(1)],
-            };
+            let (routes, attempts) = config.rules().routes(item);
+            let life = item.life;
+            let run = Run { life, attempts, late: false, freed: false, keeps: false, routes };
             if overlaps(world, slot) {
                 world.breaks(Property::RunsDoNotOverlap);
             }
-            world.past.runs = (world.past.runs + 1).min(config.max_attempts + 1);
-            Processor::Running { message, run }
+            for (n, _) in routes.iter().enumerate().filter(|(_, it)| **it == Route::Waiting) {
+                let runs = &mut world.past.runs[n];
+                *runs = (*runs + 1).min(config.max_attempts + 1);
+                if world.past.given_up & (1 << n) != 0 {
+                    world.breaks(Property::GivenUpStays);
+                }
+            }
+            if routes.iter().all(|route| *route == Route::Through) {
+                // Nothing is left to run, and `finish` says so.
+                Processor::Running { message, run }
+            } else {
+                return conclude(config, world, slot, message, run);
+            }
         }
         // Nothing is left to run: it is recorded as done, without a lease.
         Beginning::Exhausted(item) if item.completed == (1 << config.routes) - 1 => {
-            let (life, attempt, routes) = (item.life, item.attempts, [Route::Through; 2]);
-            let run = Run { life, attempt, late: true, freed: false, keeps: false, routes };
+            let (life, attempts, routes) = (item.life, [0; 2], [Route::Through; 2]);
+            let run = Run { life, attempts, late: true, freed: false, keeps: false, routes };
             Processor::Running { message, run }
         }
-        Beginning::Exhausted(Item { life, attempts, .. }) => {
-            let grave =
-                Grave { life, attempts, own: false, same_token: true, sent: false, written: false };
-            Processor::Burying { message, grave }
+        Beginning::Exhausted(Item { life, .. }) => {
+            Processor::Burying { message, grave: grave(life, [false; 2], false) }
         }
         Beginning::Reopen if !again => Processor::Reopening { message },
         Beginning::Early => return leave(world, slot, message),
@@ -239,6 +242,8 @@ fn run_step(
             world.write(item);
             if failed {
                 world.due_at_moved();
+                let given_up = given_up(config, run);
+                world.past.given_up |= bits(given_up);
             }
             match (step, failed && !parked) {
                 (ProcessorStep::FailReplyLost, _) => {}
@@ -286,21 +291,48 @@ fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) ->
 
 /// What follows when every route has come to something.
 fn conclude(config: &Config, world: &mut World, slot: u8, message: u8, run: Run) {
-    let has = |sought: &[Route]| run.routes.iter().any(|route| sought.contains(route));
-    let can_retry = has(&[Route::Failed]) && run.attempt < config.max_attempts;
-    let next = if has(&[Route::Waiting, Route::Effective, Route::Repeating]) || can_retry {
+    let given_up = given_up(config, run);
+    let next = if run.routes.into_iter().any(is_in_motion) || is_tried_again(config, run) {
         Processor::Running { message, run }
-    } else if has(&[Route::Failed, Route::FailedForGood]) {
-        let Run { life, attempt: attempts, .. } = run;
-        let grave =
-            Grave { life, attempts, own: true, same_token: true, sent: false, written: false };
-        Processor::Burying { message, grave }
     } else if run.keeps {
         return leave(world, slot, message);
+    } else if given_up.contains(&true) {
+        Processor::Burying { message, grave: grave(run.life, given_up, true) }
     } else {
         Processor::Ending { message }
     };
     put(world, slot, next);
+}
+
+/// Whether something of a route is still to happen in this run.
+fn is_in_motion(route: Route) -> bool {
+    matches!(route, Route::Waiting | Route::Effective | Route::Repeating)
+}
+
+/// Whether a later run has something to do.
+fn is_tried_again(config: &Config, run: Run) -> bool {
+    run.routes.into_iter().zip(run.attempts).any(|(route, attempts)| match route {
+        Route::Later => true,
+        Route::Failed => attempts < config.max_attempts,
+        _ => false,
+    })
+}
+
+fn given_up(config: &Config, run: Run) -> [bool; 2] {
+    let is_given_up = |n: usize| match run.routes[n] {
+        Route::GivenUp | Route::FailedForGood => true,
+        Route::Failed => run.attempts[n] >= config.max_attempts,
+        _ => false,
+    };
+    [is_given_up(0), is_given_up(1)]
+}
+
+fn bits(routes: [bool; 2]) -> u8 {
+    routes.into_iter().zip([1, 2]).map(|(is_set, bit)| if is_set { bit } else { 0 }).sum()
+}
+
+fn grave(life: u8, given_up: [bool; 2], own: bool) -> Grave {
+    Grave { life, given_up, own, same_token: true, sent: false, written: false }
 }
 
 fn bury(
@@ -328,6 +360,9 @@ fn bury(
         ProcessorStep::Bury | ProcessorStep::BuryReplyLost => {
             let (buried, item) = config.rules().bury(world.item, grave, slot);
             world.write(item);
+            if buried {
+                world.past.given_up |= bits(grave.given_up);
+            }
             if step == ProcessorStep::Bury {
                 grave.written = true;
                 let next = if buried && !grave.sent {

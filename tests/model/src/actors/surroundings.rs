@@ -7,7 +7,7 @@
 
 use crate::action::WorldStep;
 use crate::config::Config;
-use crate::item::{Holder, Moment, Open};
+use crate::item::{Fate, Holder, Moment, Open};
 use crate::world::{Operator, Processor, Receiver, Route, Sweeper, World, place};
 
 pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
@@ -19,8 +19,10 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
                 Holder::Nobody | Holder::Former => WorldStep::LeaseEnds,
             });
         }
-        if item.next == Moment::Ahead {
-            steps.push(WorldStep::NextComes);
+        if item.stand.is_unfinished() {
+            let ahead = |fate: &Fate| matches!(fate, Fate::Again { ahead: true, .. });
+            let routes = (0..).zip(&item.fates).filter(|(_, fate)| ahead(fate));
+            steps.extend(routes.map(|(n, _)| WorldStep::NextComes(n)));
         }
         let is_ahead = item.open == Open::Pending { due: false };
         if is_ahead && item.next != Moment::Ahead && world.sweeper == Sweeper::Idle {
@@ -83,8 +85,12 @@ pub(crate) fn take(world: &mut World, step: WorldStep) {
             end_lease(world);
         }
         WorldStep::LeaseEnds => end_lease(world),
-        WorldStep::NextComes => {
-            if let Some(item) = &mut world.item {
+        WorldStep::NextComes(n) => {
+            if let Some(item) = &mut world.item
+                && let Fate::Again { ahead, .. } = &mut item.fates[usize::from(n)]
+            {
+                *ahead = false;
+                // The event waits for the first of its routes.
                 item.next = Moment::Past;
             }
         }

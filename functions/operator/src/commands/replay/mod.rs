@@ -199,7 +199,7 @@ impl Args {
     fn check_handlers(&self, events: &[Summary]) -> Result<(), Fault> {
         let known: BTreeSet<&String> = events
             .iter()
-            .flat_map(|event| event.handlers.keys().chain(event.errors.keys()))
+            .flat_map(|event| event.handlers.keys().chain(event.failures.keys()))
             .collect();
         match self.handlers.iter().find(|name| !known.contains(name)) {
             Some(name) if !events.is_empty() => {

@@ -9,7 +9,7 @@
 //! gets the `CloudEvent`:
 //!
 //! ```text
-//! ends without error        done           (a reply that says nothing else)
+//! ends without error        done           whatever JSON it returns, or nothing
 //! {"outcome":"retry"}       tried again    with "reason" and "after_seconds", if given
 //! {"outcome":"permanent"}   given up       with "reason", if given
 //! raises, times out, dies   tried again

@@ -1,8 +1,8 @@
 //! What a called function's reply means.
 //!
-//! A function that ends without error has done its work, whatever it returns, unless
-//! that names an `outcome`. What it says is quoted, never repeated: it may hold the
-//! payload.
+//! A function that ends without error has done its work, whatever JSON it returns,
+//! unless that names an `outcome`. What is no JSON may be the half of an outcome. What
+//! it says is quoted, never repeated: it may hold the payload.
 
 use std::time::Duration;
 
@@ -34,7 +34,12 @@ pub(super) fn read(
         let words = [error_type, error_message].map(|text| said(&text));
         return Err(HandlerError::retry(because("the function failed", &words)));
     }
-    let reply: Value = serde_json::from_slice(reply).unwrap_or_default();
+    if reply.is_empty() {
+        return Ok(());
+    }
+    let Ok(reply) = serde_json::from_slice::<Value>(reply) else {
+        return Err(HandlerError::retry("the function's reply is not JSON"));
+    };
     let Some(outcome) = reply.get("outcome").filter(|outcome| !outcome.is_null()) else {
         return Ok(());
     };
@@ -86,12 +91,19 @@ mod tests {
             "\"retry\"",
             "[]",
             "{}",
-            "not JSON",
             r#"{"statusCode":500,"body":"oops"}"#,
             r#"{"outcome":null}"#,
             r#"{"outcome":"done","reason":"x"}"#,
         ] {
             assert_eq!(replied(reply), Ok(()), "{reply}");
+        }
+    }
+
+    #[test]
+    fn half_a_reply_is_not_taken_for_success() {
+        for reply in ["nu", r#"{"outcome":"ret"#, "\u{0}"] {
+            let not_json = "the function's reply is not JSON";
+            assert_eq!(replied(reply), Err(HandlerError::retry(not_json)), "{reply}");
         }
     }
 

@@ -1,0 +1,109 @@
+//! `inbox routes`: which way events go, and why.
+//!
+//! The routes are those that the deployed processor runs with, read from its
+//! configuration, or those of a file that is yet to be deployed. They are read by the
+//! processor's own code, so what is accepted here starts there.
+
+mod deployed;
+mod list;
+mod test;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use inbox_processor::routes::Routes;
+use serde_json::json;
+
+use crate::console::Tone;
+use crate::context::Context;
+use crate::fault::{Fault, Outcome};
+
+const EXAMPLES: &str = "\
+Examples:
+  inbox routes                                 those of the deployed processor
+  inbox routes test stripe evt_1QabcDEF        which of them the event takes, and why
+  inbox routes test stripe:invoice.paid        the same of any source and type
+  inbox routes check routes.json               before they are deployed
+  inbox routes test stripe:invoice.paid --routes routes.json";
+
+/// What the command takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Routes of a file (`-`: standard input) in place of the deployed ones
+    #[arg(long, value_name = "FILE", global = true,
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    routes: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show all routes
+    List,
+    /// Show which routes an event takes, and why it does not take the others
+    Test(test::Args),
+    /// Say everything that is wrong with a file of routes
+    Check(CheckArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    /// JSON, as in ROUTES; `-` is standard input
+    #[arg(value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    file: PathBuf,
+}
+
+impl Args {
+    /// Whether it can do nothing without the deployment's names.
+    #[must_use]
+    pub fn needs_names(&self) -> bool {
+        match &self.what {
+            Some(What::Check(_)) => false,
+            Some(What::Test(args)) => self.routes.is_none() || args.is_in_ledger(),
+            Some(What::List) | None => self.routes.is_none(),
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
+    if let Some(What::Check(CheckArgs { file })) = &args.what {
+        let text = deployed::read(file)?;
+        return Ok(check(context, deployed::parse(&text, &deployed::Surroundings::complete())));
+    }
+    let routes = match &args.routes {
+        Some(file) => deployed::parse(&deployed::read(file)?, &deployed::Surroundings::complete()),
+        None => deployed::fetch(context).await?,
+    };
+    let routes = routes.map_err(|problems| {
+        Fault::refused(
+            format!("the routes cannot be used: {}", problems.join("; ")),
+            "`inbox routes check FILE` says so of a file before it is deployed",
+        )
+    })?;
+    match args.what {
+        Some(What::Test(args)) => test::run(context, &routes, &args).await,
+        _ => Ok(list::run(context, &routes)),
+    }
+}
+
+fn check(context: &Context, routes: Result<Routes, Vec<String>>) -> Outcome {
+    let console = &context.console;
+    let (count, problems) = match routes {
+        Ok(routes) => (routes.iter().count(), Vec::new()),
+        Err(problems) => (0, problems),
+    };
+    if console.json {
+        console.value(&json!({"routes": count, "problems": problems}));
+    } else {
+        for problem in &problems {
+            console.line(format!("{}  {problem}", console.tint(Tone::Bad, "wrong")));
+        }
+        if problems.is_empty() {
+            console.line(format!("{}  {count} routes", console.tint(Tone::Good, "sound")));
+        }
+    }
+    if problems.is_empty() { Outcome::Done } else { Outcome::Negative }
+}

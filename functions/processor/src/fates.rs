@@ -1,0 +1,159 @@
+//! What becomes of each route of an event: a fate of its own.
+//!
+//! ```text
+//!            ┌ done ─────────────────────────────────────────────┐
+//! due ─ run ─┼ failed ─ tried again at next_at ── waiting ─ due …│
+//!            └ failed for good, or attempts used up ─ given up   │
+//!                                                                ▼
+//!   all done ─▶ done    any waiting ─▶ the event waits for the first    else ─▶ dead
+//! ```
+//!
+//! A route that waits long, because its endpoint asked for it or is further down the
+//! table, keeps no other waiting; one that is given up is not run again in this life,
+//! and its event is buried when no other route has anything left to do.
+
+use std::collections::BTreeMap;
+
+use inbox_core::Timestamp;
+use inbox_core::ledger::{Record, RouteFailure};
+
+use crate::retry::RetryPolicy;
+use crate::run::Failed;
+
+/// How the routes of one event stand in the course of one attempt.
+pub(crate) struct Fates {
+    /// The routes to run now, with the number of their attempt.
+    due: Vec<(String, u32)>,
+    /// Those that have failed in this life and not completed.
+    failures: BTreeMap<String, RouteFailure>,
+    /// Route and error of those that failed in this attempt.
+    errors: Vec<(String, String)>,
+    /// Routes that were given up in this attempt.
+    given_up: Vec<String>,
+}
+
+/// What an attempt comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conclusion {
+    /// Nothing is left to be done, and nothing failed.
+    AllDone,
+    /// Some route is tried again: the first at this time.
+    Wait(Timestamp),
+    /// Nothing is left to try, and something was given up.
+    GivenUp,
+}
+
+impl Fates {
+    /// How the event's `routes` stand when an attempt begins. What its record says of
+    /// other routes is of a configuration that is over. A route whose attempts all
+    /// ended with their process is given up here.
+    pub(crate) fn of<'a>(
+        record: &Record,
+        routes: impl Iterator<Item = &'a str>,
+        max_attempts: u32,
+        now: Timestamp,
+    ) -> Self {
+        let mut fates =
+            Self { due: vec![], failures: BTreeMap::new(), errors: vec![], given_up: vec![] };
+        for route in routes.filter(|route| !record.is_done(route)) {
+            let failure = record.failures.get(route);
+            if let Some(failure) = failure {
+                fates.failures.insert(route.to_owned(), failure.clone());
+            }
+            let attempts = record.attempts_of(route);
+            if !record.is_due(route, now) {
+                continue;
+            }
+            if attempts <= max_attempts {
+                fates.due.push((route.to_owned(), attempts));
+                continue;
+            }
+            let last = failure.map(|failure| format!("; before: {}", failure.error));
+            let error = format!("attempts used up without an outcome{}", last.unwrap_or_default());
+            fates.give_up(route, max_attempts, error);
+        }
+        fates
+    }
+
+    /// The routes to run, each with the number of its attempt, from 1.
+    pub(crate) fn due(&self) -> &[(String, u32)] {
+        &self.due
+    }
+
+    /// Records that a route has completed.
+    pub(crate) fn completed(&mut self, route: &str) {
+        self.failures.remove(route);
+    }
+
+    /// Records that a route failed `at` this moment. `chance` is from 0 to 1.
+    pub(crate) fn failed(
+        &mut self,
+        route: &str,
+        fault: Failed,
+        retry: &RetryPolicy,
+        chance: f64,
+        at: Timestamp,
+    ) {
+        let attempt = self.due.iter().find(|(due, _)| due == route);
+        let attempts = attempt.map_or(1, |(_, attempt)| *attempt);
+        let wait = retry.wait(attempts, fault.after.unwrap_or_default(), chance);
+        match wait.filter(|_| !fault.permanent) {
+            None => self.give_up(route, attempts, fault.reason),
+            Some(wait) => {
+                self.errors.push((route.to_owned(), fault.reason.clone()));
+                let next_at = Some(at.plus(wait));
+                let failure = RouteFailure { error: fault.reason, attempts, next_at };
+                self.failures.insert(route.to_owned(), failure);
+            }
+        }
+    }
+
+    /// Records that every route that is left has failed for good, for one reason that
+    /// is none of their own.
+    pub(crate) fn all_failed_for_good(&mut self, reason: &str) {
+        let open = self.failures.iter().filter(|(_, failure)| failure.next_at.is_some());
+        let waiting = open.map(|(route, failure)| (route.clone(), failure.attempts));
+        let left: BTreeMap<String, u32> = waiting.chain(self.due.iter().cloned()).collect();
+        for (route, attempts) in left {
+            self.give_up(&route, attempts, reason.to_owned());
+        }
+    }
+
+    fn give_up(&mut self, route: &str, attempts: u32, error: String) {
+        self.errors.push((route.to_owned(), error.clone()));
+        self.failures.insert(route.to_owned(), RouteFailure { error, attempts, next_at: None });
+        self.given_up.push(route.to_owned());
+    }
+
+    /// What it all comes to.
+    pub(crate) fn conclusion(&self) -> Conclusion {
+        let next_at = self.failures.values().filter_map(|failure| failure.next_at).min();
+        match next_at {
+            Some(next_at) => Conclusion::Wait(next_at),
+            None if self.failures.is_empty() => Conclusion::AllDone,
+            None => Conclusion::GivenUp,
+        }
+    }
+
+    /// The routes that have failed in this life and not completed.
+    pub(crate) fn failures(&self) -> &BTreeMap<String, RouteFailure> {
+        &self.failures
+    }
+
+    /// Route and error of each that failed in this attempt.
+    pub(crate) fn errors(&self) -> &[(String, String)] {
+        &self.errors
+    }
+
+    /// The routes that were given up in this attempt.
+    pub(crate) fn given_up(&self) -> &[String] {
+        &self.given_up
+    }
+
+    /// Why the event is given up, for the dead letter: `route: error; route: error`.
+    pub(crate) fn epitaph(&self) -> String {
+        let given_up = self.failures.iter().filter(|(_, failure)| failure.next_at.is_none());
+        let lines = given_up.map(|(route, failure)| format!("{route}: {}", failure.error));
+        lines.collect::<Vec<_>>().join("; ")
+    }
+}

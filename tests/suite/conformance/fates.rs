@@ -1,0 +1,141 @@
+//! Each route of an event has a fate of its own.
+
+use inbox_core::ledger::{Completed, Ledger, Open, Record, Reopen, Rerun, Settled, State};
+
+use super::{at, begun, claim, fail, fail_with, failures, held, on_every_ledger, reopen, run};
+
+on_every_ledger!(
+    an_event_waits_for_the_first_of_its_routes,
+    an_attempt_that_only_waits_adds_nothing_to_the_history,
+    a_route_takes_no_attempts_from_another,
+    an_attempt_without_an_outcome_counts_for_every_route_that_runs_next,
+    a_route_that_has_completed_since_is_not_given_up,
+    a_redrive_tries_again_what_was_given_up,
+    a_replay_of_one_route_leaves_the_others_given_up,
+);
+
+const ASKED_TO_WAIT: super::Failed = ("mail", "429", 1, Some(3600));
+
+async fn an_event_waits_for_the_first_of_its_routes<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    let stand =
+        [("billing", "no answer", 1, Some(62)), ASKED_TO_WAIT, ("old", "410 Gone", 1, None)];
+    assert_eq!(
+        fail_with(ledger, &record, &stand, &["billing", "mail", "old"], 2).await,
+        Settled::Written
+    );
+    let failing = held(ledger).await;
+    assert_eq!(failing.failures, failures(&stand));
+    assert_eq!((failing.state, failing.next_at), (State::Failing, Some(at(62))));
+    assert_eq!(failing.open, Some(Open::Pending { due_at: at(962) }));
+    let expected = "billing: no answer; mail: 429; old: 410 Gone";
+    assert_eq!(failing.last_error.as_deref(), Some(expected));
+
+    let due = |record: &Record, seconds| {
+        ["billing", "mail", "old", "new"].map(|route| record.is_due(route, at(seconds)))
+    };
+    assert_eq!(due(&failing, 51), [false, false, false, true]);
+    assert_eq!(due(&failing, 52), [true, false, false, true]);
+    assert_eq!(due(&failing, 3590), [true, true, false, true]);
+    assert_eq!(["billing", "old"].map(|route| failing.is_given_up(route)), [false, true]);
+    assert_eq!(begun(ledger, "b", 1, 51).await, "busy");
+    assert_eq!(begun(ledger, "b", 1, 52).await, "run");
+}
+
+async fn an_attempt_that_only_waits_adds_nothing_to_the_history<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    let stand = [("billing", "no answer", 1, Some(62)), ASKED_TO_WAIT];
+    fail_with(ledger, &record, &stand, &["billing", "mail"], 2).await;
+    let before = held(ledger).await;
+    let record = run(ledger, "b", 1, 62).await;
+    let completed = ledger.complete(&record, "billing", &["mail"], at(63)).await;
+    assert_eq!(completed.unwrap(), Completed::Pending);
+    fail_with(ledger, &record, &[ASKED_TO_WAIT], &[], 64).await;
+    let waiting = held(ledger).await;
+    assert_eq!((waiting.state, waiting.next_at), (State::Failing, Some(at(3600))));
+    assert_eq!((&waiting.history, &waiting.last_error), (&before.history, &before.last_error));
+    assert_eq!((waiting.attempts, waiting.leased_until), (1, None));
+}
+
+async fn a_route_takes_no_attempts_from_another<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    let stand = [("billing", "no answer", 1, Some(62)), ASKED_TO_WAIT];
+    fail_with(ledger, &record, &stand, &["billing", "mail"], 2).await;
+    // Two of the three attempts that this suite gives are used up by one route.
+    let record = run(ledger, "b", 1, 62).await;
+    assert_eq!(["billing", "mail"].map(|route| record.attempts_of(route)), [2, 2]);
+    fail_with(ledger, &record, &[("billing", "no", 2, Some(122)), ASKED_TO_WAIT], &["billing"], 63)
+        .await;
+    let record = run(ledger, "c", 1, 122).await;
+    assert_eq!(record.attempts_of("billing"), 3);
+    let stand = [("billing", "no", 3, None), ASKED_TO_WAIT];
+    fail_with(ledger, &record, &stand, &["billing"], 123).await;
+    let attempts: Vec<u32> = held(ledger).await.history.iter().map(|entry| entry.attempt).collect();
+    assert_eq!(attempts, [1, 2, 3]);
+    // The other one still has two.
+    let record = run(ledger, "d", 1, 3600).await;
+    assert_eq!((record.attempts, record.attempts_of("mail")), (2, 2));
+    assert_eq!(record.most_attempts(), 3);
+}
+
+async fn an_attempt_without_an_outcome_counts_for_every_route_that_runs_next<L: Ledger>(
+    ledger: &L,
+) {
+    claim(ledger, 0).await;
+    run(ledger, "killed", 1, 1).await;
+    let record = run(ledger, "a", 1, 72).await;
+    assert_eq!(["billing", "mail"].map(|route| record.attempts_of(route)), [2, 2]);
+    fail(ledger, &record, 73).await;
+    assert_eq!(held(ledger).await.attempts, 2);
+    run(ledger, "killed", 1, 133).await;
+    assert_eq!(begun(ledger, "b", 1, 204).await, "exhausted");
+}
+
+async fn a_route_that_has_completed_since_is_not_given_up<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    let stand = [("old", "410 Gone", 1, None), ASKED_TO_WAIT];
+    fail_with(ledger, &record, &stand, &["old", "mail"], 2).await;
+    assert!(held(ledger).await.is_given_up("old"));
+    // By a process that was slow to say so.
+    ledger.complete(&record, "old", &["mail"], at(3)).await.unwrap();
+    let record = held(ledger).await;
+    assert!(record.is_done("old") && !record.is_given_up("old"));
+}
+
+/// One that has died with two routes given up, read again.
+async fn dead_of_two<L: Ledger>(ledger: &L) -> Record {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    let failures = failures(&[("billing", "404", 1, None), ("old", "410 Gone", 1, None)]);
+    let error = "billing: 404; old: 410 Gone";
+    let burial = inbox_core::ledger::Burial {
+        record: &record,
+        max_attempts: super::MAX_ATTEMPTS,
+        error,
+        failures: &failures,
+    };
+    assert_eq!(ledger.bury(&burial, at(2)).await.unwrap(), Settled::Written);
+    held(ledger).await
+}
+
+async fn a_redrive_tries_again_what_was_given_up<L: Ledger>(ledger: &L) {
+    let dead = dead_of_two(ledger).await;
+    reopen(ledger, &dead, Reopen::Redrive { life: 2 }, "request-1", 3).await;
+    let record = run(ledger, "b", 2, 4).await;
+    assert_eq!((record.failures.len(), record.attempts_of("old")), (0, 1));
+}
+
+async fn a_replay_of_one_route_leaves_the_others_given_up<L: Ledger>(ledger: &L) {
+    let dead = dead_of_two(ledger).await;
+    let billing = ["billing".to_owned()];
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::Routes(&billing) };
+    reopen(ledger, &dead, cause, "request-1", 3).await;
+    let record = run(ledger, "b", 2, 4).await;
+    assert_eq!(record.failures, failures(&[("old", "410 Gone", 1, None)]));
+    assert_eq!((record.is_due("billing", at(4)), record.attempts_of("billing")), (true, 1));
+    assert!(record.is_given_up("old") && !record.is_due("old", at(9999)));
+}

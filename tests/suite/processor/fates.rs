@@ -1,0 +1,179 @@
+//! Each route of an event succeeds or fails on its own.
+
+use super::*;
+
+const WRONG: Attempt = |_, _| async { Err(HandlerError::permanent("no such plan")) }.boxed();
+/// Asks for half an hour at first, and then succeeds.
+const ASKS_FIRST: Attempt = |_, run| {
+    let is_first = run.attempt == 1;
+    let after = Some(Duration::from_mins(30));
+    let busy = HandlerError::Retry { after, reason: "busy".into() };
+    async move { if is_first { Err(busy) } else { Ok(()) } }.boxed()
+};
+const HANGS: Attempt = |_, _| std::future::pending().boxed();
+
+/// The routes that ran so far, by their attempts: `a_route 2`.
+fn attempts(bench: &Bench) -> Vec<String> {
+    let mut runs = bench.runs.lock().unwrap().clone();
+    runs.sort();
+    runs
+}
+
+#[tokio::test]
+async fn a_route_that_fails_for_good_does_not_run_again_while_its_sibling_is_retried() {
+    let bench = Bench::new(&[("gone", WRONG), ("work", FAILS)]);
+    let message = bench.received("a").await;
+    assert_eq!(bench.run(vec![message.clone()]).await, ["message-a"]);
+    let failing = bench.held("a").await;
+    assert_eq!(failing.state, State::Failing);
+    assert!(failing.is_given_up("gone") && !failing.is_given_up("work"));
+
+    bench.set_clock(60);
+    bench.run(vec![message.clone()]).await;
+    bench.set_clock(60 + 3600);
+    assert_eq!(bench.queue.take_dead(), []);
+    bench.run(vec![message]).await;
+    assert_eq!(attempts(&bench), ["gone 1", "work 1", "work 2", "work 3"]);
+    let dead = bench.held("a").await;
+    assert_eq!(dead.state, State::Dead);
+    // Both reasons, and the most attempts of any.
+    let letter = &bench.queue.take_dead()[0];
+    let attribute = |sought| letter.attributes.iter().find(|(name, _)| *name == sought).unwrap();
+    assert_eq!(attribute("error").1, "gone: no such plan; work: not now");
+    assert_eq!(attribute("attempts").1, "3");
+}
+
+#[tokio::test]
+async fn a_route_that_is_asked_to_wait_delays_no_sibling_and_takes_none_of_its_attempts() {
+    let bench = Bench::new(&[("asks", ASKS_FIRST), ("work", FAILS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message.clone()]).await;
+    assert_eq!(bench.held("a").await.next_at, Some(at(60)));
+
+    bench.set_clock(60);
+    bench.run(vec![message.clone()]).await;
+    assert_eq!(attempts(&bench), ["asks 1", "work 1", "work 2"]);
+    // The sibling's second wait is an hour; this one's half hour is over before.
+    assert_eq!(bench.held("a").await.next_at, Some(at(1800)));
+
+    bench.set_clock(1800);
+    bench.run(vec![message.clone()]).await;
+    assert_eq!(attempts(&bench), ["asks 1", "asks 2", "work 1", "work 2"]);
+    let waiting = bench.held("a").await;
+    assert_eq!((waiting.next_at, waiting.is_done("asks")), (Some(at(60 + 3600)), true));
+
+    bench.set_clock(60 + 3600);
+    bench.run(vec![message]).await;
+    assert_eq!(attempts(&bench), ["asks 1", "asks 2", "work 1", "work 2", "work 3"]);
+    assert_eq!(bench.held("a").await.state, State::Dead);
+}
+
+#[tokio::test]
+async fn an_event_is_done_when_the_last_of_its_routes_is_however_they_came_to_it() {
+    let bench = Bench::new(&[("asks", ASKS_FIRST), ("mail", SUCCEEDS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message.clone()]).await;
+    let failing = bench.held("a").await;
+    assert_eq!((failing.state, failing.is_done("mail")), (State::Failing, true));
+    bench.set_clock(1800);
+    assert_eq!(bench.run(vec![message]).await, Vec::<String>::new());
+    assert_eq!(bench.held("a").await.state, State::Done);
+    assert_eq!(attempts(&bench), ["asks 1", "asks 2", "mail 1"]);
+}
+
+#[tokio::test]
+async fn what_succeeds_is_recorded_before_a_sibling_that_hangs_is_timed_out() {
+    let mut bench = Bench::new(&[("dead", HANGS), ("mail", SUCCEEDS)]);
+    bench.processor.handler_timeout = Duration::from_millis(400);
+    let message = bench.received("a").await;
+    let run = bench.run(vec![message]);
+    let recorded = async {
+        while !bench.held("a").await.is_done("mail") {
+            tokio::task::yield_now().await;
+        }
+        std::time::Instant::now()
+    };
+    let began = std::time::Instant::now();
+    let (_, recorded) = futures_util::future::join(run, recorded).await;
+    let (recorded, took) = (recorded.duration_since(began), began.elapsed());
+    assert!(took >= Duration::from_millis(400), "{took:?}");
+    assert!(recorded < took / 2, "recorded after {recorded:?} of {took:?}");
+}
+
+#[tokio::test]
+async fn a_route_whose_last_attempt_ended_with_its_process_is_given_up_and_its_sibling_goes_on() {
+    const ASKS_FOR_LONG: Attempt = |_, run| {
+        let is_first = run.attempt == 1;
+        let after = Some(Duration::from_hours(2));
+        let busy = HandlerError::Retry { after, reason: "busy".into() };
+        async move { if is_first { Err(busy) } else { Ok(()) } }.boxed()
+    };
+    let bench = Bench::new(&[("asks", ASKS_FOR_LONG), ("kills", FAILS)]);
+    let message = bench.received("a").await;
+    for seconds in [0, 60] {
+        bench.set_clock(seconds);
+        bench.run(vec![message.clone()]).await;
+    }
+    // Its third and last attempt begins, and the process dies of it.
+    let begin = begin_with("killed", 1, at(3660 + 70));
+    let begun = bench.ledger.begin(&Bench::key("a"), &begin, at(3660)).await.unwrap();
+    assert_eq!(crate::conformance::name_of(&begun), "run");
+    bench.set_clock(3800);
+    bench.run(vec![message.clone()]).await;
+    let record = bench.held("a").await;
+    assert_eq!(attempts(&bench), ["asks 1", "kills 1", "kills 2"]);
+    assert!(record.is_given_up("kills"));
+    let error = "attempts used up without an outcome; before: not now";
+    assert_eq!((record.failures["kills"].error.as_str(), record.next_at), (error, Some(at(7200))));
+
+    bench.set_clock(7200);
+    bench.run(vec![message]).await;
+    assert_eq!(attempts(&bench), ["asks 1", "asks 2", "kills 1", "kills 2"]);
+    assert_eq!(bench.held("a").await.state, State::Dead);
+}
+
+#[tokio::test]
+async fn while_a_completion_cannot_be_recorded_nothing_is_buried() {
+    let bench = Bench::new(&[("gone", WRONG), ("mail", SUCCEEDS)]);
+    bench.fuse.fail_at("complete");
+    let message = bench.received("a").await;
+    assert_eq!(bench.run(vec![message]).await, ["message-a"]);
+    assert_eq!(bench.queue.take_dead(), []);
+    assert_eq!(bench.held("a").await.state, State::Received);
+}
+
+#[tokio::test]
+async fn a_replay_of_one_route_runs_that_one_and_not_another_that_was_given_up() {
+    let bench = Bench::new(&[("billing", WRONG), ("gone", WRONG)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message]).await;
+    let dead = bench.held("a").await;
+    let billing = ["billing".to_owned()];
+    let reopening = Reopening {
+        record: &dead,
+        cause: Reopen::Replay { seen: 1, rerun: Rerun::Routes(&billing) },
+        actor: "ada",
+        reason: "the plan is there now",
+        request_id: "request-1",
+        due_at: at(61),
+        expires_at: dead.expires_at,
+    };
+    assert_eq!(bench.ledger.reopen(&reopening, at(61)).await.unwrap(), Settled::Written);
+    bench.set_clock(61);
+    bench.run(vec![Bench::message("a", 2)]).await;
+    assert_eq!(attempts(&bench), ["billing 1", "billing 1", "gone 1"]);
+    assert_eq!(bench.held("a").await.state, State::Dead);
+}
+
+/// A configuration is deployed while an event waits.
+#[tokio::test]
+async fn what_a_route_that_is_no_more_has_left_behind_holds_nothing_up() {
+    let mut bench = Bench::new(&[("old", FAILS), ("mail", SUCCEEDS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message.clone()]).await;
+    let told = Told::new(SUCCEEDS, &bench);
+    bench.processor.routes = Routes::of(vec![Route::new("mail", "*", "*", Arc::new(told))]);
+    bench.set_clock(60);
+    assert_eq!(bench.run(vec![message]).await, Vec::<String>::new());
+    assert_eq!(bench.held("a").await.state, State::Done);
+}
