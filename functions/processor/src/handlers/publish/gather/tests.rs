@@ -1,3 +1,5 @@
+//! Who is sent with whom, who answers for whom, and what is left when a run is dropped.
+
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
