@@ -108,16 +108,6 @@ impl S3PayloadStore {
         Ok(format!("s3://{}/{}", self.bucket, reference.key))
     }
 
-    /// Removes what [`detach`](Self::detach) may have put for an event whose payload
-    /// lies in the item. Nothing says whether it did.
-    pub(crate) async fn delete_detached(&self, event: &Event) -> Result<(), LedgerError> {
-        if event.payload.bytes.len() < DETACHED_BYTES_MIN {
-            return Ok(());
-        }
-        let (encoding, _) = compress(&event.payload.bytes);
-        self.delete(&object_key(event, encoding)).await
-    }
-
     /// The payload, as it was received.
     pub(crate) async fn get(&self, reference: &PayloadRef) -> Result<Bytes, LedgerError> {
         // The SDK's time limit ends with the answer's head.
@@ -178,6 +168,16 @@ impl S3PayloadStore {
             .map_err(|error| LedgerError::Unavailable(describe("DeleteObject", &error)))?;
         Ok(())
     }
+}
+
+/// Where [`S3PayloadStore::detach`] may have put the payload of an event that lies in
+/// its item. Nothing says whether it did.
+pub(crate) fn detached(event: &Event) -> Option<PayloadRef> {
+    let bytes = event.payload.bytes.len();
+    (bytes >= DETACHED_BYTES_MIN).then(|| {
+        let (encoding, _) = compress(&event.payload.bytes);
+        PayloadRef { key: object_key(event, encoding), bytes }
+    })
 }
 
 fn is_gone<R>(error: &SdkError<CopyObjectError, R>) -> bool {

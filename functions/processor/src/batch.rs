@@ -36,6 +36,7 @@ use inbox_core::ledger::{
     Reopen, Reopening, RouteFailure, Settled, Suspects,
 };
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
+use inbox_core::stack::stack;
 use inbox_core::telemetry::Metrics;
 
 use crate::fates::{Conclusion, Fates};
@@ -47,6 +48,12 @@ use crate::run::{Failed, Outcome, run_handler};
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
 
+/// Messages that were received so often are not kept for another wait: SQS itself moves
+/// them away after `max_receive_count`, behind the ledger's back.
+fn receives_most() -> u32 {
+    stack().queue.max_receive_count / 3 * 2
+}
+
 /// A message as SQS delivered it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
@@ -56,6 +63,8 @@ pub struct Message {
     pub receipt_handle: String,
     /// What it says.
     pub body: String,
+    /// How often SQS has handed it out, this time included.
+    pub receives: u32,
 }
 
 /// The body's size: one that is no pointer may hold anything.
@@ -145,7 +154,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         match self.begin(message, &pointer, suspects, deadline).await {
             Ok(Begun::Run(record)) => self.run(message, *record, deadline).await,
             Ok(Begun::Suspect) => Disposition::Suspect,
-            Ok(Begun::Exhausted(record)) => self.exhausted(&record).await,
+            Ok(Begun::Exhausted(record)) => self.exhausted(message, &record).await,
             Ok(Begun::Missing) => {
                 tracing::error!(event = %pointer.key, "no such event in the ledger");
                 Metrics::of_source(&pointer.key.source).count("Missing", 1).emit(self.now());
@@ -205,16 +214,20 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         self.ledger.begin(&pointer.key, &begin, self.now()).await
     }
 
-    /// No attempt is left. Where no handler is either, the processes died after the
-    /// last completion and before the event was recorded as done: it is.
-    async fn exhausted(&self, record: &Record) -> Disposition {
-        if self.routes.matching(&record.event).all(|route| record.is_done(&route.id)) {
+    /// No attempt is left: every route that would run now has used up its own, and
+    /// those that wait go on waiting. Where none is left at all, the processes died
+    /// after the last completion and before the event was recorded as done: it is.
+    ///
+    /// Nobody holds a lease, and the token of the one that died is what writes here.
+    async fn exhausted(&self, message: &Message, record: &Record) -> Disposition {
+        let routes = self.routes.matching(&record.event).map(|route| route.id.as_str());
+        let mut fates = Fates::of(record, routes, self.retry.max_attempts(), self.now());
+        fates.use_up(record);
+        if fates.conclusion() == Conclusion::AllDone {
             let finished = self.ledger.finish(record, self.now()).await;
             return self.completed(record, finished);
         }
-        let last = record.last_error.as_ref().map(|error| format!("; {error}"));
-        let error = format!("{} attempts used up{}", record.attempts, last.unwrap_or_default());
-        self.bury(record, &error, &BTreeMap::new()).await
+        self.settle(message, record, fates).await
     }
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
@@ -244,47 +257,62 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         let mut running: FuturesUnordered<_> = due.collect();
         // One for all: routes that fail together are tried again together.
         let chance = (self.chance)();
-        let mut disposition = Disposition::Acknowledge;
-        let mut was_run = false;
+        let was_run = !running.is_empty();
+        let mut unrecorded = Vec::new();
         while let Some((route, outcome)) = running.next().await {
-            was_run = true;
             match outcome {
-                Outcome::Done => {
-                    let others: Vec<&str> =
-                        ids.iter().copied().filter(|id| *id != route.id).collect();
-                    let now = self.now();
-                    let completed = self.ledger.complete(&record, &route.id, &others, now).await;
-                    if matches!(completed, Ok(Completed::Superseded)) {
-                        // Dropping the others' runs ends them: they are of a
-                        // life that is over.
-                        return Disposition::Acknowledge;
+                Outcome::Done => match self.complete(&mut record, &mut fates, route, &ids).await {
+                    // Dropping the others' runs ends them: they are of a life that is
+                    // over.
+                    Ok(Completed::Superseded) => return Disposition::Acknowledge,
+                    Ok(Completed::Done | Completed::Pending) => {}
+                    Err(fault) => {
+                        tracing::warn!(event = %event.key, route = route.id, %fault, "not recorded yet");
+                        unrecorded.push(route);
                     }
-                    if completed.is_ok() {
-                        let source = Metrics::of_source(&event.key.source);
-                        source.by("Handler", &route.id).count("Handled", 1).emit(now);
-                        record.handlers.insert(route.id.clone(), now);
-                        fates.completed(&route.id);
-                    }
-                    // One completion that could not be recorded keeps the message.
-                    if self.completed(&record, completed) == Disposition::Leave {
-                        disposition = Disposition::Leave;
-                    }
-                }
+                },
                 Outcome::Failed(fault) => {
                     fates.failed(&route.id, fault, &self.retry, chance, self.now());
                 }
             }
         }
+        // Neither buried undone, nor run again when its siblings are, hours later.
+        for route in unrecorded {
+            match self.complete(&mut record, &mut fates, route, &ids).await {
+                Ok(Completed::Superseded) => return Disposition::Acknowledge,
+                Ok(Completed::Done | Completed::Pending) => {}
+                Err(fault) => return self.leave(&event.key, "complete", &fault),
+            }
+        }
         match fates.conclusion() {
-            Conclusion::AllDone if !was_run => {
+            Conclusion::AllDone if was_run => Disposition::Acknowledge,
+            Conclusion::AllDone => {
                 let finished = self.ledger.finish(&record, self.now()).await;
                 self.completed(&record, finished)
             }
-            Conclusion::AllDone => disposition,
-            // What was done and not recorded must not be buried undone.
-            Conclusion::GivenUp if disposition == Disposition::Leave => disposition,
             Conclusion::GivenUp | Conclusion::Wait(_) => self.settle(message, &record, fates).await,
         }
+    }
+
+    /// Writes a route's completion down.
+    async fn complete(
+        &self,
+        record: &mut Record,
+        fates: &mut Fates,
+        route: &Route,
+        ids: &[&str],
+    ) -> Result<Completed, LedgerError> {
+        let others: Vec<&str> = ids.iter().copied().filter(|id| *id != route.id).collect();
+        let now = self.now();
+        let completed = self.ledger.complete(record, &route.id, &others, now).await?;
+        if completed != Completed::Superseded {
+            let source = Metrics::of_source(&record.event.key.source);
+            source.by("Handler", &route.id).count("Handled", 1).emit(now);
+            record.handlers.insert(route.id.clone(), now);
+            fates.completed(&route.id);
+            self.completed(record, Ok(completed));
+        }
+        Ok(completed)
     }
 
     /// The attempt is counted and there is nothing to run it on: it failed, so that
@@ -341,7 +369,8 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             return self.bury(record, &fates.epitaph(), fates.failures()).await;
         };
         let wait = next_at.since(now);
-        let parked = self.retry.parks(wait);
+        // Routes that wait each for its own time can bring one message back often.
+        let parked = self.retry.parks(wait) || message.receives >= receives_most();
         let due_at = if parked { next_at } else { next_at.plus(self.sweep_grace) };
         let (failures, errors) = (fates.failures(), fates.errors());
         let failure = Failure { record, failures, errors, due_at };
