@@ -256,7 +256,14 @@ impl Play<'_> {
 
     async fn process_struck(&mut self, cell: Cell, subject: Subject) -> Result<(), String> {
         self.accept(subject).await?;
-        self.struck_message(cell, subject).await
+        if cell.row.step != Step::FetchForwardSecret {
+            return self.struck_message(cell, subject).await;
+        }
+        // A process fetches it once, and remembers for five seconds that it could not.
+        self.processor = self.stage.processor("processor", "5").await;
+        self.struck_message(cell, subject).await?;
+        self.processor = self.stage.processor("processor", "5").await;
+        Ok(())
     }
 
     /// The one message that waits is handled while the fault strikes.

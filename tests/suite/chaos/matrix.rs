@@ -82,6 +82,7 @@ pub(super) const ROWS: &[Row] = &[
     row("processor", "lambda:InvokeFunction invoked_function", Step::Invoke, Drive::Process(Outcome::Invoked)),
     row("processor", "sqs:SendMessage target_queue", Step::Enqueue, Drive::Process(Outcome::Enqueued)),
     row("processor", "sns:Publish target_topic", Step::Announce, Drive::Process(Outcome::Announced)),
+    row("processor", "secretsmanager:GetSecretValue forward_secret", Step::FetchForwardSecret, Drive::Process(Outcome::Forwarded)),
     row("processor", "sqs:ChangeMessageVisibility events", Step::Hide, Drive::Process(Outcome::FailsOnce)),
     row("processor", "sqs:SendMessage dead_letters", Step::SendDead, Drive::Process(Outcome::Permanent)),
 

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::journal::Journal;
 use super::subject::{Source, routes, target_routes};
 use crate::e2e::requests::gateway_event;
+use crate::forward::endpoint::{Endpoint, says};
 
 /// The address that providers are told to call.
 pub(super) const BASE_URL: &str = "https://hooks.example.com";
@@ -70,6 +71,8 @@ pub(super) struct Stage {
     directory: PathBuf,
     secrets: tokio::sync::Mutex<Vec<(Source, String)>>,
     target_routes: Vec<Value>,
+    /// Takes what is forwarded.
+    endpoint: Option<Endpoint>,
 }
 
 impl Stage {
@@ -91,13 +94,16 @@ impl Stage {
             directory: directory("chaos"),
             secrets: tokio::sync::Mutex::default(),
             target_routes: Vec::new(),
+            endpoint: None,
             bed,
         }
     }
 
     /// Processors from now on have routes to targets outside of the inbox.
     pub(super) async fn make_targets(&mut self) {
-        self.target_routes = target_routes(&self.bed).await;
+        let endpoint = Endpoint::always(says(200, "")).await;
+        self.target_routes = target_routes(&self.bed, &endpoint).await;
+        self.endpoint = Some(endpoint);
     }
 
     /// The receiver of a source, as the function `label`.

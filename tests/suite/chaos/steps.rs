@@ -44,6 +44,8 @@ pub(super) enum Step {
     Enqueue,
     /// It goes to somebody's topic.
     Announce,
+    /// The secret that a forwarded event is signed with is fetched.
+    FetchForwardSecret,
     /// A message is hidden until the next attempt.
     Hide,
     /// The copy in the dead-letter queue.
@@ -63,8 +65,15 @@ impl Step {
 
     /// Whether it comes of a route to a target outside of the inbox.
     pub(super) fn is_of_targets(self) -> bool {
-        let by_themselves = [Self::Publish, Self::Invoke, Self::Enqueue, Self::Announce];
-        self == Self::Detach || by_themselves.contains(&self)
+        matches!(
+            self,
+            Self::Detach
+                | Self::Publish
+                | Self::Invoke
+                | Self::Enqueue
+                | Self::Announce
+                | Self::FetchForwardSecret
+        )
     }
 
     /// Whether the SDK repeats the call.
@@ -94,6 +103,9 @@ impl Step {
         let is = |value: &Value, text: &str| value.as_str() == Some(text);
         let ends = |value: &Value, end: &str| value.as_str().is_some_and(|it| it.ends_with(end));
         let step = match (call.service.as_str(), call.operation.as_str()) {
+            ("secretsmanager", "GetSecretValue") if call.function.starts_with("processor") => {
+                Self::FetchForwardSecret
+            }
             ("secretsmanager", "GetSecretValue") => Self::FetchSecret,
             ("s3", "DeleteObject") => Self::ConnectPayloads,
             ("s3", "PutObject") if call.function.starts_with("processor") => Self::Detach,

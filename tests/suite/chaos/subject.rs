@@ -8,6 +8,7 @@ use inbox_local::{Delivery, TestBed};
 use serde_json::{Value, json};
 
 use crate::e2e::large::enlarged;
+use crate::forward::endpoint::Endpoint;
 use crate::targets::made;
 
 /// Compressed, more than an item holds.
@@ -77,6 +78,8 @@ pub(super) enum Outcome {
     Enqueued,
     /// It goes to somebody's topic, besides.
     Announced,
+    /// It is posted to somebody's endpoint, besides.
+    Forwarded,
 }
 
 impl Outcome {
@@ -106,6 +109,7 @@ impl Outcome {
             Self::Invoked => "invoked",
             Self::Enqueued => "enqueued",
             Self::Announced => "announced",
+            Self::Forwarded => "forwarded",
         }
     }
 
@@ -143,16 +147,19 @@ pub(super) fn routes() -> Vec<Value> {
 }
 
 /// A route to each kind of target outside of the inbox, made for this.
-pub(super) async fn target_routes(bed: &TestBed) -> Vec<Value> {
+pub(super) async fn target_routes(bed: &TestBed, endpoint: &Endpoint) -> Vec<Value> {
     let queue = made::queue(bed, "target").await;
     let topic = made::topic(bed, "topic").await;
     let bus = made::bus(bed, &queue).await;
     let function = made::function(bed).await;
+    let (secret, url) = (made::forward_secret(bed).await, endpoint.url());
+    let forward = json!({ "url": url, "secret_id": secret, "allow_private_addresses": true });
     let routes = [
         (Outcome::Published, "publish", json!({ "bus": bus })),
         (Outcome::Invoked, "invoke", json!({ "function": function })),
         (Outcome::Enqueued, "enqueue", json!({ "queue_url": queue })),
         (Outcome::Announced, "enqueue", json!({ "topic_arn": topic })),
+        (Outcome::Forwarded, "forward", forward),
     ];
     let routes = routes.map(|(outcome, handler, with)| {
         let pattern = format!("*:*.{}", outcome.word());

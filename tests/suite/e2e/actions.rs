@@ -9,16 +9,13 @@ use serde_json::json;
 use super::large::enlarged;
 use super::requests::batch;
 use super::rig::{DEADLINE, Rig, key, payment, stripe};
+use crate::forward::endpoint::{Endpoint, says};
 use crate::targets::made;
 
-/// Handlers whose calls no test here drives yet.
-const NOT_DRIVEN: [&str; 1] = ["forward"];
-
-/// Everything that the list has: of functions, and of the processor for handlers.
-fn all(without: &[&str]) -> BTreeSet<Action> {
-    let handlers = listed().with_handler.iter();
-    let handlers = handlers.filter(|(handler, _)| !without.contains(&handler.as_str()));
-    let of_handlers = handlers.map(|(_, calls)| ("processor", calls));
+/// Everything that the list has, which tests must drive, here and under faults: calls
+/// of functions, and those of the processor for handlers.
+pub(crate) fn driven() -> BTreeSet<Action> {
+    let of_handlers = listed().with_handler.values().map(|calls| ("processor", calls));
     let of_functions = listed().calls.iter().map(|(function, calls)| (function.as_str(), calls));
     let by_function = of_functions.chain(of_handlers);
     let actions = by_function.flat_map(|(function, calls)| {
@@ -27,14 +24,9 @@ fn all(without: &[&str]) -> BTreeSet<Action> {
     actions.collect()
 }
 
-/// What tests must drive, here and under faults.
-pub(crate) fn driven() -> BTreeSet<Action> {
-    all(&NOT_DRIVEN)
-}
-
 /// Every action is in the list. Each rig and the stack ask this at their end.
 pub(super) fn check(performed: &BTreeSet<Action>) {
-    let unlisted: Vec<Action> = performed.difference(&all(&[])).cloned().collect();
+    let unlisted: Vec<Action> = performed.difference(&driven()).cloned().collect();
     assert!(
         unlisted.is_empty(),
         "without permission in the cloud: {unlisted:?}; add them to tests/fixtures/aws_actions.json \
@@ -50,6 +42,9 @@ async fn the_functions_do_in_aws_what_the_list_says_and_nothing_else() {
     let (queue, topic) =
         (made::queue(&rig.bed, "target").await, made::topic(&rig.bed, "topic").await);
     let (bus, function) = (made::bus(&rig.bed, &queue).await, made::function(&rig.bed).await);
+    let endpoint = Endpoint::always(says(200, "")).await;
+    let (url, secret) = (endpoint.url(), made::forward_secret(&rig.bed).await);
+    let forward = json!({ "url": url, "secret_id": secret, "allow_private_addresses": true });
     let paid = "stripe:payment_intent.*";
     let routes = json!([
         { "id": "mirror", "match": paid, "handler": "mirror" },
@@ -57,12 +52,16 @@ async fn the_functions_do_in_aws_what_the_list_says_and_nothing_else() {
         { "id": "function", "match": paid, "handler": "invoke", "with": { "function": function } },
         { "id": "queue", "match": paid, "handler": "enqueue", "with": { "queue_url": queue } },
         { "id": "topic", "match": paid, "handler": "enqueue", "with": { "topic_arn": topic } },
+        { "id": "endpoint", "match": paid, "handler": "forward", "with": forward },
         { "id": "drill", "match": "stripe:charge.*", "handler": "drill", "with": { "outcome": "retry" } },
     ]);
     let mut processor = rig.processor(&routes).await;
     rig.process_all(&mut processor).await;
     let handled = rig.record(&key("evt_test_1")).await.expect("the event").handlers;
-    assert_eq!(handled.keys().collect::<Vec<_>>(), ["bus", "function", "mirror", "queue", "topic"]);
+    assert_eq!(
+        handled.keys().collect::<Vec<_>>(),
+        ["bus", "endpoint", "function", "mirror", "queue", "topic"]
+    );
     // Retries with the message hidden, then a burial.
     rig.accept(&stripe("charge_dispute_created.json")).await;
     rig.process_all(&mut processor).await;

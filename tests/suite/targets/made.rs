@@ -7,6 +7,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use aws_sdk_sqs::types::QueueAttributeName;
 use inbox_local::TestBed;
+use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -31,6 +32,12 @@ const FIFO: &str = ".fifo";
 
 /// What a function of [`function`] may take.
 pub(crate) const FUNCTION_SECONDS: i32 = 3;
+
+/// A secret that events are signed with when they are forwarded; its name.
+pub(crate) async fn forward_secret(bed: &TestBed) -> String {
+    let value = json!({ "signing_secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] });
+    bed.create_secret(&value).await.expect("a secret")
+}
 
 /// A bus whose every event goes to the queue `queue_url`; its name.
 pub(crate) async fn bus(bed: &TestBed, queue_url: &str) -> String {

@@ -7,7 +7,7 @@
 //!   "with": { "topic_arn": "arn:aws:sns:eu-central-1:123456789012:tell" } }
 //! ```
 //!
-//! The function's role needs `sqs:SendMessage` on the queue or `sns:Publish` on the
+//! The processor's role needs `sqs:SendMessage` on the queue or `sns:Publish` on the
 //! topic; one of another account must allow the role in its own policy, too. The body
 //! is the `CloudEvent` ([`message`]).
 //!

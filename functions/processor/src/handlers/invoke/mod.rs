@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `function` is a name or an ARN, with an alias or a version where wanted. The
-//! function's role needs `lambda:InvokeFunction` on just that. The called function
+//! processor's role needs `lambda:InvokeFunction` on just that. The called function
 //! gets the `CloudEvent`:
 //!
 //! ```text

@@ -111,6 +111,8 @@ mod tests {
             trace_header(&traceparent.replace("-01", "-00")),
             Some(header.replace("Sampled=1", "Sampled=0"))
         );
+        // Of the flags only the lowest says whether it is sampled.
+        assert_eq!(trace_header(&traceparent.replace("-01", "-03")).as_deref(), Some(header));
         assert_eq!(trace_header("00-4bf9"), None);
     }
 }

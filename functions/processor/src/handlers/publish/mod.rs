@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `bus` is a name or an ARN; without it, events go to the bus that `EVENT_BUS_NAME`
-//! names. The function's role needs `events:PutEvents` on the bus. A rule matches
+//! names. The processor's role needs `events:PutEvents` on the bus. A rule matches
 //! `source` (`webhooks.stripe`), `detail-type` (`stripe.charge.failed`) or anything in
 //! `detail`, the `CloudEvent`.
 //!

@@ -1,3 +1,5 @@
+//! Who is sent with whom, who answers for whom, and what is left when a run is dropped.
+
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -6,8 +8,8 @@ use futures_util::future::join_all;
 
 use super::*;
 
-/// Longer than any test waits: a batch that goes out is full, or the test has its own.
-const NEVER: Duration = Duration::from_hours(1);
+/// Longer than a test waits: what goes out before is a full batch.
+const LONG: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(5);
 
 fn entry(name: &str) -> Entry {
@@ -86,10 +88,12 @@ async fn twenty_five_at_once_are_three_calls() {
 
 #[tokio::test]
 async fn a_full_batch_does_not_linger() {
-    let (gatherer, bus) = gatherer(NEVER);
-    let outcomes = join_all(names(10).iter().map(|name| gatherer.put(entry(name)))).await;
-    assert_eq!(outcomes, vec![Ok(()); 10]);
-    assert_eq!(bus.calls(), [names(10)]);
+    let (gatherer, bus) = gatherer(LONG);
+    let names_of_all = names(10);
+    let all = join_all(names_of_all.iter().map(|name| gatherer.put(entry(name))));
+    let outcomes = tokio::time::timeout(LONG / 2, all).await;
+    assert_eq!(outcomes, Ok(vec![Ok(()); 10]));
+    assert_eq!(bus.calls(), [names_of_all]);
 }
 
 #[tokio::test]
