@@ -76,8 +76,7 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
                 Handler::Turns if run.attempts[usize::from(n)] == 1 => {
                     vec![ProcessorStep::Fails(n)]
                 }
-                Handler::Turns => vec![ProcessorStep::Kills(n)],
-                Handler::Poison => vec![ProcessorStep::Kills(n)],
+                Handler::Turns | Handler::Poison => vec![ProcessorStep::Kills(n)],
             }),
             Route::Repeating => {
                 has_writes = true;

@@ -166,26 +166,26 @@ impl<S: Secrets> Forward<S> {
     /// Tells the breaker, and the log when that changes something.
     fn learn(&self, admission: Admission, posted: &Result<Answer, Silence>, route: &str) {
         let host = &self.settings.endpoint.shown;
-        match posted {
+        let reason = match posted {
+            Ok(answer) if answer.is_silence() => format!("slow, then {}", answer.status.as_u16()),
             Ok(_) => {
                 if self.breaker().answered() {
                     tracing::info!(route, host, "the endpoint answers again");
                 }
+                return;
             }
-            Err(silence) if silence.is_endpoints => {
-                let opened = self.breaker().silent(admission, (self.clock)());
-                if let Some(wait) = opened {
-                    let (reason, seconds) = (&silence.reason, wait.as_secs());
-                    tracing::warn!(
-                        route,
-                        host,
-                        reason,
-                        seconds,
-                        "the endpoint does not answer: attempts are held back"
-                    );
-                }
-            }
-            Err(_) => {}
+            Err(silence) if silence.is_endpoints => silence.reason.clone(),
+            Err(_) => return,
+        };
+        if let Some(wait) = self.breaker().silent(admission, (self.clock)()) {
+            let seconds = wait.as_secs();
+            tracing::warn!(
+                route,
+                host,
+                reason,
+                seconds,
+                "the endpoint does not answer: attempts are held back"
+            );
         }
     }
 
