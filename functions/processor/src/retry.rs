@@ -86,7 +86,7 @@ mod tests {
     fn jitter_adds_at_most_ten_percent() {
         let wait = |chance| policy().wait(1, Duration::ZERO, chance);
         assert_eq!(wait(1.0), Some(Duration::from_secs(66)));
-        let asked = policy().wait(1, Duration::from_secs(120), 1.0);
+        let asked = policy().wait(1, Duration::from_mins(2), 1.0);
         assert_eq!(asked, Some(Duration::from_secs(132)));
         assert_eq!(wait(0.5), Some(Duration::from_secs(63)));
         assert_eq!(wait(7.0), Some(Duration::from_secs(66)));
