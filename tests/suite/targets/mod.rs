@@ -16,6 +16,7 @@ mod invoke;
 mod large;
 pub(crate) mod made;
 mod publish;
+mod regions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

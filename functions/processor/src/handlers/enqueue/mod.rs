@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The processor's role needs `sqs:SendMessage` on the queue or `sns:Publish` on the
-//! topic; one of another account must allow the role in its own policy, too. The body
-//! is the `CloudEvent` ([`message`]).
+//! topic; one of another account must allow the role in its own policy, too. Either may
+//! be in another region. The body is the `CloudEvent` ([`message`]).
 //!
 //! An attempt whose answer was lost sends again: consumers deduplicate by the event's
 //! `source` and `id`. FIFO queues and topics do it themselves, within five minutes.
@@ -66,8 +66,8 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
         options.problem(format_args!("{arn:?} is not a topic's ARN"));
     }
     options.finish()?;
-    let aws = &resources.aws;
     let name = topic_arn.or(queue_url).unwrap_or_default().to_owned();
+    let aws = &resources.aws_for(&name);
     let is_fifo = name.ends_with(SUFFIX_FIFO);
     let target = match topic_arn {
         Some(_) => Target::Topic { client: aws_sdk_sns::Client::new(aws), arn: name },

@@ -4,8 +4,8 @@
 //! { "id": "bus", "match": "stripe:*", "handler": "publish", "with": { "bus": "orders" } }
 //! ```
 //!
-//! `bus` is a name or an ARN; without it, events go to the bus that `EVENT_BUS_NAME`
-//! names. The processor's role needs `events:PutEvents` on the bus. A rule matches
+//! `bus` is a name or an ARN, of another region too; without it, events go to the bus that
+//! `EVENT_BUS_NAME` names. The processor's role needs `events:PutEvents` on the bus. A rule matches
 //! `source` (`webhooks.stripe`), `detail-type` (`stripe.charge.failed`) or anything in
 //! `detail`, the `CloudEvent`.
 //!
@@ -67,7 +67,7 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
     }
     options.finish()?;
     let bus = bus.unwrap_or_default().to_owned();
-    let bus = EventBridge { client: Client::new(&resources.aws), bus };
+    let bus = EventBridge { client: Client::new(&resources.aws_for(&bus)), bus };
     let payloads = resources.payloads.clone();
     Ok(Arc::new(Publish { gatherer: Gatherer::new(bus, LINGER), payloads }))
 }
