@@ -39,8 +39,9 @@ use crate::error::describe;
 const SUFFIX_GZIP: &str = ".gz";
 /// The least payload that may be detached, and so is looked for when an event is
 /// forgotten: every target of the handlers takes what is smaller, whatever its
-/// spelling, base64 and escapes included.
-pub const DETACHED_BYTES_MIN: usize = 96 * 1024;
+/// spelling, base64 and escapes included. Those double it at worst, and the least
+/// that a route may have a target take is 64 KiB.
+pub const DETACHED_BYTES_MIN: usize = 24 * 1024;
 /// How often an answer that breaks off is asked for again: the SDK repeats what
 /// fails before the body, and not what fails in it.
 const GETS: usize = 2;

@@ -11,10 +11,29 @@
 //! on every attempt. Dying between leaves an object that the next attempt puts
 //! again, that forgetting the event removes, and that the bucket's lifecycle
 //! removes at the latest.
+//!
+//! What is too large, nobody can know: a queue takes what its owner set, and a bus
+//! passes on to targets that take less than itself. So the limit is what all of them
+//! take, and a route may raise it with `max_bytes`, up to what the service takes.
 
 use inbox_aws::S3PayloadStore;
 use inbox_core::event::Event;
 use inbox_core::handler::HandlerError;
+
+use super::Options;
+
+/// 256 KiB, which every target takes: a queue that Terraform makes, a topic, and what
+/// a bus passes on to.
+/// <https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/sqs_queue#max_message_size-1>
+pub(super) const MAX_BYTES: usize = 262_144;
+/// The least that `max_bytes` may be. Smaller payloads are never detached
+/// ([`inbox_aws::DETACHED_BYTES_MIN`]), so they must fit whatever a route says.
+pub(super) const MAX_BYTES_LEAST: usize = 65_536;
+
+/// A route's option `max_bytes`: the most that its target takes of one message.
+pub(super) fn max_bytes(options: &mut Options<'_>, default: usize, service_takes: usize) -> usize {
+    options.number("max_bytes", MAX_BYTES_LEAST..=service_takes, default)
+}
 
 /// Writes the event as a target takes it. `write` makes the target's message of a
 /// `CloudEvent`, and nothing of one that is too large.
