@@ -4,8 +4,8 @@
 use aws_sdk_sqs::types::QueueAttributeName;
 use inbox_aws::{DETACHED_BYTES_MIN, DynamoDbLedger, S3PayloadStore};
 use inbox_core::event::Event;
-use inbox_core::handler::HandlerError;
-use inbox_core::ledger::{Claimed, Forgetting, Ledger as _, Record, Settled};
+use inbox_core::handler::{HandlerError, Run};
+use inbox_core::ledger::{Claimed, Forgetting, Ledger as _, PayloadRef, Record, Settled};
 use inbox_local::resources::sdk_config;
 use serde_json::{Value, json};
 
@@ -142,6 +142,23 @@ async fn what_just_fits_goes_whole() {
         let data = &targets.arrived(&world).await["data"];
         assert_eq!(data.as_str().map(str::len), Some(most_bytes - 602), "{with}");
     }
+    assert_eq!(world.objects().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_lies_in_the_bucket_already_is_not_put_again() {
+    let world = World::new().await;
+    let targets = Targets::new(&world).await;
+    let large = event("evt_1", &text_of(1_048_576));
+    let key = "stripe_eu/0/1.gz".to_owned();
+    let payload_ref = Some(PayloadRef { key: key.clone(), bytes: large.payload.bytes.len() });
+    let run = Run { payload_ref, ..super::run() };
+    for (handler, with, _) in &targets.limits {
+        assert_eq!(world.handler(handler, with).handle(&large, &run).await, Ok(()), "{with}");
+        let expected = format!("s3://{}/{key}", world.bed.payload_bucket);
+        assert_eq!(targets.arrived(&world).await["dataref"], expected, "{with}");
+    }
+    assert_eq!(world.proxy.count("s3", "PutObject"), 0);
     assert_eq!(world.objects().await, Vec::<String>::new());
 }
 

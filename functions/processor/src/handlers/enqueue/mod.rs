@@ -93,7 +93,7 @@ impl Handler for Enqueue {
                 let message = Message::of(event, &cloudevent);
                 (message.bytes() <= self.max_bytes).then_some(message)
             };
-            let message = fitting(event, self.payloads.as_ref(), write).await?;
+            let message = fitting(event, run, self.payloads.as_ref(), write).await?;
             let deduplication_id = self.is_fifo.then(|| message::deduplication_id(event, run));
             self.send(event, message, deduplication_id).await
         }

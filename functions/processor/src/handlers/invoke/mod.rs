@@ -85,7 +85,7 @@ impl Handler for Invoke {
         async move {
             let write =
                 |cloudevent: String| (cloudevent.len() <= PAYLOAD_BYTES_MAX).then_some(cloudevent);
-            let payload = fitting(event, self.payloads.as_ref(), write).await?;
+            let payload = fitting(event, run, self.payloads.as_ref(), write).await?;
             let answer = self
                 .client
                 .invoke()

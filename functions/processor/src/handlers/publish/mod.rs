@@ -91,14 +91,14 @@ impl<B: Bus> Handler for Publish<B> {
     fn handle<'a>(
         &'a self,
         event: &'a Event,
-        _run: &'a Run,
+        run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
             let write = |cloudevent| {
                 let entry = Entry::of(event, cloudevent);
                 (entry.bytes() <= self.max_bytes).then_some(entry)
             };
-            let entry = fitting(event, self.payloads.as_ref(), write).await?;
+            let entry = fitting(event, run, self.payloads.as_ref(), write).await?;
             self.gatherer.put(entry).await.map_err(|fault| failed(fault, event))
         }
         .boxed()
