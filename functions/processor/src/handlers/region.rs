@@ -63,6 +63,8 @@ mod tests {
             "http://127.0.0.1:4566/000000000000/ship",
             "http://sqs.localhost:4566/000000000000/ship",
             "https://sqs.example.com/ship",
+            "https://sqs.queues-1.example.com/ship",
+            "https://sqs.our-own-queues.example.com/ship",
             "https://example.com/sqs.eu-central-1.amazonaws.com",
             "",
         ] {
