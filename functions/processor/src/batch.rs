@@ -242,7 +242,8 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         let due = fates.due().iter().filter_map(|(id, attempt)| {
             let route = routes.iter().find(|route| route.id == *id)?;
             let (route_id, life, attempt) = (id.clone(), record.life, *attempt);
-            let run = Run { route_id, life, attempt, max_attempts, timeout };
+            let payload_ref = record.payload_ref.clone();
+            let run = Run { route_id, life, attempt, max_attempts, timeout, payload_ref };
             Some(run_handler(route, Arc::clone(&event), run))
         });
         let mut running: FuturesUnordered<_> = due.collect();
