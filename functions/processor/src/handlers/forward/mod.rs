@@ -114,7 +114,8 @@ pub struct Forward<S> {
 /// Makes the handler for a route.
 pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
     let settings = Settings::read(with)?;
-    let secrets = SecretsManagerSecrets::new(&resources.aws, settings.secret_id.clone());
+    let aws = resources.aws_for(&settings.secret_id);
+    let secrets = SecretsManagerSecrets::new(&aws, settings.secret_id.clone());
     let forward = Forward::new(settings, secrets, Arc::clone(&resources.clock));
     Ok(Arc::new(forward.map_err(|problem| vec![problem])?))
 }
