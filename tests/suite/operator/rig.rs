@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use inbox_aws::{DynamoDbLedger, SqsQueue};
+use inbox_local::calls::Fault;
 use inbox_local::proxy::Proxy;
 use inbox_local::watch::Watch;
 use inbox_local::{TestBed, paths};
@@ -101,6 +102,24 @@ impl Operator {
             stack.insert(name.to_owned(), value);
         }
         self.write_stack(&self.stack);
+    }
+
+    /// Deploys a processor with this environment, as far as Lambda tells of it: the
+    /// emulator has no functions here.
+    pub(crate) fn deploy_processor(&mut self, environment: Value) {
+        self.set("functions", json!({"processor": "inbox-processor"}));
+        let body = json!({"FunctionName": "inbox-processor", "Environment": environment});
+        self.proxy.set_hook(move |call| {
+            if call.path == "/2015-03-31/functions/inbox-processor/configuration" {
+                return Fault::Answer { status: 200, body: body.clone() };
+            }
+            Fault::None
+        });
+    }
+
+    /// The same with these routes.
+    pub(crate) fn deploy_routes(&mut self, routes: &Value) {
+        self.deploy_processor(json!({"Variables": {"ROUTES": routes.to_string()}}));
     }
 
     /// Where the test may put files; removed with it.
