@@ -85,7 +85,7 @@ fn people_may_decrypt_what_they_read(plan: &Plan) -> Vec<String> {
         let called = actions.iter().filter_map(|it| it.split(':').next()).map(str::to_owned);
         let keeps = |it: &String| it == "lambda" || WITH_THE_CALLERS.contains(&it.as_str());
         let expected: BTreeSet<String> = called.filter(keeps).collect();
-        let found = services(&statements, "kms:Decrypt");
+        let found = services(statements, "kms:Decrypt");
         if found != expected {
             problems.push(format!("{name}: kms:Decrypt by {found:?}, not {expected:?}"));
         }

@@ -121,7 +121,7 @@ async fn a_file_of_routes_that_sends_events_back_to_their_own_queue_is_wrong() {
 #[tokio::test]
 async fn routes_that_lambda_does_not_tell_are_not_taken_for_the_default_ones() {
     let mut operator = Operator::new().await;
-    operator.deploy_processor(json!({"Error": {
+    operator.deploy_processor(&json!({"Error": {
         "ErrorCode": "AccessDeniedException",
         "Message": "Lambda was unable to decrypt your environment variables because the KMS \
                     access was denied. Please check your KMS permissions.",

@@ -17,12 +17,16 @@ use aws_sdk_lambda::types::EnvironmentResponse;
 use inbox_aws::{S3PayloadStore, describe};
 use inbox_core::Timestamp;
 use inbox_processor::handlers::Resources;
-use inbox_processor::routes::Routes;
+use inbox_processor::routes::{Route, Routes};
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::fault::{Fault, NO_ENVIRONMENT};
+
+/// The handler whose routes sign what they send.
+const FORWARD: &str = "forward";
+const SECRET_ID: &str = "secret_id";
 
 /// What the processor's environment gives its handlers beside the routes.
 struct Surroundings {
@@ -61,15 +65,15 @@ fn with_secrets(text: &str, deployment: &Deployment) -> Option<String> {
     let mut routes: Value = serde_json::from_str(text).ok()?;
     let mut is_filled = false;
     for route in routes.as_array_mut()? {
-        if route["handler"] != "forward" {
+        if route["handler"] != FORWARD {
             continue;
         }
         let id = route["id"].as_str().unwrap_or_default().to_owned();
         let made = deployment.forward_secrets.get(&id).map(|secret| secret.secret_id.clone());
         let Some(with) = route.get_mut("with").and_then(Value::as_object_mut) else { continue };
-        if !with.contains_key("secret_id") {
+        if !with.contains_key(SECRET_ID) {
             let name = made.unwrap_or_else(|| format!("…/forward/{id}"));
-            with.insert("secret_id".to_owned(), json!(name));
+            with.insert(SECRET_ID.to_owned(), json!(name));
             is_filled = true;
         }
     }
@@ -152,4 +156,10 @@ pub(in crate::commands) fn unusable(problems: &[String]) -> Fault {
         format!("the routes cannot be used: {}", problems.join("; ")),
         "`inbox routes check FILE` says so of a file before it is deployed",
     )
+}
+
+/// The routes that forward, each with name or ARN of the secret that it signs with.
+pub(in crate::commands) fn forwarding(routes: &Routes) -> impl Iterator<Item = (&Route, &str)> {
+    let forwards = routes.iter().filter(|route| route.handler_name == FORWARD);
+    forwards.filter_map(|route| Some((route, route.with[SECRET_ID].as_str()?)))
 }
