@@ -13,7 +13,7 @@ use super::rig::Operator;
 use super::world::{Given, make};
 
 /// What is not ok: about and verdict, with what it says and how to fix it.
-fn findings(answer: &Value) -> Vec<(String, String)> {
+pub(super) fn findings(answer: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     answer["findings"]
         .as_array()
@@ -42,7 +42,8 @@ async fn a_sound_deployment_is_told_so() {
     let ran = operator.run(&["doctor"]).await.expect(0);
     assert!(ran.text().contains("ok       time to live: is on, by expires_at"), "{}", ran.text());
     assert!(ran.text().contains("unknown  event source mapping: the stack file does not name"));
-    assert!(ran.text().ends_with("sound (warnings: 0, not looked at: 1)\n"), "{}", ran.text());
+    assert!(ran.text().contains("unknown  routes: the stack file does not name"));
+    assert!(ran.text().ends_with("sound (warnings: 0, not looked at: 2)\n"), "{}", ran.text());
 }
 
 #[tokio::test]
@@ -196,7 +197,9 @@ async fn a_processor_that_is_not_fed_is_named() {
         .map(str::to_owned)
         .map(|about| &*about.leak())
         .collect();
-    for expected in ["event source mapping", "partial batch failures", "processor", "sweeper"] {
+    for expected in
+        ["event source mapping", "partial batch failures", "processor", "routes", "sweeper"]
+    {
         assert!(about.contains(&expected), "{about:?}");
     }
     super::routes::deployed_routes_are_shown(&operator).await;
