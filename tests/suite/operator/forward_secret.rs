@@ -165,3 +165,12 @@ async fn a_secret_that_is_not_there_is_told_with_who_makes_it() {
     assert!(ran.stderr.starts_with("error: there is no secret \"test/nobody\""), "{}", ran.stderr);
     assert!(ran.stderr.contains("unless the route names one of your own"), "{}", ran.stderr);
 }
+
+/// What was made for the route `crm` of a stack of its own.
+pub(super) async fn the_local_stacks_own_is_shown(operator: &Operator) {
+    let shown = operator.run(&["secret", "show", "route/crm", "--json"]).await.expect(0).json();
+    assert_eq!(shown["secret_id"], "webhook-inbox/forward/crm");
+    assert_eq!(shown["signing_secrets"].as_array().map(Vec::len), Some(1));
+    let unknown = operator.run(&["secret", "show", "route/mirror"]).await.expect(2);
+    assert!(unknown.stderr.contains("its handler is mirror"), "{}", unknown.stderr);
+}

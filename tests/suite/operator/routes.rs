@@ -116,8 +116,8 @@ async fn a_file_of_routes_that_sends_events_back_to_their_own_queue_is_wrong() {
     }
 }
 
-/// As Lambda answers who may not decrypt the processor's environment. The default route
-/// would be shown for it.
+/// As Lambda answers who may not decrypt the processor's environment: the call succeeds.
+/// Taken for a processor without settings, the default route would be blamed for that.
 #[tokio::test]
 async fn routes_that_lambda_does_not_tell_are_not_taken_for_the_default_ones() {
     let mut operator = Operator::new().await;
@@ -250,7 +250,9 @@ pub(super) async fn deployed_routes_are_shown(operator: &Operator) {
     assert_eq!(
         listed,
         json!({"routes": [
-            {"id": "mirror", "match": "*:*", "handler": "mirror", "with": Value::Null}
+            {"id": "mirror", "match": "*:*", "handler": "mirror", "with": Value::Null},
+            {"id": "crm", "match": "nobody:*", "handler": "forward", "with": {
+                "url": "https://crm.example.com/", "secret_id": "webhook-inbox/forward/crm"}},
         ]})
     );
     let tested = operator.run(&["routes", "test", "github:push"]).await.expect(0);
