@@ -13,6 +13,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what is wrong by failing")]
 
 mod arguments;
+mod examples;
 mod expressions;
 mod functions;
 mod module;

@@ -188,8 +188,9 @@ impl<'a> Pass<'a> {
         let value = match (given("for_each"), given("count")) {
             (Some(Ok(each)), _) => {
                 let entries = entries(&each);
+                // One for all: it holds everything that is known, and copying that is slow.
+                let mut context = self.context.clone();
                 let made = entries.into_iter().map(|(key, value)| {
-                    let mut context = self.context.clone();
                     context
                         .declare_var("each", hcl::value!({ key = (key.clone()), value = value }));
                     let instance = self.instance(declared, format!("[{key:?}]"), &context);
@@ -199,8 +200,8 @@ impl<'a> Pass<'a> {
             }
             (_, Some(Ok(Value::Number(count)))) => {
                 let count = count.as_u64().unwrap_or_default();
+                let mut context = self.context.clone();
                 let made = (0..count).map(|index| {
-                    let mut context = self.context.clone();
                     context.declare_var("count", hcl::value!({ index = index }));
                     self.instance(declared, format!("[{index}]"), &context)
                 });
@@ -213,8 +214,10 @@ impl<'a> Pass<'a> {
                 return self.plan.mistakes.push(declared.mistake(format!("count is {other}")));
             }
             (None, None) => {
-                let context = self.context.clone();
-                self.instance(declared, String::new(), &context)
+                let context = std::mem::take(&mut self.context);
+                let instance = self.instance(declared, String::new(), &context);
+                self.context = context;
+                instance
             }
         };
         let root = if declared.is_data { "data" } else { declared.kind };
@@ -350,8 +353,8 @@ fn dynamic(
     };
     let iterator = attribute(body, "iterator").map_or(name.to_owned(), |it| it.expr.to_string());
     let inner = body.blocks().find(|it| it.identifier.as_str() == "content");
+    let mut context = context.clone();
     let made = entries(&each).into_iter().filter_map(|(key, value)| {
-        let mut context = context.clone();
         let item = hcl::value!({ key = key, value = value });
         context.declare_var(hcl::Identifier::sanitized(&iterator), item);
         Some(Value::Object(content(&inner?.body, &context, reasons)))

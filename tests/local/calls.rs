@@ -15,6 +15,8 @@ use crate::microburst::Injected;
 pub struct Call {
     /// `dynamodb`, `sqs`, `secretsmanager`, …; empty when it is no AWS call.
     pub service: String,
+    /// The region that it was signed for; empty when it was not.
+    pub region: String,
     /// `PutItem`, `SendMessage`, `PutObject`, `Invoke`, …; the path for other REST calls.
     pub operation: String,
     /// The function that made it; empty when it does not say.
@@ -49,6 +51,7 @@ impl Call {
         };
         Self {
             service,
+            region: scope(parts, 2).to_owned(),
             operation,
             function: function_of(parts),
             invocation: header(parts, "amz-sdk-invocation-id").unwrap_or_default().to_owned(),
@@ -119,9 +122,17 @@ fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     parts.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// JSON services name service and operation in `X-Amz-Target`; for the others
-/// the service stands in the signature's credential scope
+/// A part of the signature's credential scope, by its place
 /// (`Credential=key/date/region/service/aws4_request`).
+fn scope(parts: &Parts, place: usize) -> &str {
+    header(parts, "authorization")
+        .and_then(|value| value.split_once("Credential="))
+        .and_then(|(_, scope)| scope.split('/').nth(place))
+        .unwrap_or_default()
+}
+
+/// JSON services name service and operation in `X-Amz-Target`; for the others
+/// the service stands in the credential scope.
 fn classify(parts: &Parts) -> (String, String) {
     if let Some((prefix, operation)) =
         header(parts, "x-amz-target").and_then(|v| v.rsplit_once('.'))
@@ -133,10 +144,7 @@ fn classify(parts: &Parts) -> (String, String) {
         };
         return (service, operation.to_owned());
     }
-    let service = header(parts, "authorization")
-        .and_then(|value| value.split_once("Credential="))
-        .and_then(|(_, scope)| scope.split('/').nth(3))
-        .unwrap_or_default();
+    let service = scope(parts, 3);
     // S3's clients name the operation in the query.
     let named = parts.uri.query().and_then(|query| query.split('&').find_map(named_operation));
     (service.to_owned(), named.unwrap_or(parts.uri.path()).to_owned())
@@ -241,6 +249,7 @@ mod tests {
         };
         let published = called("sns", "/", "Action=Publish&TopicArn=arn%3Aaws%3Asns");
         assert!(published.is("sns", "Publish"));
+        assert_eq!(published.region, "us-east-1");
         assert_eq!(published.form_field("TopicArn").as_deref(), Some("arn:aws:sns"));
         let invoked = called("lambda", "/2015-03-31/functions/billing/invocations", "{}");
         assert!(invoked.is("lambda", "Invoke"));

@@ -29,6 +29,7 @@ mod main_job;
 
 mod outages;
 mod poison;
+pub(crate) mod references;
 pub(crate) mod requests;
 mod retries;
 mod rig;

@@ -137,7 +137,8 @@ async fn events_records_and_messages_show_no_payload() {
     let queue = MemoryQueue::default();
     queue.send_dead(&letter).await.expect("sent");
     shows_nothing(&queue);
-    shows_nothing(&Message { id: "m".into(), receipt_handle: "r".into(), body: MARKER.into() });
+    let (id, receipt_handle) = ("m".into(), "r".into());
+    shows_nothing(&Message { id, receipt_handle, body: MARKER.into(), receives: 1 });
     shows_nothing(&ReceivedLetter {
         message_id: "m".into(),
         receipt_handle: "r".into(),

@@ -37,8 +37,8 @@ pub(crate) const FORGOTTEN_AT: &str = "forgotten_at";
 
 pub(crate) const PAYLOAD: &str = "payload";
 pub(crate) const PAYLOAD_ENCODING: &str = "payload_encoding";
-const PAYLOAD_REF: &str = "payload_ref";
-const PAYLOAD_BYTES: &str = "payload_bytes";
+pub(crate) const PAYLOAD_REF: &str = "payload_ref";
+pub(crate) const PAYLOAD_BYTES: &str = "payload_bytes";
 
 /// Where a claimed event's payload is kept.
 pub(crate) enum Kept {

@@ -32,7 +32,7 @@ use inbox_core::stack::stack;
 
 use crate::error::describe;
 use crate::item::{self, Item, number, seconds, text};
-use crate::payloads::S3PayloadStore;
+use crate::payloads::{self, S3PayloadStore};
 use crate::steering;
 use crate::update::Update;
 
@@ -328,6 +328,11 @@ impl Ledger for DynamoDbLedger {
         if !apply_forget(Some(&mut after), forgetting, now) {
             return Ok(Settled::Refused);
         }
+        // The payload that says where its copy lies is gone with the write: what is
+        // left says it, for who has to go on after dying in between.
+        if self.payloads.is_some() && after.payload_ref.is_none() {
+            after.payload_ref = payloads::detached(&forgetting.record.event);
+        }
         let write = steering::forgetting(forgetting, &after, now);
         if let Written::Refused(item) = self.update(write, ReturnValue::None).await? {
             let held = record(item.as_ref())?;
@@ -335,10 +340,8 @@ impl Ledger for DynamoDbLedger {
                 return Ok(Settled::Refused);
             }
         }
-        match (&after.payload_ref, &self.payloads) {
-            (Some(reference), _) => self.payloads()?.delete(&reference.key).await?,
-            (None, Some(payloads)) => payloads.delete_detached(&forgetting.record.event).await?,
-            (None, None) => {}
+        if let Some(reference) = &after.payload_ref {
+            self.payloads()?.delete(&reference.key).await?;
         }
         Ok(Settled::Written)
     }

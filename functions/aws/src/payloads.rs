@@ -5,7 +5,8 @@
 //! begin    the item ─▶ get, checked against its address
 //! reopen   copy onto itself ─▶ the item's new life      the object's age starts anew
 //! forget   the item ─▶ delete                           dying between: forget again
-//! detach   put ─▶ a subscriber's message, which names the object
+//! detach   put ─▶ a subscriber's message, which names the object; where the item
+//!                 names one already, that is the one, and nothing is put
 //! ```
 //!
 //! An object's key is its content's address within the event:
@@ -39,8 +40,9 @@ use crate::error::describe;
 const SUFFIX_GZIP: &str = ".gz";
 /// The least payload that may be detached, and so is looked for when an event is
 /// forgotten: every target of the handlers takes what is smaller, whatever its
-/// spelling, base64 and escapes included.
-pub const DETACHED_BYTES_MIN: usize = 96 * 1024;
+/// spelling, base64 and escapes included. Those double it at worst, and the least
+/// that a route may have a target take is 64 KiB.
+pub const DETACHED_BYTES_MIN: usize = 24 * 1024;
 /// How often an answer that breaks off is asked for again: the SDK repeats what
 /// fails before the body, and not what fails in it.
 const GETS: usize = 2;
@@ -82,7 +84,15 @@ impl S3PayloadStore {
         encoding: Encoding,
         compressed: Vec<u8>,
     ) -> Result<PayloadRef, LedgerError> {
-        let key = object_key(event, encoding);
+        self.put_at(object_key(event, encoding), event, compressed).await
+    }
+
+    async fn put_at(
+        &self,
+        key: String,
+        event: &Event,
+        compressed: Vec<u8>,
+    ) -> Result<PayloadRef, LedgerError> {
         self.client
             .put_object()
             .bucket(&self.bucket)
@@ -94,28 +104,31 @@ impl S3PayloadStore {
         Ok(PayloadRef { key, bytes: event.payload.bytes.len() })
     }
 
-    /// Puts a payload where subscribers can read it, for a message that it is too
-    /// large for, and returns its address: `s3://{bucket}/{key}`, gzip where the key
-    /// ends in `.gz`. The same event always has the same address, which is the
-    /// claim's own where that put one.
+    /// Where subscribers can read what lies in the bucket: `s3://{bucket}/{key}`, gzip
+    /// where the key ends in `.gz`.
+    #[must_use]
+    pub fn address(&self, reference: &PayloadRef) -> String {
+        format!("s3://{}/{}", self.bucket, reference.key)
+    }
+
+    /// Puts a payload that lies in the item where subscribers can read it, for a
+    /// message that it is too large for, and returns its [`address`](Self::address).
+    /// The same event always has the same one.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Unavailable`].
     pub async fn detach(&self, event: &Event) -> Result<String, LedgerError> {
-        let (encoding, compressed) = compress(&event.payload.bytes);
-        let reference = self.put(event, encoding, compressed).await?;
-        Ok(format!("s3://{}/{}", self.bucket, reference.key))
-    }
-
-    /// Removes what [`detach`](Self::detach) may have put for an event whose payload
-    /// lies in the item. Nothing says whether it did.
-    pub(crate) async fn delete_detached(&self, event: &Event) -> Result<(), LedgerError> {
-        if event.payload.bytes.len() < DETACHED_BYTES_MIN {
-            return Ok(());
-        }
-        let (encoding, _) = compress(&event.payload.bytes);
-        self.delete(&object_key(event, encoding)).await
+        let copy = event.clone();
+        // Megabytes take long enough to keep other events' runs waiting.
+        let prepared = tokio::task::spawn_blocking(move || {
+            let (encoding, compressed) = compress(&copy.payload.bytes);
+            (object_key(&copy, encoding), compressed)
+        });
+        let (key, compressed) = prepared
+            .await
+            .map_err(|ended| LedgerError::Unavailable(format!("compression: {ended}")))?;
+        Ok(self.address(&self.put_at(key, event, compressed).await?))
     }
 
     /// The payload, as it was received.
@@ -178,6 +191,16 @@ impl S3PayloadStore {
             .map_err(|error| LedgerError::Unavailable(describe("DeleteObject", &error)))?;
         Ok(())
     }
+}
+
+/// Where [`S3PayloadStore::detach`] may have put the payload of an event that lies in
+/// its item. Nothing says whether it did.
+pub(crate) fn detached(event: &Event) -> Option<PayloadRef> {
+    let bytes = event.payload.bytes.len();
+    (bytes >= DETACHED_BYTES_MIN).then(|| {
+        let (encoding, _) = compress(&event.payload.bytes);
+        PayloadRef { key: object_key(event, encoding), bytes }
+    })
 }
 
 fn is_gone<R>(error: &SdkError<CopyObjectError, R>) -> bool {

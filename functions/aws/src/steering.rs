@@ -20,16 +20,27 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
     let key = &after.event.key;
     let mut condition =
         format!("#life = :seen AND {NOT_LEASED} AND attribute_not_exists(#forgotten_at)");
-    if matches!(reopening.cause, Reopen::Redrive { .. }) {
-        condition.push_str(" AND #state = :dead");
+    match reopening.cause {
+        Reopen::Redrive { .. } => condition.push_str(" AND #state = :dead"),
+        // What is kept of the failures is kept as it was read.
+        Reopen::Replay { rerun: Rerun::Routes(_), .. } => {
+            let seen = &reopening.record.failures;
+            condition.push_str(if seen.is_empty() {
+                " AND (attribute_not_exists(#failures) OR #failures = :seen_failures)"
+            } else {
+                " AND #failures = :seen_failures"
+            });
+        }
+        Reopen::Replay { .. } => {}
     }
     let mut write = Update::new(key, condition)
         .value(":dead", text(State::Dead.as_str()))
+        .value(":seen_failures", item::failures(&reopening.record.failures))
         .value(":seen", number(reopening.record.life))
         .value(":now", seconds(now))
         .set("#state", ":received", text(State::Received.as_str()))
         .set("#life", ":life", number(after.life))
-        .set("#attempts", ":zero", number(0))
+        .set("#attempts", ":attempts", number(after.attempts))
         .set("#failures", ":failures", item::failures(&after.failures))
         .set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
         .open(item::pending_shard(key), reopening.due_at);
@@ -70,7 +81,14 @@ pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Times
         "#life = :seen AND #state = :seen_state AND {NOT_LEASED} \
          AND attribute_not_exists(#forgotten_at)"
     );
-    Update::new(&seen.event.key, condition)
+    let write = Update::new(&seen.event.key, condition);
+    let write = match &after.payload_ref {
+        Some(copy) if seen.payload_ref.is_none() => write
+            .set("#payload_ref", ":payload_ref", text(&copy.key))
+            .set("#payload_bytes", ":payload_bytes", AttributeValue::N(copy.bytes.to_string())),
+        _ => write,
+    };
+    write
         .value(":seen", number(seen.life))
         .value(":seen_state", text(seen.state.as_str()))
         .value(":now", seconds(now))
@@ -85,10 +103,12 @@ pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Times
 }
 
 /// The attributes that only forgetting touches, by their placeholders.
-pub(crate) const NAMES: [(&str, &str); 6] = [
+pub(crate) const NAMES: [(&str, &str); 8] = [
     ("#headers", "headers"),
     ("#payload", item::PAYLOAD),
     ("#payload_encoding", item::PAYLOAD_ENCODING),
+    ("#payload_ref", item::PAYLOAD_REF),
+    ("#payload_bytes", item::PAYLOAD_BYTES),
     ("#subject", "subject"),
     ("#delivery_id", "delivery_id"),
     ("#traceparent", "traceparent"),

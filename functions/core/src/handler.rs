@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::event::Event;
+use crate::ledger::PayloadRef;
 
 /// Something to do with an event.
 pub trait Handler: Send + Sync {
@@ -36,6 +37,9 @@ pub struct Run {
     pub max_attempts: u32,
     /// How long the attempt may take.
     pub timeout: Duration,
+    /// The object that holds the event's payload, where no item of the ledger does.
+    /// The event has the payload all the same.
+    pub payload_ref: Option<PayloadRef>,
 }
 
 impl Run {

@@ -22,18 +22,16 @@
 //! two of one life only one can reopen the event. Whatever was acknowledged
 //! wrongly is in the index `open` and comes back at `due_at`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use inbox_core::Timestamp;
-use inbox_core::event::EventKey;
 use inbox_core::handler::Run;
 use inbox_core::ledger::{
-    ACTOR_PROCESSOR, Begin, Begun, Burial, Completed, Failure, Lease, Ledger, LedgerError, Record,
-    Reopen, Reopening, RouteFailure, Settled, Suspects,
+    ACTOR_PROCESSOR, Begin, Begun, Completed, Lease, Ledger, LedgerError, Record, Reopen,
+    Reopening, Suspects,
 };
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
 use inbox_core::telemetry::Metrics;
@@ -56,6 +54,8 @@ pub struct Message {
     pub receipt_handle: String,
     /// What it says.
     pub body: String,
+    /// How often SQS has handed it out, this time included.
+    pub receives: u32,
 }
 
 /// The body's size: one that is no pointer may hold anything.
@@ -94,7 +94,7 @@ pub struct Processor<L, Q> {
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Disposition {
+pub(crate) enum Disposition {
     /// Delete it.
     Acknowledge,
     /// Keep it in the queue.
@@ -145,7 +145,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         match self.begin(message, &pointer, suspects, deadline).await {
             Ok(Begun::Run(record)) => self.run(message, *record, deadline).await,
             Ok(Begun::Suspect) => Disposition::Suspect,
-            Ok(Begun::Exhausted(record)) => self.exhausted(&record).await,
+            Ok(Begun::Exhausted(record)) => self.exhausted(message, &record).await,
             Ok(Begun::Missing) => {
                 tracing::error!(event = %pointer.key, "no such event in the ledger");
                 Metrics::of_source(&pointer.key.source).count("Missing", 1).emit(self.now());
@@ -205,16 +205,20 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         self.ledger.begin(&pointer.key, &begin, self.now()).await
     }
 
-    /// No attempt is left. Where no handler is either, the processes died after the
-    /// last completion and before the event was recorded as done: it is.
-    async fn exhausted(&self, record: &Record) -> Disposition {
-        if self.routes.matching(&record.event).all(|route| record.is_done(&route.id)) {
+    /// No attempt is left: every route that would run now has used up its own, and
+    /// those that wait go on waiting. Where none is left at all, the processes died
+    /// after the last completion and before the event was recorded as done: it is.
+    ///
+    /// Nobody holds a lease, and the token of the one that died is what writes here.
+    async fn exhausted(&self, message: &Message, record: &Record) -> Disposition {
+        let routes = self.routes.matching(&record.event).map(|route| route.id.as_str());
+        let mut fates = Fates::of(record, routes, self.retry.max_attempts(), self.now());
+        fates.use_up(record);
+        if fates.conclusion() == Conclusion::AllDone {
             let finished = self.ledger.finish(record, self.now()).await;
             return self.completed(record, finished);
         }
-        let last = record.last_error.as_ref().map(|error| format!("; {error}"));
-        let error = format!("{} attempts used up{}", record.attempts, last.unwrap_or_default());
-        self.bury(record, &error, &BTreeMap::new()).await
+        self.settle(message, record, fates).await
     }
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
@@ -238,53 +242,69 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         let due = fates.due().iter().filter_map(|(id, attempt)| {
             let route = routes.iter().find(|route| route.id == *id)?;
             let (route_id, life, attempt) = (id.clone(), record.life, *attempt);
-            let run = Run { route_id, life, attempt, max_attempts, timeout };
+            let payload_ref = record.payload_ref.clone();
+            let run = Run { route_id, life, attempt, max_attempts, timeout, payload_ref };
             Some(run_handler(route, Arc::clone(&event), run))
         });
         let mut running: FuturesUnordered<_> = due.collect();
         // One for all: routes that fail together are tried again together.
         let chance = (self.chance)();
-        let mut disposition = Disposition::Acknowledge;
-        let mut was_run = false;
+        let was_run = !running.is_empty();
+        let mut unrecorded = Vec::new();
         while let Some((route, outcome)) = running.next().await {
-            was_run = true;
             match outcome {
-                Outcome::Done => {
-                    let others: Vec<&str> =
-                        ids.iter().copied().filter(|id| *id != route.id).collect();
-                    let now = self.now();
-                    let completed = self.ledger.complete(&record, &route.id, &others, now).await;
-                    if matches!(completed, Ok(Completed::Superseded)) {
-                        // Dropping the others' runs ends them: they are of a
-                        // life that is over.
-                        return Disposition::Acknowledge;
+                Outcome::Done => match self.complete(&mut record, &mut fates, route, &ids).await {
+                    // Dropping the others' runs ends them: they are of a life that is
+                    // over.
+                    Ok(Completed::Superseded) => return Disposition::Acknowledge,
+                    Ok(Completed::Done | Completed::Pending) => {}
+                    Err(fault) => {
+                        tracing::warn!(event = %event.key, route = route.id, %fault, "not recorded yet");
+                        unrecorded.push(route);
                     }
-                    if completed.is_ok() {
-                        let source = Metrics::of_source(&event.key.source);
-                        source.by("Handler", &route.id).count("Handled", 1).emit(now);
-                        record.handlers.insert(route.id.clone(), now);
-                        fates.completed(&route.id);
-                    }
-                    // One completion that could not be recorded keeps the message.
-                    if self.completed(&record, completed) == Disposition::Leave {
-                        disposition = Disposition::Leave;
-                    }
-                }
+                },
                 Outcome::Failed(fault) => {
                     fates.failed(&route.id, fault, &self.retry, chance, self.now());
                 }
             }
         }
+        // Neither buried undone, nor run again when its siblings are, hours later.
+        for route in unrecorded {
+            match self.complete(&mut record, &mut fates, route, &ids).await {
+                Ok(Completed::Superseded) => return Disposition::Acknowledge,
+                Ok(Completed::Done | Completed::Pending) => {}
+                Err(fault) => return self.leave(&event.key, "complete", &fault),
+            }
+        }
         match fates.conclusion() {
-            Conclusion::AllDone if !was_run => {
+            Conclusion::AllDone if was_run => Disposition::Acknowledge,
+            Conclusion::AllDone => {
                 let finished = self.ledger.finish(&record, self.now()).await;
                 self.completed(&record, finished)
             }
-            Conclusion::AllDone => disposition,
-            // What was done and not recorded must not be buried undone.
-            Conclusion::GivenUp if disposition == Disposition::Leave => disposition,
             Conclusion::GivenUp | Conclusion::Wait(_) => self.settle(message, &record, fates).await,
         }
+    }
+
+    /// Writes a route's completion down.
+    async fn complete(
+        &self,
+        record: &mut Record,
+        fates: &mut Fates,
+        route: &Route,
+        ids: &[&str],
+    ) -> Result<Completed, LedgerError> {
+        let others: Vec<&str> = ids.iter().copied().filter(|id| *id != route.id).collect();
+        let now = self.now();
+        let completed = self.ledger.complete(record, &route.id, &others, now).await?;
+        if completed != Completed::Superseded {
+            let source = Metrics::of_source(&record.event.key.source);
+            source.by("Handler", &route.id).count("Handled", 1).emit(now);
+            record.handlers.insert(route.id.clone(), now);
+            fates.completed(&route.id);
+            self.completed(record, Ok(completed));
+        }
+        Ok(completed)
     }
 
     /// The attempt is counted and there is nothing to run it on: it failed, so that
@@ -312,113 +332,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         self.settle(message, record, fates).await
     }
 
-    fn completed(&self, record: &Record, completed: Result<Completed, LedgerError>) -> Disposition {
-        match completed {
-            Ok(Completed::Done) => {
-                let now = self.now();
-                Metrics::of_source(&record.event.key.source)
-                    .count("Done", 1)
-                    .milliseconds("EndToEndMilliseconds", now.since(record.event.received_at))
-                    .note("event_id", &record.event.key.id)
-                    .emit(now);
-                Disposition::Acknowledge
-            }
-            Ok(Completed::Pending | Completed::Superseded) => Disposition::Acknowledge,
-            Err(fault) => self.leave(&record.event.key, "complete", &fault),
-        }
-    }
-
-    /// Some routes are not done: wait and try again, or give up.
-    async fn settle(&self, message: &Message, record: &Record, fates: Fates) -> Disposition {
-        let now = self.now();
-        for route in fates.given_up() {
-            let error = &fates.failures()[route].error;
-            tracing::error!(event = %record.event.key, route, error, "route given up");
-            let source = Metrics::of_source(&record.event.key.source);
-            source.by("Handler", route).count("GivenUp", 1).emit(now);
-        }
-        let Conclusion::Wait(next_at) = fates.conclusion() else {
-            return self.bury(record, &fates.epitaph(), fates.failures()).await;
-        };
-        let wait = next_at.since(now);
-        let parked = self.retry.parks(wait);
-        let due_at = if parked { next_at } else { next_at.plus(self.sweep_grace) };
-        let (failures, errors) = (fates.failures(), fates.errors());
-        let failure = Failure { record, failures, errors, due_at };
-        match self.ledger.fail(&failure, now).await {
-            Ok(Settled::Written) => {}
-            Ok(Settled::Refused) => return Disposition::Acknowledge,
-            Err(fault) => return self.leave(&record.event.key, "fail", &fault),
-        }
-        Metrics::of_source(&record.event.key.source)
-            .count("Retried", 1)
-            .note("event_id", &record.event.key.id)
-            .emit(now);
-        if parked {
-            return Disposition::Acknowledge;
-        }
-        // Whole seconds, rounded up: a message that comes back early is dropped.
-        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        if let Err(fault) = self.queue.hide(&message.receipt_handle, seconds).await {
-            // It comes back by the queue's own timeout, or the sweeper sends another.
-            tracing::warn!(event = %record.event.key, %fault, "message not hidden");
-        }
-        Disposition::Leave
-    }
-
-    /// First the dead letter, then the state: who sees `dead` sees the letter.
-    async fn bury(
-        &self,
-        record: &Record,
-        error: &str,
-        failures: &BTreeMap<String, RouteFailure>,
-    ) -> Disposition {
-        let event = &record.event;
-        let attempts = record.most_attempts();
-        let letter = DeadLetter::buried(event, record.life, attempts, error);
-        if let Err(fault) = self.queue.send_dead(&letter).await {
-            tracing::error!(event = %event.key, %fault, "dead letter not sent, event kept");
-            return Disposition::Leave;
-        }
-        let burial = Burial { record, max_attempts: self.retry.max_attempts(), error, failures };
-        match self.ledger.bury(&burial, self.now()).await {
-            Ok(Settled::Written) => {
-                tracing::error!(event = %event.key, attempts, error, "buried");
-                Metrics::of_source(&event.key.source).count("Buried", 1).emit(self.now());
-                Disposition::Acknowledge
-            }
-            Ok(Settled::Refused) => Disposition::Acknowledge,
-            Err(fault) => self.leave(&event.key, "bury", &fault),
-        }
-    }
-
-    /// A message that nobody can read would come back for ever.
-    async fn turn_away(&self, message: &Message, reason: &str) -> Disposition {
-        let letter = DeadLetter::unreadable(message.body.clone(), reason);
-        match self.queue.send_dead(&letter).await {
-            Ok(()) => {
-                tracing::error!(
-                    message_id = message.id,
-                    reason,
-                    "message moved to the dead letters"
-                );
-                Metrics::of_inbox().count("Unreadable", 1).emit(self.now());
-                Disposition::Acknowledge
-            }
-            Err(fault) => {
-                tracing::error!(message_id = message.id, reason, %fault, "dead letter not sent");
-                Disposition::Leave
-            }
-        }
-    }
-
-    fn leave(&self, event: &EventKey, step: &'static str, fault: &LedgerError) -> Disposition {
-        tracing::error!(%event, step, %fault, "message left in the queue");
-        Metrics::of_source(&event.source).count("Unavailable", 1).emit(self.now());
-        Disposition::Leave
-    }
-
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }
 }

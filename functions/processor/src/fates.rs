@@ -68,11 +68,17 @@ impl Fates {
                 fates.due.push((route.to_owned(), attempts));
                 continue;
             }
-            let last = failure.map(|failure| format!("; before: {}", failure.error));
-            let error = format!("attempts used up without an outcome{}", last.unwrap_or_default());
-            fates.give_up(route, max_attempts, error);
+            fates.give_up(route, max_attempts, without_outcome(max_attempts, failure));
         }
         fates
+    }
+
+    /// Gives up what is due: the event's record allows no attempt more.
+    pub(crate) fn use_up(&mut self, record: &Record) {
+        for (route, _) in std::mem::take(&mut self.due) {
+            let error = without_outcome(record.attempts, record.failures.get(&route));
+            self.give_up(&route, record.attempts, error);
+        }
     }
 
     /// The routes to run, each with the number of its attempt, from 1.
@@ -156,4 +162,9 @@ impl Fates {
         let lines = given_up.map(|(route, failure)| format!("{route}: {}", failure.error));
         lines.collect::<Vec<_>>().join("; ")
     }
+}
+
+fn without_outcome(attempts: u32, before: Option<&RouteFailure>) -> String {
+    let last = before.map(|failure| format!("; before: {}", failure.error)).unwrap_or_default();
+    format!("{attempts} attempts used up, the last without an outcome{last}")
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! batch.rs      what happens to a batch of messages, on one page
 //! fates.rs      what becomes of each route
+//! ending.rs     how an attempt ends
 //! run.rs        one handler's run
 //! retry.rs      when to try again
 //! routes.rs     which handlers an event takes
@@ -12,6 +13,7 @@
 
 pub mod batch;
 pub mod config;
+mod ending;
 mod fates;
 pub mod handlers;
 pub mod retry;

@@ -77,8 +77,10 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
 
 /// Lambda always sends all three; without an id a message could not be kept.
 fn message(record: aws_lambda_events::event::sqs::SqsMessage) -> Option<Message> {
+    let receives = record.attributes.get("ApproximateReceiveCount");
     Some(Message {
         id: record.message_id?,
+        receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
         receipt_handle: record.receipt_handle.unwrap_or_default(),
         body: record.body.unwrap_or_default(),
     })

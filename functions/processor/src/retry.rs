@@ -47,7 +47,8 @@ impl RetryPolicy {
     pub fn wait(&self, attempt: u32, asked: Duration, chance: f64) -> Option<Duration> {
         let from_table = *self.delays.get(attempt.checked_sub(1)? as usize)?;
         let jitter = f64::from(self.jitter_percent) / 100.0 * chance.clamp(0.0, 1.0);
-        Some(from_table.mul_f64(1.0 + jitter).max(asked.min(LONGEST_WAIT)))
+        // Those that were all asked to come back at one time must not do so.
+        Some(from_table.max(asked.min(LONGEST_WAIT)).mul_f64(1.0 + jitter))
     }
 
     /// Whether a wait is parked in the ledger. Jitter decides nothing: what the
@@ -85,6 +86,8 @@ mod tests {
     fn jitter_adds_at_most_ten_percent() {
         let wait = |chance| policy().wait(1, Duration::ZERO, chance);
         assert_eq!(wait(1.0), Some(Duration::from_secs(66)));
+        let asked = policy().wait(1, Duration::from_mins(2), 1.0);
+        assert_eq!(asked, Some(Duration::from_secs(132)));
         assert_eq!(wait(0.5), Some(Duration::from_secs(63)));
         assert_eq!(wait(7.0), Some(Duration::from_secs(66)));
     }

@@ -204,6 +204,11 @@ variable "processor" {
     error_message = "topic_arn of a route must be the ARN of an SNS topic."
   }
   validation {
+    # As text it would be refused by the processor.
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^[0-9]+$", jsonencode(route.with.max_bytes))) && try(route.with.max_bytes >= 65536 && route.with.max_bytes <= (route.handler == "publish" ? 1000000 : 1048576), false) if contains(["publish", "enqueue"], try(route.handler, "")) && contains(try(keys(route.with), []), "max_bytes")])
+    error_message = "max_bytes of a route must be a whole number from 65536 to what the service takes: 1048576 with handler enqueue, 1000000 with publish."
+  }
+  validation {
     condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^https://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) || (can(regex("^http://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) && try(route.with.allow_private_addresses, false)) if try(route.handler, "") == "forward"])
     error_message = "A route with handler forward needs with = { url = \"https://…\" }, without user, password and fragment; http:// only with allow_private_addresses = true."
   }

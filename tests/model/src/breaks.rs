@@ -52,6 +52,8 @@ pub enum Break {
     FailWithoutDueAt,
     /// `fail` does not write down which routes are given up.
     GivenUpForgotten,
+    /// An event without attempts left is buried, whatever waits.
+    ExhaustedBuriesAll,
     /// `fail` leaves the event's attempts as they are, so that they are those of all
     /// routes together.
     AttemptsNotSettled,
@@ -70,7 +72,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 21] = [
+    pub const ALL: [(&'static str, Self); 22] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -92,6 +94,7 @@ impl Break {
         ("fail-without-due-at", Self::FailWithoutDueAt),
         ("given-up-forgotten", Self::GivenUpForgotten),
         ("attempts-not-settled", Self::AttemptsNotSettled),
+        ("exhausted-buries-all", Self::ExhaustedBuriesAll),
     ];
 
     /// What it leads to, in the world of [`Break::config`].
@@ -117,6 +120,7 @@ impl Break {
             Self::SweepCreates => Property::ItemsAreEvents,
             Self::GivenUpForgotten => Property::GivenUpStays,
             Self::AttemptsNotSettled => Property::EachHasItsAttempts,
+            Self::ExhaustedBuriesAll => Property::DeadWaitsForNothing,
         })
     }
 
@@ -135,6 +139,10 @@ impl Break {
             }
             Self::SweepCreates => Config { expires: true, ..small },
             Self::GivenUpForgotten => Config { routes: 2, left: left(1, 2, 0), ..small },
+            Self::ExhaustedBuriesAll => {
+                let handlers = [Handler::Broken, Handler::Turns];
+                Config { routes: 2, handlers, left: left(1, 0, 0), ..small }
+            }
             Self::AttemptsNotSettled => {
                 Config { routes: 2, handlers: [Handler::Broken; 2], left: left(1, 0, 0), ..small }
             }

@@ -15,6 +15,8 @@ pub enum Handler {
     Broken,
     /// It kills its process, always.
     Poison,
+    /// It fails at its first attempt, and kills its process from then on.
+    Turns,
 }
 
 /// One world.

@@ -16,7 +16,7 @@ use inbox_core::ledger::{
 
 use crate::breaks::Break;
 use crate::item::{self, CLAIMING, Detail, Holder, Item, Last, PLAN, ROUTES, at, now};
-use crate::world::{Again, Grave, Read, Route, Run};
+use crate::world::{Again, Grave, Read, Route, Run, Token};
 
 const MINUTE_MS: i64 = 60_000;
 const LEASE_MS: i64 = 70_000;
@@ -159,7 +159,8 @@ impl Rules {
         parked: bool,
     ) -> (bool, Option<Item>) {
         let Some(mut record) = self.record(held) else { return (false, held) };
-        let mut mine = self.mine(run.life, Holder::Processor(slot));
+        let mut mine = self.mine(run.life, Holder::Nobody);
+        mine.lease_token = token(held, slot, run.token);
         self.loosen(&mut record, &mut mine, Break::FailWithoutCondition);
         let next_at = at(MINUTE_MS);
         let due_at = if parked { next_at } else { at(16 * MINUTE_MS) };
@@ -230,11 +231,8 @@ impl Rules {
     #[must_use]
     pub fn bury(&self, held: Option<Item>, grave: Grave, slot: u8) -> (bool, Option<Item>) {
         let Some(mut record) = self.record(held) else { return (false, held) };
-        let token = match (grave.own, held.filter(|_| grave.same_token)) {
-            (true, _) => item::token(Holder::Processor(slot)),
-            (false, Some(item)) => item::token(item.token),
-            (false, None) => Some("of a run before".to_owned()),
-        };
+        let by = if grave.own { Token::Own } else { Token::Read { same: grave.same_token } };
+        let token = token(held, slot, by);
         let mut mine = self.mine(grave.life, Holder::Nobody);
         mine.lease_token = token;
         let error = char::from(b'0' + slot).to_string();
@@ -373,6 +371,15 @@ impl Rules {
         }
         let swept = apply_sweep(Some(&mut record), &due, new);
         (swept, written(held, Some(&record).filter(|_| swept)))
+    }
+}
+
+/// The token that a processor writes with.
+fn token(held: Option<Item>, slot: u8, by: Token) -> Option<String> {
+    match (by, held) {
+        (Token::Own, _) => item::token(Holder::Processor(slot)),
+        (Token::Read { same: true }, Some(item)) => item::token(item.token),
+        (Token::Read { .. }, _) => Some("of a run before".to_owned()),
     }
 }
 

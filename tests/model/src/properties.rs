@@ -3,7 +3,7 @@
 //! that is repeated, say) is noticed there and remembered in `past.broken`.
 
 use crate::config::{Config, Handler};
-use crate::item::{Item, Open, Stand};
+use crate::item::{Fate, Item, Open, Stand};
 use crate::world::{Processor, World, place};
 
 /// A promise.
@@ -40,8 +40,12 @@ pub enum Property {
     /// No life has more attempts, or more runs of a handler, than it may.
     AttemptsAreBounded,
     /// Where nothing else goes wrong, a handler that always fails is given up after
-    /// all of its attempts and not before, whatever its sibling does.
+    /// all of its attempts and not before, whatever its sibling does; unless that kills
+    /// processes, which is charged to whatever runs next.
     EachHasItsAttempts,
+    /// `dead` implies that no handler has anything left to try: one that waits is not
+    /// buried with another that has used up its attempts.
+    DeadWaitsForNothing,
     /// What is given up does not run again in its life, nor in the next where the
     /// operator asked for others.
     GivenUpStays,
@@ -58,7 +62,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AcceptedIsKept,
         Self::AcceptedWasSent,
         Self::IndexIsRight,
@@ -71,6 +75,7 @@ impl Property {
         Self::RunsDoNotOverlap,
         Self::AttemptsAreBounded,
         Self::EachHasItsAttempts,
+        Self::DeadWaitsForNothing,
         Self::GivenUpStays,
         Self::OutcomeStands,
         Self::LivesAreAskedFor,
@@ -94,6 +99,7 @@ impl Property {
             Self::RunsDoNotOverlap => "two runs never overlap within the lease",
             Self::AttemptsAreBounded => "attempts never exceed their maximum",
             Self::EachHasItsAttempts => "each handler has all of its attempts",
+            Self::DeadWaitsForNothing => "dead implies that nothing waits",
             Self::GivenUpStays => "what is given up is not run again unasked",
             Self::OutcomeStands => "only an operator undoes done and dead",
             Self::LivesAreAskedFor => "only an operator opens a life",
@@ -137,14 +143,22 @@ impl Property {
                 item.attempts <= most && world.past.runs.iter().all(|runs| *runs <= most)
             }
             Self::EachHasItsAttempts => {
-                let undisturbed =
-                    config.left == world.left || world.left.faults == config.left.faults;
+                let spares_processes =
+                    |handler: &Handler| matches!(handler, Handler::Willing | Handler::Broken);
+                let undisturbed = world.left.faults == config.left.faults
+                    && world.left.acts == config.left.acts
+                    && config.handlers.iter().all(spares_processes);
                 let runs = world.past.runs.iter().zip(config.handlers).take(config.routes);
                 !is_dead(item)
                     || !undisturbed
                     || runs
                         .filter(|(_, handler)| *handler == Handler::Broken)
                         .all(|(runs, _)| *runs == config.max_attempts)
+            }
+            Self::DeadWaitsForNothing => {
+                let is_open = |n: usize| item.completed & (1 << n) == 0;
+                let waits = |n: usize| matches!(item.fates[n], Fate::Again { .. }) && is_open(n);
+                !is_dead(item) || !(0..config.routes).any(waits)
             }
             Self::LivesAreAskedFor => item.life <= 1 + config.left.acts - world.left.acts,
             Self::ItemsAreEvents => !item.hollow,

@@ -145,8 +145,22 @@ pub struct Run {
     pub freed: bool,
     /// A completion could not be recorded, so the message is to be kept.
     pub keeps: bool,
+    /// By which token it writes.
+    pub token: Token,
     /// Each route.
     pub routes: [Route; 2],
+}
+
+/// The token that a run writes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Token {
+    /// Its own.
+    Own,
+    /// That of a run which died, as it was read: no attempt is left.
+    Read {
+        /// Whether the item still shows it.
+        same: bool,
+    },
 }
 
 /// What has become of a route in a run.
@@ -321,10 +335,15 @@ impl World {
             self.breaks(Property::OutcomeStands);
         }
         for processor in &mut self.processors {
-            if let Processor::Burying { grave, .. } = processor
-                && !grave.own
-            {
-                grave.same_token &= before.map(|item| item.token) == item.map(|item| item.token);
+            let is_same = before.map(|item| item.token) == item.map(|item| item.token);
+            match processor {
+                Processor::Burying { grave, .. } if !grave.own => grave.same_token &= is_same,
+                Processor::Running { run, .. } => {
+                    if let Token::Read { same } = &mut run.token {
+                        *same &= is_same;
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -16,7 +16,7 @@ const TWO: Config = Config { processors: 2, messages: 3, ..Config::SMALL };
 const HANDLERS: Config = Config { routes: 2, messages: 2, ..TWO };
 
 /// Those that every test run explores: a minute of one core for all.
-pub const QUICK: [Config; 14] = [
+pub const QUICK: [Config; 15] = [
     Config { name: "duplicates", left: left(2, 2, 0), ..TWO },
     Config { name: "three-faults", left: left(1, 3, 0), messages: 2, ..TWO },
     Config { name: "three-attempts", left: left(1, 2, 0), max_attempts: 3, ..TWO },
@@ -53,6 +53,13 @@ pub const QUICK: [Config; 14] = [
         name: "both-handlers-fail",
         left: left(1, 1, 0),
         handlers: [Handler::Broken; 2],
+        max_attempts: 3,
+        ..HANDLERS
+    },
+    Config {
+        name: "one-fails-one-turns",
+        left: left(1, 1, 0),
+        handlers: [Handler::Broken, Handler::Turns],
         max_attempts: 3,
         ..HANDLERS
     },

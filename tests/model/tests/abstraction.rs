@@ -14,7 +14,7 @@ use inbox_model::graph::{Graph, Upto};
 use inbox_model::item::{Detail, Item};
 use inbox_model::ledger::Rules;
 use inbox_model::protocol::Protocol;
-use inbox_model::world::{Again, Grave, Read, Route, Run};
+use inbox_model::world::{Again, Grave, Read, Route, Run, Token};
 use inbox_model::worlds::QUICK;
 
 const DETAILS: [Detail; 2] = [Detail::Edge, Detail::Far];
@@ -48,8 +48,9 @@ fn outcomes(item: Item, detail: Detail) -> Vec<String> {
         for life in lives.clone() {
             outcomes.push(format!("begin {slot} {life} {:?}", rules.begin(held, life, slot)));
             let routes = [Route::Waiting; 2];
+            let (attempts, token) = ([1; 2], Token::Own);
             let run =
-                Run { life, attempts: [1; 2], late: false, freed: false, keeps: false, routes };
+                Run { life, attempts, late: false, freed: false, keeps: false, token, routes };
             for (routes, parked) in
                 FAILED.into_iter().flat_map(|it| BOTH.map(|parked| (it, parked)))
             {

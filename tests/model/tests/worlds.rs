@@ -46,5 +46,6 @@ worlds! {
     a_poison_message_ends_dead: "poison", 50_000;
     a_handler_that_always_fails_ends_dead_and_its_sibling_runs_once: "one-handler-fails", 100_000;
     two_handlers_that_always_fail_each_have_their_attempts: "both-handlers-fail", 10_000;
+    one_that_comes_to_kill_takes_no_attempt_from_the_other: "one-fails-one-turns", 10_000;
     one_that_fails_beside_one_that_kills_ends_dead: "one-fails-one-kills", 10_000;
 }

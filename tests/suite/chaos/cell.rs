@@ -133,8 +133,8 @@ impl Play<'_> {
             Drive::Redrive => Outcome::Permanent,
             Drive::Start | Drive::Deliver | Drive::Sweep => Outcome::Fine,
         };
-        let is_large = cell.row.step.is_of_large_payloads();
-        let subject = Subject { number, source: Source::Stripe, outcome, is_large };
+        let size = cell.row.step.size();
+        let subject = Subject { number, source: Source::Stripe, outcome, size };
         match cell.row.drive {
             Drive::Start => self.start(cell, subject).await?,
             Drive::Deliver => {

@@ -25,7 +25,7 @@ use super::operator;
 use super::provider;
 use super::queue::{self, Pool};
 use super::stage::{Chain, Stage};
-use super::subject::{Outcome, Source, Subject};
+use super::subject::{Outcome, Size, Source, Subject};
 use super::verdict;
 use super::weather::Weather;
 use super::worker::{Role, Worker};
@@ -159,7 +159,8 @@ fn subject(dice: Dice, number: u32) -> Subject {
     };
     // A few, since each is half a megabyte through every proxy.
     let is_large = source == Source::Stripe && dice.happens(50, &[&"large", &number]);
-    Subject { number, source, outcome, is_large }
+    let size = if is_large { Size::OfAnObject } else { Size::Usual };
+    Subject { number, source, outcome, size }
 }
 
 /// Runs a storm and returns its report, and what was wrong.

@@ -3,6 +3,8 @@
 use inbox_local::calls::Call;
 use serde_json::Value;
 
+use super::subject::Size;
+
 /// The key by which functions open their connection to the ledger.
 const WARM_UP: &str = "WARM-UP#WARM-UP";
 
@@ -58,9 +60,13 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// Whether only an event with a large payload comes to it.
-    pub(super) fn is_of_large_payloads(self) -> bool {
-        matches!(self, Self::KeepPayload | Self::LoadPayload | Self::RenewPayload | Self::Detach)
+    /// How large a payload must be for its event to come to it.
+    pub(super) fn size(self) -> Size {
+        match self {
+            Self::KeepPayload | Self::LoadPayload | Self::RenewPayload => Size::OfAnObject,
+            Self::Detach => Size::OfAnItem,
+            _ => Size::Usual,
+        }
     }
 
     /// Whether it comes of a route to a target outside of the inbox.

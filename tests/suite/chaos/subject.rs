@@ -8,11 +8,14 @@ use inbox_local::{Delivery, TestBed};
 use serde_json::{Value, json};
 
 use crate::e2e::large::enlarged;
+use crate::e2e::references::padded;
 use crate::forward::endpoint::Endpoint;
 use crate::targets::made;
 
 /// Compressed, more than an item holds.
 const LARGE_BYTES: usize = 500_000;
+/// More than a target takes, and compressed no more than an item holds.
+const PADDING_BYTES: usize = 300_000;
 
 /// Stands before the eight digits of an event's number. Hexadecimal, since a Twilio
 /// sid is.
@@ -168,14 +171,24 @@ pub(super) async fn target_routes(bed: &TestBed, endpoint: &Endpoint) -> Vec<Val
     routes.into()
 }
 
+/// How large an event's payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Size {
+    /// As its provider's are.
+    Usual,
+    /// An item of the table still holds it; targets outside of the inbox do not take it.
+    OfAnItem,
+    /// No item holds it.
+    OfAnObject,
+}
+
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Subject {
     pub(super) number: u32,
     pub(super) source: Source,
     pub(super) outcome: Outcome,
-    /// Whether its payload fits no item of the table.
-    pub(super) is_large: bool,
+    pub(super) size: Size,
 }
 
 impl fmt::Display for Subject {
@@ -238,6 +251,10 @@ impl Subject {
             Source::Twilio => fixture("message_status_sent.form")
                 .replacing("SM11111111111111111111111111111111", &format!("SM{tag:0>32}")),
         };
-        if self.is_large { enlarged(delivery, LARGE_BYTES) } else { delivery }
+        match self.size {
+            Size::Usual => delivery,
+            Size::OfAnItem => padded(delivery, PADDING_BYTES),
+            Size::OfAnObject => enlarged(delivery, LARGE_BYTES),
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Each route of an event has a fate of its own.
 
-use inbox_core::ledger::{Completed, Ledger, Open, Record, Reopen, Rerun, Settled, State};
+use inbox_core::ledger::{
+    Completed, HISTORY_ENTRIES, Ledger, Open, Record, Reopen, Rerun, Settled, State, TransitionKind,
+};
 
 use super::{at, begun, claim, fail, fail_with, failures, held, on_every_ledger, reopen, run};
 
@@ -12,6 +14,9 @@ on_every_ledger!(
     a_route_that_has_completed_since_is_not_given_up,
     a_redrive_tries_again_what_was_given_up,
     a_replay_of_one_route_leaves_the_others_given_up,
+    a_replay_of_one_route_leaves_what_waits_waiting,
+    a_replay_of_one_route_does_not_write_over_what_others_came_to_since,
+    what_operators_did_stays_in_the_history_however_often_routes_fail,
 );
 
 const ASKED_TO_WAIT: super::Failed = ("mail", "429", 1, Some(3600));
@@ -138,4 +143,58 @@ async fn a_replay_of_one_route_leaves_the_others_given_up<L: Ledger>(ledger: &L)
     assert_eq!(record.failures, failures(&[("old", "410 Gone", 1, None)]));
     assert_eq!((record.is_due("billing", at(4)), record.attempts_of("billing")), (true, 1));
     assert!(record.is_given_up("old") && !record.is_due("old", at(9999)));
+}
+
+/// One that failed: `billing` is tried again soon and `mail` was asked to wait.
+async fn waiting<L: Ledger>(ledger: &L) -> Record {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    let stand = [("billing", "no answer", 1, Some(62)), ASKED_TO_WAIT];
+    fail_with(ledger, &record, &stand, &["billing", "mail"], 2).await;
+    held(ledger).await
+}
+
+async fn a_replay_of_one_route_leaves_what_waits_waiting<L: Ledger>(ledger: &L) {
+    let seen = waiting(ledger).await;
+    let billing = ["billing".to_owned()];
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::Routes(&billing) };
+    assert_eq!(reopen(ledger, &seen, cause, "request-1", 10).await, Settled::Written);
+    let record = run(ledger, "b", 2, 11).await;
+    assert_eq!(record.failures, failures(&[ASKED_TO_WAIT]));
+    let due = ["billing", "mail"].map(|route| record.is_due(route, at(11)));
+    assert_eq!((due, record.attempts_of("billing")), ([true, false], 1));
+    assert_eq!(record.attempts_of("mail"), 2);
+}
+
+async fn a_replay_of_one_route_does_not_write_over_what_others_came_to_since<L: Ledger>(
+    ledger: &L,
+) {
+    let seen = waiting(ledger).await;
+    let record = run(ledger, "b", 1, 62).await;
+    let stand = [("billing", "404", 2, None), ASKED_TO_WAIT];
+    fail_with(ledger, &record, &stand, &["billing"], 63).await;
+    let mail = ["mail".to_owned()];
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::Routes(&mail) };
+    assert_eq!(reopen(ledger, &seen, cause, "request-1", 64).await, Settled::Refused);
+    let seen = held(ledger).await;
+    assert_eq!(reopen(ledger, &seen, cause, "request-2", 65).await, Settled::Written);
+    assert!(held(ledger).await.is_given_up("billing"));
+}
+
+async fn what_operators_did_stays_in_the_history_however_often_routes_fail<L: Ledger>(ledger: &L) {
+    let seen = waiting(ledger).await;
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::Unfinished };
+    assert_eq!(reopen(ledger, &seen, cause, "request-1", 10).await, Settled::Written);
+    for minute in 1..=60 {
+        let record = run(ledger, "b", 2, 60 * minute).await;
+        fail(ledger, &record, 60 * minute).await;
+        let once = [("billing", "no answer", 1, Some(60 * minute))];
+        assert_eq!(held(ledger).await.history.last().unwrap().at, at(60 * minute));
+        let record = run(ledger, "c", 2, 60 * minute + 60).await;
+        fail_with(ledger, &record, &once, &[], 60 * minute + 1).await;
+    }
+    let history = held(ledger).await.history;
+    assert_eq!(history.len(), HISTORY_ENTRIES);
+    assert_eq!(history[0].kind, TransitionKind::Replayed);
+    assert_eq!(history[HISTORY_ENTRIES - 1].at, at(3600));
 }

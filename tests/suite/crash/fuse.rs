@@ -38,6 +38,7 @@ pub(crate) struct Fuse {
     blown: Notify,
     places: Mutex<Vec<Place>>,
     failing: Mutex<Option<&'static str>>,
+    failing_once: Mutex<Option<&'static str>>,
     index: Mutex<Option<Vec<Due>>>,
     after_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
     on_step: Mutex<Option<OnStep>>,
@@ -52,6 +53,11 @@ impl Fuse {
     /// From now on every write of this name is answered with a fault.
     pub(crate) fn fail_at(&self, step: &'static str) {
         *self.failing.lock().unwrap() = Some(step);
+    }
+
+    /// The next write of this name is answered with a fault.
+    pub(crate) fn fail_once_at(&self, step: &'static str) {
+        *self.failing_once.lock().unwrap() = Some(step);
     }
 
     /// From now on the index `open` shows these rows, as one that lags does.
@@ -80,7 +86,8 @@ impl Fuse {
         name: &'static str,
         effect: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
-        if *self.failing.lock().unwrap() == Some(name) {
+        let is_next = self.failing_once.lock().unwrap().take_if(|step| *step == name).is_some();
+        if is_next || *self.failing.lock().unwrap() == Some(name) {
             return Err(LedgerError::Unavailable("UpdateItem: ThrottlingException".into()));
         }
         self.step(name, effect).await

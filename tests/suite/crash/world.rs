@@ -225,7 +225,8 @@ impl<L: Ledger + 'static> World<L> {
         while let Some(at) = self.messages.iter().position(visible) {
             let (_, body) = self.messages.swap_remove(at);
             let id = format!("message-{}", self.received.fetch_add(1, Ordering::SeqCst));
-            let message = Message { id, receipt_handle: "receipt".into(), body: body.clone() };
+            let receipt_handle = "receipt".into();
+            let message = Message { id, receipt_handle, body: body.clone(), receives: 1 };
             let processor = self.processor();
             let deadline = now.plus(Duration::from_mins(1));
             let kept = self.fuse.run(processor.run_batch(vec![message], deadline)).await;

@@ -104,7 +104,6 @@ async fn processor(rig: &Rig, with: &Value, settings: &[(&str, &str)]) -> Functi
         ("ROUTES", &routes),
         ("RETRY_DELAYS_SECONDS", "0,0"),
         ("HANDLER_TIMEOUT_SECONDS", "10"),
-        ("AWS_ENDPOINT_URL", &rig.bed.endpoint_url),
     ];
     rig.start("processor", &[&common, settings].concat()).await
 }

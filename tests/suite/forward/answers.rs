@@ -135,6 +135,20 @@ async fn one_that_answers_errors_is_tried_every_time() {
     assert_eq!(endpoint.received().len(), 20);
 }
 
+/// API Gateway and its like answer for a server that hangs, shortly before we would have
+/// given up ourselves.
+#[tokio::test]
+async fn a_gateway_that_answers_late_for_a_server_that_hangs_is_a_dead_endpoint() {
+    let late = Act::Late(Duration::from_millis(600), head(504, "", 0));
+    let endpoint = Endpoint::always(late).await;
+    let (route, event) = (Route::to(&endpoint, &json!({})), event(at(0)));
+    let within = Duration::from_secs(1);
+    for _ in 0..6 {
+        assert!(route.attempt_within(&event, 1, within).await.is_err());
+    }
+    assert_eq!(endpoint.received().len(), 5);
+}
+
 #[tokio::test]
 async fn a_dead_endpoint_is_left_alone_then_probed_then_heard_again() {
     let endpoint = Endpoint::start(|number| match number {

@@ -67,6 +67,7 @@ impl World {
                 id: format!("message-{number}"),
                 receipt_handle: format!("handle-{number}"),
                 body: Pointer::body(&new.event, 1),
+                receives: 1,
             });
         }
         let clock = Arc::new(AtomicI64::new(at(0).unix_ms()));

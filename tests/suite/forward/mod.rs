@@ -61,7 +61,8 @@ impl Route {
         attempt: u32,
         timeout: Duration,
     ) -> Result<(), HandlerError> {
-        let run = Run { route_id: "crm".into(), life: 1, attempt, max_attempts: 7, timeout };
+        let route_id = "crm".into();
+        let run = Run { route_id, life: 1, attempt, max_attempts: 7, timeout, payload_ref: None };
         self.forward.handle(event, &run).await
     }
 }

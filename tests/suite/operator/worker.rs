@@ -59,6 +59,7 @@ impl<'a> Processing<'a> {
                 id: message.message_id.unwrap(),
                 receipt_handle: message.receipt_handle.unwrap(),
                 body: message.body.unwrap(),
+                receives: 1,
             })
             .collect();
         let deadline = Timestamp::now().plus(Duration::from_mins(1));

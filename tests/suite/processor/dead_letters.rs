@@ -67,8 +67,7 @@ async fn the_dead_letter_is_sent_before_the_event_is_marked_dead() {
 #[tokio::test]
 async fn a_message_that_cannot_be_read_goes_to_the_dead_letters_with_the_reason() {
     let bench = Bench::new(&[("work", SUCCEEDS)]);
-    let message =
-        Message { id: "m".into(), receipt_handle: "h".into(), body: "{\"hello\":1}".into() };
+    let message = Message { body: "{\"hello\":1}".into(), ..Bench::message("m", 1) };
     assert_eq!(bench.run(vec![message.clone()]).await, Vec::<String>::new());
     let letters = bench.queue.take_dead();
     let reason = "not a message of this inbox: Data at line 1 column 11";
@@ -80,7 +79,7 @@ async fn a_message_that_cannot_be_read_goes_to_the_dead_letters_with_the_reason(
         }]
     );
     bench.processor.queue.inner.refuses_dead_letters.store(true, Ordering::SeqCst);
-    assert_eq!(bench.run(vec![message]).await, ["m"]);
+    assert_eq!(bench.run(vec![message]).await, ["message-m"]);
 }
 
 #[tokio::test]

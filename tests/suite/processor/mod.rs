@@ -148,6 +148,7 @@ impl Bench {
             id: format!("message-{id}"),
             receipt_handle: format!("handle-{id}"),
             body: Pointer::body(&event, life),
+            receives: 1,
         }
     }
 

@@ -94,7 +94,10 @@ async fn a_suspect_that_kills_its_process_takes_nobody_along_and_ends_buried() {
     }
     let dead = bench.held("poison").await;
     assert_eq!((dead.state, dead.attempts), (State::Dead, 3));
-    assert_eq!(dead.last_error.as_deref(), Some("3 attempts used up"));
+    assert_eq!(
+        dead.last_error.as_deref(),
+        Some("work: 3 attempts used up, the last without an outcome")
+    );
     assert_eq!(bench.ran().iter().filter(|id| *id == "poison").count(), 3);
 }
 

@@ -16,6 +16,7 @@ mod invoke;
 mod large;
 pub(crate) mod made;
 mod publish;
+mod regions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -115,7 +116,8 @@ fn event(id: &str, payload: &str) -> Event {
 /// The first attempt of the route `billing`.
 fn run() -> Run {
     let timeout = Duration::from_secs(10);
-    Run { route_id: "billing".into(), life: 1, attempt: 1, max_attempts: 7, timeout }
+    let route_id = "billing".into();
+    Run { route_id, life: 1, attempt: 1, max_attempts: 7, timeout, payload_ref: None }
 }
 
 async fn handle(handler: &Arc<dyn Handler>, event: &Event) -> Result<(), HandlerError> {

@@ -206,8 +206,8 @@ pub struct Burial<'a> {
 pub enum Rerun<'a> {
     /// Those that have not completed.
     Unfinished,
-    /// These routes, whether they have completed or not. Of the others run those
-    /// that have not come to an end: what was given up stays so.
+    /// These routes, whether they have completed or not. The others go on as they
+    /// were: what was given up stays so, and what waits goes on waiting.
     Routes(&'a [String]),
     /// All.
     All,

@@ -10,7 +10,7 @@ use crate::ledger::{CLOCK_TOLERANCE, NewEvent};
 
 /// Version of the item's layout.
 pub const SCHEMA: u32 = 1;
-/// Most entries of an event's history; the oldest are dropped. This and the
+/// Most entries of an event's history. This and the
 /// limits below keep an item with the largest inline payload within DynamoDB's 400 KB.
 pub const HISTORY_ENTRIES: usize = 50;
 /// Most characters of an error that are kept.
@@ -301,11 +301,17 @@ impl Record {
         self.leased_until.is_some_and(|until| until >= now)
     }
 
-    /// The history with one entry more, the oldest dropped.
+    /// The history with one entry more. Where there is no room, the oldest failure
+    /// goes, since there may be many of those; what operators did goes last.
     #[must_use]
     pub fn history_with(&self, entry: Transition) -> Vec<Transition> {
-        let surplus = (self.history.len() + 1).saturating_sub(HISTORY_ENTRIES);
-        self.history.iter().skip(surplus).cloned().chain([entry]).collect()
+        let mut history: Vec<Transition> = self.history.iter().cloned().chain([entry]).collect();
+        while history.len() > HISTORY_ENTRIES {
+            let before = &history[..HISTORY_ENTRIES];
+            let failure = before.iter().position(|it| it.kind == TransitionKind::Failed);
+            history.remove(failure.unwrap_or_default());
+        }
+        history
     }
 
     /// An entry for what the processor did to this record.

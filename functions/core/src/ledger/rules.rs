@@ -199,14 +199,17 @@ pub fn apply_reopen(
     }
     let is_as_seen = match reopening.cause {
         Reopen::Redrive { life } => record.state == State::Dead && record.life + 1 == life,
-        Reopen::Replay { seen, .. } => record.life == seen,
+        Reopen::Replay { seen, rerun } => {
+            // What is kept of the failures must be what there is.
+            let keeps = matches!(rerun, Rerun::Routes(_));
+            record.life == seen && (!keeps || record.failures == reopening.record.failures)
+        }
     };
     if !is_as_seen || record.is_leased(now) || record.forgotten_at.is_some() {
         return Reopened::Refused;
     }
     record.state = State::Received;
     record.life += 1;
-    record.attempts = 0;
     record.lease_token = None;
     record.leased_until = None;
     record.next_at = None;
@@ -218,13 +221,14 @@ pub fn apply_reopen(
         }
         Reopen::Replay { rerun: Rerun::Routes(routes), .. } => {
             record.handlers.retain(|route, _| !routes.contains(route));
-            record.failures.retain(|route, it| it.next_at.is_none() && !routes.contains(route));
+            record.failures.retain(|route, _| !routes.contains(route));
         }
         Reopen::Replay { rerun: Rerun::All, .. } => {
             record.handlers.clear();
             record.failures.clear();
         }
     }
+    record.attempts = settled_attempts(&record.failures);
     record.history = record.history_with(reopening.transition(record.life, now));
     record.open = Some(Open::Pending { due_at: reopening.due_at });
     record.sweeps = 0;

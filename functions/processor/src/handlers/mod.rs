@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_sdk_lambda::config::Region;
 use inbox_aws::{S3PayloadStore, SdkConfig};
 use inbox_core::Timestamp;
 use inbox_core::handler::Handler;
@@ -17,6 +18,7 @@ pub mod mirror;
 mod options;
 mod publish;
 mod quote;
+mod region;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -39,6 +41,18 @@ pub struct Resources {
     pub own_queues: Vec<String>,
     /// The time.
     pub clock: Clock,
+}
+
+impl Resources {
+    /// For the client of whom `target` belongs to: its ARN, a queue's URL, or a name. It
+    /// speaks to the region that the target is in, by default to the inbox's own.
+    #[must_use]
+    pub fn aws_for(&self, target: &str) -> SdkConfig {
+        match region::region_of(target) {
+            None => self.aws.clone(),
+            Some(region) => self.aws.to_builder().region(Region::new(region.to_owned())).build(),
+        }
+    }
 }
 
 /// Tells the time.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
@@ -51,6 +52,23 @@ impl<'a> Options<'a> {
             self.problem(format_args!("`{name}` must be true or false"));
         }
         flag.unwrap_or_default()
+    }
+
+    /// A whole number of this range; `default` when it is not given.
+    pub fn number(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<usize>,
+        default: usize,
+    ) -> usize {
+        let Some(value) = self.value(name) else { return default };
+        let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = range.into_inner();
+            self.problem(format_args!("`{name}` must be a whole number from {least} to {most}"));
+        }
+        number.unwrap_or(default)
     }
 
     /// One of these words; the first one when it is not given.
@@ -117,6 +135,26 @@ mod tests {
         let with = json!({"url": "u", "secret_id": "s", "allow_private": true, "mode": "binary"});
         assert_eq!(read(&with), Ok(("u", Some("s"), true, 2)));
         assert_eq!(read(&json!({"url": "u", "mode": null})), Ok(("u", None, false, 1)));
+    }
+
+    #[test]
+    fn a_number_is_whole_and_within_its_range() {
+        let read = |with: Value| {
+            let mut options = Options::of(&with);
+            let number = options.number("max_bytes", 10..=20, 15);
+            options.finish().map(|()| number)
+        };
+        assert_eq!(read(json!({})), Ok(15));
+        assert_eq!(read(json!({ "max_bytes": null })), Ok(15));
+        assert_eq!(read(json!({ "max_bytes": 10 })), Ok(10));
+        assert_eq!(read(json!({ "max_bytes": 20 })), Ok(20));
+        for wrong in [json!(9), json!(21), json!(-15), json!(15.5), json!("15"), json!(true)] {
+            assert_eq!(
+                read(json!({ "max_bytes": wrong })),
+                Err(vec!["`max_bytes` must be a whole number from 10 to 20".to_owned()]),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

@@ -48,5 +48,6 @@ pub(crate) fn event(payload: &str) -> Event {
 /// An attempt of route `billing`, the last one being the seventh.
 pub(crate) fn run(attempt: u32) -> Run {
     let timeout = Duration::from_secs(30);
-    Run { route_id: "billing".into(), life: 1, attempt, max_attempts: 7, timeout }
+    let route_id = "billing".into();
+    Run { route_id, life: 1, attempt, max_attempts: 7, timeout, payload_ref: None }
 }

@@ -4,7 +4,8 @@
 //! receive ─ begin ─▶ Run ── effect ─ complete, for each route ─▶ acknowledge
 //!             │                └ failed ─ fail ──▶ leave, or acknowledge (parked)
 //!             │                └ for good, or the last attempt ┐
-//!             ├────▶ Exhausted ────────────────────────────────┴▶ letter, bury ─▶ acknowledge
+//!             ├────▶ Exhausted ─ what is due: given up ────────┴▶ letter, bury ─▶ acknowledge
+//!             │           ├ a route waits ▶ fail
 //!             │           └ no route left ▶ finish ─────────────────────────────▶ acknowledge
 //!             ├────▶ Reopen ─ reopen ─ begin
 //!             ├────▶ Early ──▶ leave
@@ -24,7 +25,7 @@ use crate::config::{Config, Handler};
 use crate::item::{Holder, Item, ROUTES};
 use crate::ledger::Beginning;
 use crate::properties::Property;
-use crate::world::{Grave, Processor, Route, Run, World, place};
+use crate::world::{Grave, Processor, Route, Run, Token, World, place};
 
 pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorStep> {
     let mut steps = Vec::new();
@@ -72,7 +73,10 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
                     ProcessorStep::FailsForGood(n),
                 ],
                 Handler::Broken => vec![ProcessorStep::Fails(n)],
-                Handler::Poison => vec![ProcessorStep::Kills(n)],
+                Handler::Turns if run.attempts[usize::from(n)] == 1 => {
+                    vec![ProcessorStep::Fails(n)]
+                }
+                Handler::Turns | Handler::Poison => vec![ProcessorStep::Kills(n)],
             }),
             Route::Repeating => {
                 has_writes = true;
@@ -146,7 +150,9 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
             world.write(Some(item));
             let (routes, attempts) = config.rules().routes(item);
             let life = item.life;
-            let run = Run { life, attempts, late: false, freed: false, keeps: false, routes };
+            let token = Token::Own;
+            let run =
+                Run { life, attempts, late: false, freed: false, keeps: false, token, routes };
             if overlaps(world, slot) {
                 world.breaks(Property::RunsDoNotOverlap);
             }
@@ -166,18 +172,33 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
         }
         // Nothing is left to run: it is recorded as done, without a lease.
         Beginning::Exhausted(item) if item.completed == (1 << config.routes) - 1 => {
-            let (life, attempts, routes) = (item.life, [0; 2], [Route::Through; 2]);
-            let run = Run { life, attempts, late: true, freed: false, keeps: false, routes };
+            let run = exhausted(config, item);
             Processor::Running { message, run }
         }
-        Beginning::Exhausted(Item { life, .. }) => {
-            Processor::Burying { message, grave: grave(life, [false; 2], false) }
+        Beginning::Exhausted(item) if config.broken == Some(Break::ExhaustedBuriesAll) => {
+            let grave = Grave { own: false, ..grave(item.life, [false; 2]) };
+            Processor::Burying { message, grave }
+        }
+        Beginning::Exhausted(item) => {
+            return conclude(config, world, slot, message, exhausted(config, item));
         }
         Beginning::Reopen if !again => Processor::Reopening { message },
         Beginning::Early => return leave(world, slot, message),
         Beginning::Reopen | Beginning::Drop => Processor::Ending { message },
     };
     put(world, slot, next);
+}
+
+/// What is left to write when no attempt is: what would run now has used up its own.
+fn exhausted(config: &Config, item: Item) -> Run {
+    let (mut routes, mut attempts) = config.rules().routes(item);
+    for (route, attempts) in routes.iter_mut().zip(&mut attempts) {
+        if *route == Route::Waiting {
+            (*route, *attempts) = (Route::FailedForGood, config.max_attempts);
+        }
+    }
+    let token = Token::Read { same: true };
+    Run { life: item.life, attempts, late: true, freed: false, keeps: false, token, routes }
 }
 
 /// Whether another processor runs handlers within its lease.
@@ -292,12 +313,19 @@ fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) ->
 /// What follows when every route has come to something.
 fn conclude(config: &Config, world: &mut World, slot: u8, message: u8, run: Run) {
     let given_up = given_up(config, run);
-    let next = if run.routes.into_iter().any(is_in_motion) || is_tried_again(config, run) {
+    let next = if run.routes.into_iter().any(is_in_motion) {
         Processor::Running { message, run }
     } else if run.keeps {
         return leave(world, slot, message);
+    } else if is_tried_again(config, run) {
+        Processor::Running { message, run }
     } else if given_up.contains(&true) {
-        Processor::Burying { message, grave: grave(run.life, given_up, true) }
+        let grave = grave(run.life, given_up);
+        let grave = match run.token {
+            Token::Own => grave,
+            Token::Read { same } => Grave { own: false, same_token: same, ..grave },
+        };
+        Processor::Burying { message, grave }
     } else {
         Processor::Ending { message }
     };
@@ -331,8 +359,8 @@ fn bits(routes: [bool; 2]) -> u8 {
     routes.into_iter().zip([1, 2]).map(|(is_set, bit)| if is_set { bit } else { 0 }).sum()
 }
 
-fn grave(life: u8, given_up: [bool; 2], own: bool) -> Grave {
-    Grave { life, given_up, own, same_token: true, sent: false, written: false }
+fn grave(life: u8, given_up: [bool; 2]) -> Grave {
+    Grave { life, given_up, own: true, same_token: true, sent: false, written: false }
 }
 
 fn bury(

@@ -12,12 +12,10 @@ use inbox_core::event::{Event, clean_text};
 use inbox_core::handler::Run;
 use inbox_core::signature::sha256_hex;
 
-/// A message's most bytes, attributes included.
+/// The most that a queue or a topic can be made to take, attributes included.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
-pub(super) const SQS_BYTES_MAX: usize = 1_048_576;
-/// The same of a topic that was given no larger `MaximumMessageSize`.
 /// <https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html>
-pub(super) const SNS_BYTES_MAX: usize = 262_144;
+pub(super) const SERVICE_TAKES_BYTES: usize = 1_048_576;
 const ATTRIBUTE_CHARACTERS_MAX: usize = 256;
 const DATA_TYPE: &str = "String";
 
@@ -85,6 +83,7 @@ pub(super) fn deduplication_id(event: &Event, run: &Run) -> String {
 mod tests {
     use inbox_aws::DETACHED_BYTES_MIN;
 
+    use super::super::super::claim_check::MAX_BYTES_LEAST;
     use super::super::super::testing::{event, run};
     use super::*;
 
@@ -114,13 +113,13 @@ mod tests {
 
     /// Forgetting an event looks for no object of a smaller payload.
     #[test]
-    fn what_may_not_be_detached_fits_a_topic_in_its_longest_spelling() {
+    fn what_may_not_be_detached_fits_the_least_limit_in_its_longest_spelling() {
         let most = "\u{FFFF}".repeat(DETACHED_BYTES_MIN / 3);
         let mut worst = event(&format!("\"{most}\""));
         worst.subject = Some("\u{FFFF}".repeat(1024));
         let message = Message::of(&worst, &worst.to_cloudevent());
         assert!(message.bytes() > 2 * DETACHED_BYTES_MIN, "{}", message.bytes());
-        assert!(message.bytes() < SNS_BYTES_MAX, "{}", message.bytes());
+        assert!(message.bytes() < MAX_BYTES_LEAST, "{}", message.bytes());
     }
 
     #[test]

@@ -8,8 +8,12 @@
 //! ```
 //!
 //! The processor's role needs `sqs:SendMessage` on the queue or `sns:Publish` on the
-//! topic; one of another account must allow the role in its own policy, too. The body
-//! is the `CloudEvent` ([`message`]).
+//! topic; one of another account must allow the role in its own policy, too. Either may
+//! be in another region. The body is the `CloudEvent` ([`message`]).
+//!
+//! A message of more than 256 KiB goes without its payload ([`super::claim_check`]).
+//! `max_bytes` raises that where the queue's `MaximumMessageSize` or the topic's is
+//! larger, up to 1 MiB.
 //!
 //! An attempt whose answer was lost sends again: consumers deduplicate by the event's
 //! `source` and `id`. FIFO queues and topics do it themselves, within five minutes.
@@ -25,8 +29,8 @@ use inbox_core::event::Event;
 use inbox_core::handler::{Handler, HandlerError, Run};
 use serde_json::Value;
 
-use self::message::{Message, SNS_BYTES_MAX, SQS_BYTES_MAX};
-use super::claim_check::fitting;
+use self::message::{Message, SERVICE_TAKES_BYTES};
+use super::claim_check::{MAX_BYTES, fitting, max_bytes};
 use super::fault::fault;
 use super::{Options, Resources};
 
@@ -38,6 +42,7 @@ const HOPELESS: [&str; 1] = ["InvalidMessageContents"];
 struct Enqueue {
     target: Target,
     is_fifo: bool,
+    max_bytes: usize,
     payloads: Option<S3PayloadStore>,
 }
 
@@ -65,15 +70,16 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
     {
         options.problem(format_args!("{arn:?} is not a topic's ARN"));
     }
+    let max_bytes = max_bytes(&mut options, MAX_BYTES, SERVICE_TAKES_BYTES);
     options.finish()?;
-    let aws = &resources.aws;
     let name = topic_arn.or(queue_url).unwrap_or_default().to_owned();
+    let aws = &resources.aws_for(&name);
     let is_fifo = name.ends_with(SUFFIX_FIFO);
     let target = match topic_arn {
         Some(_) => Target::Topic { client: aws_sdk_sns::Client::new(aws), arn: name },
         None => Target::Queue { client: aws_sdk_sqs::Client::new(aws), url: name },
     };
-    Ok(Arc::new(Enqueue { target, is_fifo, payloads: resources.payloads.clone() }))
+    Ok(Arc::new(Enqueue { target, is_fifo, max_bytes, payloads: resources.payloads.clone() }))
 }
 
 impl Handler for Enqueue {
@@ -83,15 +89,11 @@ impl Handler for Enqueue {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let most_bytes = match self.target {
-                Target::Queue { .. } => SQS_BYTES_MAX,
-                Target::Topic { .. } => SNS_BYTES_MAX,
-            };
             let write = |cloudevent: String| {
                 let message = Message::of(event, &cloudevent);
-                (message.bytes() <= most_bytes).then_some(message)
+                (message.bytes() <= self.max_bytes).then_some(message)
             };
-            let message = fitting(event, self.payloads.as_ref(), write).await?;
+            let message = fitting(event, run, self.payloads.as_ref(), write).await?;
             let deduplication_id = self.is_fifo.then(|| message::deduplication_id(event, run));
             self.send(event, message, deduplication_id).await
         }
@@ -162,6 +164,19 @@ mod tests {
         let wrong =
             [format!("{arn:?} is not a queue's URL"), format!("{url:?} is not a topic's ARN")];
         assert_eq!(problems(&swapped), [&[neither.to_owned()], &wrong[..]].concat());
+    }
+
+    #[test]
+    fn what_a_queue_takes_is_between_64_kib_and_1_mib() {
+        let url = "https://sqs.eu-central-1.amazonaws.com/123456789012/ship";
+        let with = |bytes: usize| json!({ "queue_url": url, "max_bytes": bytes });
+        for bytes in [65_536, 262_144, 1_048_576] {
+            assert_eq!(problems(&with(bytes)), Vec::<String>::new(), "{bytes}");
+        }
+        for bytes in [65_535, 1_048_577] {
+            let said = "`max_bytes` must be a whole number from 65536 to 1048576";
+            assert_eq!(problems(&with(bytes)), [said], "{bytes}");
+        }
     }
 
     #[test]

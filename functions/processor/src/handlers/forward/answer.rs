@@ -31,9 +31,19 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) beginning: Vec<u8>,
+    /// It took half of the time limit, or more.
+    pub(super) was_slow: bool,
 }
 
 impl Answer {
+    /// Whether a gateway says, after a long wait, that nobody answers behind it: API
+    /// Gateway does so after 29 s.
+    pub(super) fn is_silence(&self) -> bool {
+        const OF_GATEWAYS: [StatusCode; 3] =
+            [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+        self.was_slow && OF_GATEWAYS.contains(&self.status)
+    }
+
     /// What it means. `quoted` is the body's beginning, fit for the operator.
     pub(super) fn outcome(
         &self,
@@ -95,7 +105,7 @@ mod tests {
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Answer { status, headers, beginning: Vec::new() };
+        let answer = Answer { status, headers, beginning: Vec::new(), was_slow: false };
         let now = Timestamp::from_unix_seconds(784_111_777).unwrap();
         answer.outcome(&endpoint, "try … later", now)
     }

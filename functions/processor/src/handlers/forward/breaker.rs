@@ -9,6 +9,8 @@
 //!    └──────────────── an answer, whatever its status ────────────────────────────┘
 //! ```
 //!
+//! A gateway that says after a long wait that nobody answers behind it is no answer.
+//!
 //! Each attempt at a dead endpoint takes the whole time limit, and a batch is over only
 //! when its last event is: so a single dead endpoint would hold up all others. While
 //! open, attempts end at once and are tried again later. An event's last attempt is

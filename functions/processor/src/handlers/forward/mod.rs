@@ -114,7 +114,8 @@ pub struct Forward<S> {
 /// Makes the handler for a route.
 pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handler>, Vec<String>> {
     let settings = Settings::read(with)?;
-    let secrets = SecretsManagerSecrets::new(&resources.aws, settings.secret_id.clone());
+    let aws = resources.aws_for(&settings.secret_id);
+    let secrets = SecretsManagerSecrets::new(&aws, settings.secret_id.clone());
     let forward = Forward::new(settings, secrets, Arc::clone(&resources.clock));
     Ok(Arc::new(forward.map_err(|problem| vec![problem])?))
 }
@@ -166,26 +167,26 @@ impl<S: Secrets> Forward<S> {
     /// Tells the breaker, and the log when that changes something.
     fn learn(&self, admission: Admission, posted: &Result<Answer, Silence>, route: &str) {
         let host = &self.settings.endpoint.shown;
-        match posted {
+        let reason = match posted {
+            Ok(answer) if answer.is_silence() => format!("slow, then {}", answer.status.as_u16()),
             Ok(_) => {
                 if self.breaker().answered() {
                     tracing::info!(route, host, "the endpoint answers again");
                 }
+                return;
             }
-            Err(silence) if silence.is_endpoints => {
-                let opened = self.breaker().silent(admission, (self.clock)());
-                if let Some(wait) = opened {
-                    let (reason, seconds) = (&silence.reason, wait.as_secs());
-                    tracing::warn!(
-                        route,
-                        host,
-                        reason,
-                        seconds,
-                        "the endpoint does not answer: attempts are held back"
-                    );
-                }
-            }
-            Err(_) => {}
+            Err(silence) if silence.is_endpoints => silence.reason.clone(),
+            Err(_) => return,
+        };
+        if let Some(wait) = self.breaker().silent(admission, (self.clock)()) {
+            let seconds = wait.as_secs();
+            tracing::warn!(
+                route,
+                host,
+                reason,
+                seconds,
+                "the endpoint does not answer: attempts are held back"
+            );
         }
     }
 

@@ -1,9 +1,9 @@
 //! Posting, and what is heard of it.
 //!
 //! The client follows no redirect and asks no proxy: either would lead past the
-//! resolver that judges addresses. It uses a connection again for 20 s only, for a
-//! function that was frozen in between does not see that the server hung up. Where it
-//! did so and nothing was sent yet, the client itself takes a fresh one; a request
+//! resolver that judges addresses. It uses a connection again for 4 s only: many servers
+//! hang up after 5, and a function that was frozen in between does not see it. Where
+//! one did so and nothing was sent yet, the client itself takes a fresh one; a request
 //! that may have arrived is never repeated here, but by the ledger's next attempt.
 
 use std::error::Error;
@@ -20,7 +20,8 @@ use super::message::Message;
 use super::resolver::{AllRefused, PublicOnly};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Node's servers close what idles for 5 s: <https://nodejs.org/api/http.html#serverkeepalivetimeout>.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// So much of a refusal's body is read, to quote its beginning.
 const REFUSAL_BYTES: usize = 2 * 1024;
 /// So much of any other body is read to its end, so that the connection can be used
@@ -69,7 +70,8 @@ pub(super) async fn post(
     message: Message,
     limit: Duration,
 ) -> Result<Answer, Silence> {
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
+    let deadline = began + limit;
     let request = client.post(endpoint.url.clone()).headers(message.headers).body(message.body);
     let mut response = match timeout_at(deadline, request.send()).await {
         Ok(Ok(response)) => response,
@@ -79,11 +81,12 @@ pub(super) async fn post(
             return Err(Silence { reason, is_endpoints: true });
         }
     };
+    let was_slow = 2 * began.elapsed() >= limit;
     let status = response.status();
     let most = if status.is_success() { DRAINED_BYTES } else { REFUSAL_BYTES };
     let until = deadline.min(Instant::now() + BODY_TIMEOUT);
     let beginning = beginning(&mut response, most, until).await;
-    Ok(Answer { status, headers: std::mem::take(response.headers_mut()), beginning })
+    Ok(Answer { status, headers: std::mem::take(response.headers_mut()), beginning, was_slow })
 }
 
 /// The body's first bytes, as far as they come in time.

@@ -119,7 +119,8 @@ fn what_an_endpoint_repeats_is_not_quoted() {
         let signature = sent.signature.clone();
         let beginning = says.replace("SIGNATURE", &signature).replace("BODY", "").into_bytes();
         let status = reqwest::StatusCode::BAD_REQUEST;
-        let answer = Answer { status, headers: reqwest::header::HeaderMap::new(), beginning };
+        let headers = reqwest::header::HeaderMap::new();
+        let answer = Answer { status, headers, beginning, was_slow: false };
         (forward.quoted(&answer, event, &sent), signature)
     };
     let json = event(r#"{"customer":"Jane Doe"}"#);

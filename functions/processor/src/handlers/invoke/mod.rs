@@ -5,8 +5,8 @@
 //! ```
 //!
 //! `function` is a name or an ARN, with an alias or a version where wanted. The
-//! processor's role needs `lambda:InvokeFunction` on just that. The called function
-//! gets the `CloudEvent`:
+//! processor's role needs `lambda:InvokeFunction` on just that. An ARN may be of another
+//! region. The called function gets the `CloudEvent`:
 //!
 //! ```text
 //! ends without error        done           whatever JSON it returns, or nothing
@@ -70,7 +70,7 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
     }
     options.finish()?;
     Ok(Arc::new(Invoke {
-        client: Client::new(&resources.aws),
+        client: Client::new(&resources.aws_for(function)),
         function: function.to_owned(),
         payloads: resources.payloads.clone(),
     }))
@@ -85,7 +85,7 @@ impl Handler for Invoke {
         async move {
             let write =
                 |cloudevent: String| (cloudevent.len() <= PAYLOAD_BYTES_MAX).then_some(cloudevent);
-            let payload = fitting(event, self.payloads.as_ref(), write).await?;
+            let payload = fitting(event, run, self.payloads.as_ref(), write).await?;
             let answer = self
                 .client
                 .invoke()

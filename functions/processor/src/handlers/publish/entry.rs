@@ -12,11 +12,15 @@ use inbox_core::event::Event;
 /// Most entries of one call.
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
 pub(super) const ENTRIES_MAX: usize = 10;
-/// Most bytes of one call's entries together. EventBridge takes 1 MB since January
-/// 2026; what a rule's target gets is a little larger than the entry, and SQS and
-/// Lambda end at 1 MB too.
+/// Most bytes of one call's entries together, unless a route says otherwise. What a
+/// rule's target gets is a little larger than the entry, and some targets, SNS and Step
+/// Functions among them, end at 256 KiB, as EventBridge itself does in some regions.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
+pub(super) const MAX_BYTES: usize = 256_000;
+/// The most that a route may say. EventBridge takes 1 MB since January 2026; of its
+/// targets, SQS and Lambda end at 1 MiB.
 /// <https://aws.amazon.com/blogs/compute/more-room-to-build-serverless-services-now-support-payloads-up-to-1-mb>
-pub(super) const REQUEST_BYTES_MAX: usize = 1_000_000;
+pub(super) const SERVICE_TAKES_BYTES: usize = 1_000_000;
 /// What a time counts for.
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html>
 const TIME_BYTES: usize = 14;
@@ -35,17 +39,16 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The entry of an event that is written as `detail`, if one call can hold it.
-    pub(super) fn of(event: &Event, detail: String) -> Option<Self> {
-        let entry = Self {
+    /// The entry of an event that is written as `detail`.
+    pub(super) fn of(event: &Event, detail: String) -> Self {
+        Self {
             source: format!("webhooks.{}", event.key.source),
             // The whole type stands in the detail.
             detail_type: event.full_type().chars().take(DETAIL_TYPE_CHARACTERS_MAX).collect(),
             time_unix_ms: event.occurred_at.unwrap_or(event.received_at).unix_ms(),
             trace_header: event.traceparent.as_deref().and_then(trace_header),
             detail,
-        };
-        (entry.bytes() <= REQUEST_BYTES_MAX).then_some(entry)
+        }
     }
 
     /// Its size as EventBridge counts it.
@@ -74,14 +77,14 @@ mod tests {
     #[test]
     fn an_entry_says_where_from_what_and_when() {
         let mut event = event("{}");
-        let entry = Entry::of(&event, "{}".into()).expect("it fits");
+        let entry = Entry::of(&event, "{}".into());
         assert_eq!(
             (entry.source.as_str(), entry.detail_type.as_str(), entry.time_unix_ms),
             ("webhooks.stripe", "stripe.charge.failed", 1_764_000_000_000)
         );
         assert_eq!(entry.trace_header, None);
         event.occurred_at = Timestamp::from_unix_ms(1_763_999_999_123);
-        let entry = Entry::of(&event, "{}".into()).expect("it fits");
+        let entry = Entry::of(&event, "{}".into());
         assert_eq!(entry.time_unix_ms, 1_763_999_999_123);
     }
 
@@ -89,7 +92,7 @@ mod tests {
     fn a_type_that_is_too_long_is_cut_between_characters() {
         let mut event = event("{}");
         event.event_type = "é".repeat(200);
-        let entry = Entry::of(&event, "{}".into()).expect("it fits");
+        let entry = Entry::of(&event, "{}".into());
         assert_eq!(entry.detail_type, format!("stripe.{}", "é".repeat(121)));
     }
 
@@ -97,9 +100,7 @@ mod tests {
     fn the_size_is_counted_as_eventbridge_counts_it() {
         let event = event("{}");
         let fixed = TIME_BYTES + "webhooks.stripe".len() + "stripe.charge.failed".len();
-        let most = Entry::of(&event, "x".repeat(REQUEST_BYTES_MAX - fixed));
-        assert_eq!(most.map(|entry| entry.bytes()), Some(REQUEST_BYTES_MAX));
-        assert!(Entry::of(&event, "x".repeat(REQUEST_BYTES_MAX - fixed + 1)).is_none());
+        assert_eq!(Entry::of(&event, "x".repeat(100)).bytes(), fixed + 100);
     }
 
     #[test]

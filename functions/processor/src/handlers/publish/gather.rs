@@ -23,7 +23,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared, join_all};
 use tokio::sync::Notify;
 
-use super::entry::{ENTRIES_MAX, Entry, REQUEST_BYTES_MAX};
+use super::entry::{ENTRIES_MAX, Entry};
 
 /// Why an entry was not published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub(super) trait Bus: Send + Sync + 'static {
 pub(super) struct Gatherer<B> {
     bus: Arc<B>,
     linger: Duration,
+    max_bytes: usize,
     open: Mutex<Option<Open>>,
 }
 
@@ -67,9 +68,10 @@ struct Open {
 type Running = BoxFuture<'static, Arc<Vec<Option<Result<(), Fault>>>>>;
 
 impl<B: Bus> Gatherer<B> {
-    /// `linger` is how long an entry waits for others.
-    pub(super) fn new(bus: B, linger: Duration) -> Self {
-        Self { bus: Arc::new(bus), linger, open: Mutex::default() }
+    /// `linger` is how long an entry waits for others; `max_bytes` is what one call
+    /// takes.
+    pub(super) fn new(bus: B, linger: Duration, max_bytes: usize) -> Self {
+        Self { bus: Arc::new(bus), linger, max_bytes, open: Mutex::default() }
     }
 
     /// Puts one entry, and waits for what becomes of it.
@@ -86,7 +88,7 @@ impl<B: Bus> Gatherer<B> {
             open.as_ref().and_then(|open| Some((open.batch.upgrade()?, open.running.upgrade()?)));
         let entry = match joinable {
             None => entry,
-            Some((batch, running)) => match batch.add(entry) {
+            Some((batch, running)) => match batch.add(entry, self.max_bytes) {
                 Ok(place) => return Seat { batch, place, running },
                 Err(entry) => entry,
             },
@@ -132,12 +134,12 @@ impl Batch {
     }
 
     /// The entry's place, or the entry itself where it has no room.
-    fn add(&self, entry: Entry) -> Result<usize, Entry> {
+    fn add(&self, entry: Entry, max_bytes: usize) -> Result<usize, Entry> {
         let mut gathered = lock(&self.gathered);
         if gathered.is_closed {
             return Err(entry);
         }
-        let has_room = gathered.bytes + entry.bytes() <= REQUEST_BYTES_MAX;
+        let has_room = gathered.bytes + entry.bytes() <= max_bytes;
         let place = gathered.entries.len();
         gathered.is_closed = !has_room || place + 1 == ENTRIES_MAX;
         if gathered.is_closed {

@@ -4,10 +4,14 @@
 //! { "id": "bus", "match": "stripe:*", "handler": "publish", "with": { "bus": "orders" } }
 //! ```
 //!
-//! `bus` is a name or an ARN; without it, events go to the bus that `EVENT_BUS_NAME`
-//! names. The processor's role needs `events:PutEvents` on the bus. A rule matches
+//! `bus` is a name or an ARN, of another region too; without it, events go to the bus that
+//! `EVENT_BUS_NAME` names. The processor's role needs `events:PutEvents` on the bus. A rule matches
 //! `source` (`webhooks.stripe`), `detail-type` (`stripe.charge.failed`) or anything in
 //! `detail`, the `CloudEvent`.
+//!
+//! An entry of more than 256,000 bytes goes without its payload
+//! ([`super::claim_check`]), since not every target of a rule takes more. `max_bytes`
+//! raises that, up to 1,000,000.
 //!
 //! EventBridge delivers at least once, and an attempt whose answer was lost publishes
 //! again: subscribers deduplicate by the detail's `source` and `id`, which are the same
@@ -31,9 +35,9 @@ use inbox_core::event::Event;
 use inbox_core::handler::{Handler, HandlerError, Run};
 use serde_json::Value;
 
-use self::entry::Entry;
+use self::entry::{Entry, MAX_BYTES, SERVICE_TAKES_BYTES};
 use self::gather::{Bus, Fault, Gatherer, Outcomes};
-use super::claim_check::fitting;
+use super::claim_check::{fitting, max_bytes};
 use super::{Options, Resources, quote};
 
 /// How long an entry waits for others: the events of one batch are begun by one call
@@ -50,6 +54,7 @@ const CODE_MALFORMED_DETAIL: &str = "MalformedDetail";
 
 struct Publish<B> {
     gatherer: Gatherer<B>,
+    max_bytes: usize,
     payloads: Option<S3PayloadStore>,
 }
 
@@ -65,11 +70,12 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
         }
         Some(_) => {}
     }
+    let max_bytes = max_bytes(&mut options, MAX_BYTES, SERVICE_TAKES_BYTES);
     options.finish()?;
     let bus = bus.unwrap_or_default().to_owned();
-    let bus = EventBridge { client: Client::new(&resources.aws), bus };
-    let payloads = resources.payloads.clone();
-    Ok(Arc::new(Publish { gatherer: Gatherer::new(bus, LINGER), payloads }))
+    let bus = EventBridge { client: Client::new(&resources.aws_for(&bus)), bus };
+    let gatherer = Gatherer::new(bus, LINGER, max_bytes);
+    Ok(Arc::new(Publish { gatherer, max_bytes, payloads: resources.payloads.clone() }))
 }
 
 /// EventBridge refuses a whole call for a bus that it cannot read.
@@ -85,11 +91,14 @@ impl<B: Bus> Handler for Publish<B> {
     fn handle<'a>(
         &'a self,
         event: &'a Event,
-        _run: &'a Run,
+        run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let write = |cloudevent| Entry::of(event, cloudevent);
-            let entry = fitting(event, self.payloads.as_ref(), write).await?;
+            let write = |cloudevent| {
+                let entry = Entry::of(event, cloudevent);
+                (entry.bytes() <= self.max_bytes).then_some(entry)
+            };
+            let entry = fitting(event, run, self.payloads.as_ref(), write).await?;
             self.gatherer.put(entry).await.map_err(|fault| failed(fault, event))
         }
         .boxed()
@@ -193,8 +202,20 @@ mod tests {
         }
         assert_eq!(
             problems(Some("inbox"), &json!({ "buss": "x" })),
-            ["has no option `buss`; there are `bus`"]
+            ["has no option `buss`; there are `bus`, `max_bytes`"]
         );
+    }
+
+    #[test]
+    fn what_a_bus_takes_is_between_64_kib_and_1_mb() {
+        let with = |bytes: usize| json!({ "bus": "orders", "max_bytes": bytes });
+        for bytes in [65_536, 1_000_000] {
+            assert_eq!(problems(None, &with(bytes)), Vec::<String>::new(), "{bytes}");
+        }
+        for bytes in [65_535, 1_000_001] {
+            let said = "`max_bytes` must be a whole number from 65536 to 1000000";
+            assert_eq!(problems(None, &with(bytes)), [said], "{bytes}");
+        }
     }
 
     #[test]

@@ -132,20 +132,32 @@ async fn what_is_not_answered_in_time_is_given_up() {
     assert!(silence.is_endpoints);
 }
 
+/// An endless body is left alone once its beginning is there: whoever sends it gets rid
+/// of what the connection's buffers hold, and no more.
 #[tokio::test]
-async fn the_beginning_of_a_refusal_is_kept_and_no_more_than_two_kilobytes() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let task = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut head = [0; 4096];
-        let _ = stream.read(&mut head).await;
-        let _ = stream.write_all(b"HTTP/1.1 500 no\r\n\r\n").await;
-        while stream.write_all(&[b'x'; 1024]).await.is_ok() {}
-    });
-    let _server = Served(task);
-    let client = client(None).unwrap();
-    let endpoint = endpoint(&format!("http://127.0.0.1:{port}/"));
-    let answer = post(&client, &endpoint, message(), Duration::from_secs(10)).await.ok().unwrap();
-    assert_eq!((answer.status.as_u16(), answer.beginning.len()), (500, REFUSAL_BYTES));
+async fn of_a_body_without_end_only_the_beginning_is_read() {
+    const BUFFERED_BYTES: usize = 16 * 1024 * 1024;
+    for (status, kept) in [(500, REFUSAL_BYTES), (200, DRAINED_BYTES)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let sent = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let head = format!("HTTP/1.1 {status} as told\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            let (piece, mut sent) = (vec![b'x'; 64 * 1024], 0);
+            while stream.write_all(&piece).await.is_ok() {
+                sent += piece.len();
+            }
+            sent
+        });
+        let client = client(None).unwrap();
+        let endpoint = endpoint(&format!("http://127.0.0.1:{port}/"));
+        let answer = post(&client, &endpoint, message(), Duration::from_secs(10)).await;
+        let answer = answer.ok().unwrap();
+        assert_eq!((answer.status.as_u16(), answer.beginning.len()), (status, kept));
+        let sent = sent.await.unwrap();
+        assert!(sent < BUFFERED_BYTES, "{sent} bytes");
+    }
 }

@@ -11,6 +11,7 @@ use super::*;
 /// Longer than a test waits: what goes out before is a full batch.
 const LONG: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(5);
+const MAX_BYTES: usize = 100_000;
 
 fn entry(name: &str) -> Entry {
     Entry {
@@ -68,7 +69,7 @@ impl Bus for Recorded {
 
 fn gatherer(linger: Duration) -> (Gatherer<Recorded>, Recorded) {
     let bus = Recorded::default();
-    (Gatherer::new(bus.clone(), linger), bus)
+    (Gatherer::new(bus.clone(), linger, MAX_BYTES), bus)
 }
 
 fn names(count: usize) -> Vec<String> {
@@ -99,7 +100,7 @@ async fn a_full_batch_does_not_linger() {
 #[tokio::test]
 async fn entries_that_are_too_large_together_go_apart() {
     let (gatherer, bus) = gatherer(SOON);
-    let large = |name: &str| Entry { detail: "x".repeat(400_000), ..entry(name) };
+    let large = |name: &str| Entry { detail: "x".repeat(MAX_BYTES / 5 * 2), ..entry(name) };
     let outcomes = join_all(["a", "b", "c"].map(|name| gatherer.put(large(name)))).await;
     assert_eq!(outcomes, vec![Ok(()); 3]);
     assert_eq!(bus.calls(), [vec!["a", "b"], vec!["c"]]);

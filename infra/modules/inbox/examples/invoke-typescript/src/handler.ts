@@ -35,7 +35,8 @@ export async function handler(event: CloudEvent<PaymentEvent>): Promise<Reply> {
   await answer.body?.cancel();
   if (answer.ok) return;
   const reason = `the CRM answers ${answer.status}`;
-  if (answer.status === 429 || answer.status >= 500) {
+  // Request timeout, too early, too many requests: these pass, unlike other refusals.
+  if ([408, 425, 429].includes(answer.status) || answer.status >= 500) {
     const seconds = Number(answer.headers.get('retry-after') ?? Number.NaN);
     return { outcome: 'retry', reason, ...(Number.isFinite(seconds) && { after_seconds: seconds }) };
   }
