@@ -62,7 +62,7 @@ pub enum Command {
     Routes(routes::Args),
     /// Make a provider's signed request and post it, or print it as curl
     Send(send::Args),
-    /// Look at, add and retire a source's signing secrets
+    /// Look at, add and retire the signing secrets of a source, or of a route that forwards
     Secret(secret::Args),
     /// Check that the deployment is sound, and say what to fix
     Doctor(doctor::Args),

@@ -7,6 +7,7 @@
 //! ```json
 //! {"table": "inbox", "queue_url": "…", "dlq_url": "…", "region": "eu-central-1",
 //!  "sources": {"stripe": {"provider": "stripe", "secret_id": "…", "url": "https://…"}},
+//!  "forward_secrets": {"crm": {"name": "…", "arn": "…"}},
 //!  "functions": {"processor": "inbox-processor"}}
 //! {"table": {"value": "inbox", "sensitive": false}, …}
 //! ```
@@ -41,6 +42,8 @@ pub struct Deployment {
     pub payload_bucket: Option<String>,
     /// The endpoints by name.
     pub sources: BTreeMap<String, Source>,
+    /// What was made for routes that forward and name no secret, by the route's id.
+    pub forward_secrets: BTreeMap<String, ForwardSecret>,
     /// Names of the functions in Lambda, by what they are: `processor`,
     /// `sweeper`, `receiver-{source}`.
     pub functions: BTreeMap<String, String>,
@@ -57,6 +60,15 @@ pub struct Source {
     pub secret_id: String,
     /// The address that the provider calls.
     pub url: String,
+}
+
+/// The secret that signs what one route forwards. Terraform tells its name and its ARN,
+/// the local stack its name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ForwardSecret {
+    /// Name or ARN.
+    #[serde(alias = "arn")]
+    pub secret_id: String,
 }
 
 impl Deployment {
@@ -206,6 +218,18 @@ mod tests {
         assert_eq!(Deployment::parse(&wrapped).unwrap(), read);
         assert_eq!(read.table(), Ok("t"));
         assert_eq!(read.source("stripe").unwrap().url, "https://x/y");
+    }
+
+    #[test]
+    fn a_forwarding_secret_is_known_from_terraform_and_from_the_local_stack() {
+        let terraform = r#"{"forward_secrets":{"type":"map","sensitive":false,
+            "value":{"crm":{"name":"inbox/forward/crm","arn":"arn:x"}}}}"#;
+        let local =
+            r#"{"forward_secrets":{"crm":{"secret_id":"arn:x","signing_secret":"whsec_x"}}}"#;
+        for text in [terraform, local] {
+            let read = Deployment::parse(text).unwrap();
+            assert_eq!(read.forward_secrets["crm"].secret_id, "arn:x", "{text}");
+        }
     }
 
     #[test]

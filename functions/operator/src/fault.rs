@@ -161,8 +161,18 @@ impl From<SecretsError> for Fault {
     }
 }
 
-/// What each of AWS's error codes, which stand in `inbox-aws`'s texts, asks for.
-const ADVICE: [(&[&str], &str); 8] = [
+/// Begins what is said where Lambda keeps a function's environment to itself.
+pub(crate) const NO_ENVIRONMENT: &str = "GetFunctionConfiguration: no environment is told";
+
+/// What each of AWS's error codes, which stand in `inbox-aws`'s texts, asks for; the
+/// first that fits.
+const ADVICE: [(&[&str], &str); 9] = [
+    (
+        &[NO_ENVIRONMENT],
+        "it is encrypted with the deployment's customer key: this identity needs kms:Decrypt on \
+         that key through Lambda, which the operator's policy has (`make deploy` brings it up to \
+         date), and the key must be enabled",
+    ),
     (
         &["no credentials", "IMDS", "CredentialsNotLoaded", "ExpiredToken", "InvalidClientTokenId"],
         "sign in to AWS (`aws sso login`, AWS_PROFILE=…) and try again; for the local stack, \

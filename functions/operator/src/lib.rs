@@ -17,7 +17,7 @@
 //! question.rs          asking before something is done
 //! captured.rs records.rs diagnosis/   a captured request, many of them, why one is refused
 //! samples.rs drafts.rs curl.rs tally.rs   what `send` sends, prints and counts
-//! rotation.rs          a source's signing secrets, added and retired
+//! rotation.rs          signing secrets, added and retired
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
 //!

@@ -1,9 +1,13 @@
-//! Rotating a source's signing secrets without an outage, on the stored JSON.
+//! Rotating signing secrets without an outage, on the stored JSON.
 //!
 //! ```text
-//! {"signing_secrets":["old"], …}         the provider signs with old
-//!   add     ["new","old"]                receivers try both, after 5 minutes at most
-//!           … the provider signs with new …
+//!                                        of a source               of a route that forwards
+//! {"signing_secrets":["old"], …}         the provider signs        the processor signs
+//!                                        with old                  with old
+//!   add     ["new","old"]                after 5 minutes at most
+//!                                        receivers try both        both sign
+//!                                        … the provider signs      … the endpoint verifies
+//!                                        with new …                with new …
 //!   retire  ["new"]
 //! ```
 //!
@@ -13,7 +17,6 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use inbox_core::provider::Provider;
 use inbox_core::secrets::Secret;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,7 +27,7 @@ const MEMBER: &str = "signing_secrets";
 const SHOWN_FROM_CHARACTERS: usize = 16;
 const SHOWN_CHARACTERS: usize = 4;
 
-/// A source's secret, taken apart.
+/// A stored secret, taken apart.
 #[derive(Clone, Default)]
 pub struct Rotation {
     secrets: Vec<Secret>,
@@ -92,7 +95,7 @@ impl Rotation {
     /// Says why it stays.
     pub fn retire(&mut self, position: usize) -> Result<(), String> {
         if self.secrets.len() < 2 {
-            return Err("it is the only one, and without it nothing would verify".to_owned());
+            return Err("it is the only one; add another first".to_owned());
         }
         if !(1..=self.secrets.len()).contains(&position) {
             return Err(format!("there are {}, and none at {position}", self.secrets.len()));
@@ -166,12 +169,15 @@ pub fn ending(secret: &Secret) -> Option<String> {
         .then(|| secret.expose().chars().skip(characters - SHOWN_CHARACTERS).collect())
 }
 
-/// What was typed or piped in, as a secret of this provider.
+/// What was typed or piped in, as a secret of whom `check` speaks for.
 ///
 /// # Errors
 ///
 /// What is wrong with it, without quoting it.
-pub fn fit(text: &str, provider: &dyn Provider) -> Result<Secret, String> {
+pub fn fit(
+    text: &str,
+    check: impl Fn(&Secret) -> Result<(), &'static str>,
+) -> Result<Secret, String> {
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
@@ -187,7 +193,7 @@ pub fn fit(text: &str, provider: &dyn Provider) -> Result<Secret, String> {
         return Err("is JSON: give the secret alone, the rest is kept".to_owned());
     }
     let secret = Secret::new(text.to_owned());
-    provider.check_secret(&secret)?;
+    check(&secret)?;
     Ok(secret)
 }
 
@@ -261,7 +267,8 @@ mod tests {
     #[test]
     fn what_cannot_be_a_secret_is_refused_without_quoting_it() {
         let stripe = providers::find("stripe").unwrap();
-        assert!(fit("whsec_0123456789", stripe.as_ref()).is_ok());
+        let fit = |text: &str| super::fit(text, |secret| stripe.check_secret(secret));
+        assert!(fit("whsec_0123456789").is_ok());
         for (text, part) in [
             ("", "empty"),
             (" whsec_0", "white space"),
@@ -270,7 +277,7 @@ mod tests {
             (r#"{"signing_secrets":["whsec_0"]}"#, "is JSON"),
             ("sk_live_0123", "API key"),
         ] {
-            let told = fit(text, stripe.as_ref()).unwrap_err();
+            let told = fit(text).unwrap_err();
             assert!(told.contains(part), "{told}");
             assert!(text.is_empty() || !told.contains(text), "{told}");
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use inbox_aws::Summary;
 use inbox_core::Timestamp;
-use inbox_core::ledger::RouteFailure;
+use inbox_core::ledger::{RouteFailure, State};
 use serde::Serialize;
 
 /// What has become of an event.
@@ -51,7 +51,7 @@ impl<'a> From<&'a Summary> for EventView<'a> {
             done_at: time(event.done_at),
             last_error: event.last_error.as_deref(),
             handlers: times(&event.handlers),
-            failures: failures(&event.failures),
+            failures: failures(event.state, &event.failures),
             forgotten_at: time(event.forgotten_at),
             expires_at: event.expires_at.to_rfc3339(),
         }
@@ -67,11 +67,21 @@ pub struct FailureView<'a> {
     next_at: Option<String>,
 }
 
-/// The routes that have failed in this life.
+/// When a route is tried again; `None` when it is given up. What waits when an event ends
+/// waits no longer, though its record may name a time still.
 #[must_use]
-pub fn failures(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<&str, FailureView<'_>> {
+pub fn again_at(event: State, failure: &RouteFailure) -> Option<Timestamp> {
+    failure.next_at.filter(|_| event.is_unfinished())
+}
+
+/// The routes that have failed in this life of an event.
+#[must_use]
+pub fn failures(
+    event: State,
+    failures: &BTreeMap<String, RouteFailure>,
+) -> BTreeMap<&str, FailureView<'_>> {
     let views = failures.iter().map(|(route, failure)| {
-        let next_at = failure.next_at.map(Timestamp::to_rfc3339);
+        let next_at = again_at(event, failure).map(Timestamp::to_rfc3339);
         let (error, attempts) = (failure.error.as_str(), failure.attempts);
         (route.as_str(), FailureView { error, attempts, next_at })
     });

@@ -102,7 +102,8 @@ data "aws_iam_policy_document" "operator" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.s3, local.via.sqs]
+        # Lambda tells a function's environment, and so the routes, only to who may decrypt it.
+        values = [local.via.dynamodb, local.via.lambda, local.via.s3, local.via.sqs]
       }
     }
   }

@@ -74,6 +74,40 @@ fn a_role_uses_the_key_through_the_services_that_it_calls() {
     });
 }
 
+/// Whoever reads what is kept under the key needs it too, and Lambda tells a function's
+/// environment, where the routes stand, by the caller's right to decrypt it.
+fn people_may_decrypt_what_they_read(plan: &Plan) -> Vec<String> {
+    let mut problems = Vec::new();
+    for name in ["operator", "source_operator"] {
+        let document = format!("data.aws_iam_policy_document.{name}");
+        let statements = find(plan, &document).blocks("statement");
+        let actions: Vec<&str> = statements.iter().flat_map(|it| texts(&it["actions"])).collect();
+        let called = actions.iter().filter_map(|it| it.split(':').next()).map(str::to_owned);
+        let keeps = |it: &String| it == "lambda" || WITH_THE_CALLERS.contains(&it.as_str());
+        let expected: BTreeSet<String> = called.filter(keeps).collect();
+        let found = services(statements, "kms:Decrypt");
+        if found != expected {
+            problems.push(format!("{name}: kms:Decrypt by {found:?}, not {expected:?}"));
+        }
+    }
+    problems
+}
+
+#[test]
+fn people_use_the_key_through_the_services_that_they_call() {
+    let rule = people_may_decrypt_what_they_read;
+    assert_eq!(rule(&EVERYTHING), [""; 0]);
+    catches(rule, "operator: kms:Decrypt by {\"dynamodb\", \"s3\", \"sqs\"}, not", |plan| {
+        let document = "data.aws_iam_policy_document.operator";
+        let statements = find(plan, document).blocks("statement");
+        let number =
+            statements.iter().position(|it| texts(&it["actions"]).contains(&"kms:Decrypt"));
+        let pointer = format!("/statement/{}/condition/0/values", number.expect("a statement"));
+        let via = ["dynamodb", "s3", "sqs"].map(|it| format!("{it}.x.amazonaws.com"));
+        plan.set(document, &pointer, json!(via));
+    });
+}
+
 fn find<'a>(plan: &'a Plan, address: &str) -> &'a Instance {
     plan.instances.iter().find(|it| it.address() == address).expect("an instance")
 }

@@ -13,7 +13,7 @@ use super::rig::Operator;
 use super::world::{Given, make};
 
 /// What is not ok: about and verdict, with what it says and how to fix it.
-fn findings(answer: &Value) -> Vec<(String, String)> {
+pub(super) fn findings(answer: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     answer["findings"]
         .as_array()
@@ -42,7 +42,8 @@ async fn a_sound_deployment_is_told_so() {
     let ran = operator.run(&["doctor"]).await.expect(0);
     assert!(ran.text().contains("ok       time to live: is on, by expires_at"), "{}", ran.text());
     assert!(ran.text().contains("unknown  event source mapping: the stack file does not name"));
-    assert!(ran.text().ends_with("sound (warnings: 0, not looked at: 1)\n"), "{}", ran.text());
+    assert!(ran.text().contains("unknown  routes: the stack file does not name"));
+    assert!(ran.text().ends_with("sound (warnings: 0, not looked at: 2)\n"), "{}", ran.text());
 }
 
 #[tokio::test]
@@ -179,7 +180,13 @@ async fn an_endpoint_that_is_away_is_said_once() {
 async fn a_processor_that_is_not_fed_is_named() {
     let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("doctor-{}", uuid::Uuid::new_v4().simple()));
-    let options = StackOptions { directory: directory.clone(), ..StackOptions::default() };
+    // As a team writes it: the secret is made for the route that forwards.
+    let routes = json!([
+        {"id": "mirror", "match": "*:*", "handler": "mirror"},
+        {"id": "crm", "match": "nobody:*", "handler": "forward",
+         "with": {"url": "https://crm.example.com/"}},
+    ]);
+    let options = StackOptions { directory: directory.clone(), routes, ..StackOptions::default() };
     let stack = LocalStack::start(options, |_| {}).await.expect("a local stack");
     let mut operator = Operator::new().await;
     let description = serde_json::to_value(stack.description()).expect("JSON");
@@ -196,10 +203,18 @@ async fn a_processor_that_is_not_fed_is_named() {
         .map(str::to_owned)
         .map(|about| &*about.leak())
         .collect();
-    for expected in ["event source mapping", "partial batch failures", "processor", "sweeper"] {
+    for expected in [
+        "event source mapping",
+        "partial batch failures",
+        "processor",
+        "routes",
+        "route crm",
+        "sweeper",
+    ] {
         assert!(about.contains(&expected), "{about:?}");
     }
     super::routes::deployed_routes_are_shown(&operator).await;
+    super::forward_secret::the_local_stacks_own_is_shown(&operator).await;
     stack.feed_processor(false).await.expect("not fed");
     let found = broken(&operator).await;
     assert_eq!(found.len(), 1, "{found:?}");

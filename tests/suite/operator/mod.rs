@@ -6,6 +6,8 @@ mod dlq;
 mod doctor;
 mod events;
 mod forget;
+mod forward_doctor;
+mod forward_secret;
 mod large;
 mod letters;
 mod listen;

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use inbox_aws::{DynamoDbLedger, SqsQueue};
+use inbox_local::calls::{Call, Fault};
 use inbox_local::proxy::Proxy;
 use inbox_local::watch::Watch;
 use inbox_local::{TestBed, paths};
@@ -103,6 +104,33 @@ impl Operator {
         self.write_stack(&self.stack);
     }
 
+    /// Deploys a processor with this environment, as far as Lambda tells of it: the
+    /// emulator has no functions here. Takes the place of another hook.
+    pub(crate) fn deploy_processor(&mut self, environment: &Value) {
+        self.deploy_processor_and(environment, |_| Fault::None);
+    }
+
+    /// The same, with this of all other calls.
+    pub(crate) fn deploy_processor_and(
+        &mut self,
+        environment: &Value,
+        hook: impl Fn(&Call) -> Fault + Send + Sync + 'static,
+    ) {
+        self.set("functions", json!({"processor": "inbox-processor"}));
+        let body = json!({"FunctionName": "inbox-processor", "Environment": environment});
+        self.proxy.set_hook(move |call| {
+            if call.path == "/2015-03-31/functions/inbox-processor/configuration" {
+                return Fault::Answer { status: 200, body: body.clone() };
+            }
+            hook(call)
+        });
+    }
+
+    /// The same with these routes.
+    pub(crate) fn deploy_routes(&mut self, routes: &Value) {
+        self.deploy_processor(&environment(routes));
+    }
+
     /// Where the test may put files; removed with it.
     pub(crate) fn directory(&self) -> &std::path::Path {
         &self.directory
@@ -164,6 +192,11 @@ impl Operator {
         drop(stdin);
         finish(child).await
     }
+}
+
+/// A processor's environment with these routes.
+pub(crate) fn environment(routes: &Value) -> Value {
+    json!({"Variables": {"ROUTES": routes.to_string()}})
 }
 
 /// Waits for it to end.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use inbox_core::Timestamp;
 use inbox_core::ledger::{Failure, Ledger as _, RouteFailure, Settled, State};
 use serde_json::{Value, json};
@@ -72,6 +73,73 @@ async fn a_file_of_routes_is_checked_as_the_processor_would() {
     assert_eq!(output.status.code(), Some(1), "an empty file is no list");
 }
 
+/// As Terraform takes it: the secret is made for it, and so are bus and bucket.
+#[tokio::test]
+async fn a_file_of_routes_is_sound_without_what_the_deployment_adds() {
+    let mut operator = Operator::new().await;
+    let routes = br#"[
+        {"id": "crm", "match": "*:*", "handler": "forward", "with": {"url": "https://a.example/"}},
+        {"id": "bus", "match": "*:*", "handler": "publish"}
+    ]"#;
+    let check = ["routes", "check", "-"];
+    assert_eq!(operator.run_with(&check, routes).await.expect(0).text(), "sound  2 routes\n");
+    let list = ["routes", "--routes", "-", "--json"];
+    let secret_of = async |operator: &Operator| {
+        let listed = operator.run_with(&list, routes).await.expect(0).json();
+        listed["routes"][0]["with"]["secret_id"].as_str().expect("a name").to_owned()
+    };
+    assert_eq!(secret_of(&operator).await, "…/forward/crm");
+    // One that is deployed already has its real name.
+    let made = json!({"crm": {"name": "inbox/forward/crm", "arn": "arn:aws:x"}});
+    operator.set("forward_secrets", made);
+    assert_eq!(secret_of(&operator).await, "arn:aws:x");
+    // What the file itself says wrong of it is still told.
+    let empty = br#"[{"id": "crm", "match": "*:*", "handler": "forward",
+                      "with": {"url": "https://a.example/", "secret_id": ""}}]"#;
+    let told = operator.run_with(&check, empty).await.expect(1);
+    assert!(told.text().contains("secret_id"), "{}", told.text());
+}
+
+#[tokio::test]
+async fn a_file_of_routes_that_sends_events_back_to_their_own_queue_is_wrong() {
+    let mut operator = Operator::new().await;
+    for name in ["queue_url", "dlq_url"] {
+        let own = "https://sqs.eu-west-1.amazonaws.com/123456789012/own";
+        operator.set(name, own.into());
+        let routes = json!([{"id": "again", "match": "*:*", "handler": "enqueue",
+                             "with": {"queue_url": own}}]);
+        let check = ["routes", "check", "-"];
+        let told = operator.run_with(&check, routes.to_string().as_bytes()).await.expect(1);
+        assert!(told.text().contains("is the inbox's own"), "{name}: {}", told.text());
+        operator.set(name, "https://sqs.eu-west-1.amazonaws.com/123456789012/other".into());
+        operator.run_with(&check, routes.to_string().as_bytes()).await.expect(0);
+    }
+}
+
+/// As Lambda answers who may not decrypt the processor's environment: the call succeeds.
+/// Taken for a processor without settings, the default route would be blamed for that.
+#[tokio::test]
+async fn routes_that_lambda_does_not_tell_are_not_taken_for_the_default_ones() {
+    let mut operator = Operator::new().await;
+    operator.deploy_processor(&json!({"Error": {
+        "ErrorCode": "AccessDeniedException",
+        "Message": "Lambda was unable to decrypt your environment variables because the KMS \
+                    access was denied. Please check your KMS permissions.",
+    }}));
+    for arguments in [&["routes"][..], &["routes", "test", "stripe:charge.failed"]] {
+        let ran = operator.run(arguments).await.expect(3);
+        assert_eq!(ran.text(), "");
+        let told = "error: GetFunctionConfiguration: no environment is told of inbox-processor: \
+                    AccessDeniedException: Lambda was unable to decrypt";
+        assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+        assert!(ran.stderr.contains("needs kms:Decrypt on that key through Lambda"));
+    }
+    operator.deploy_routes(&json!([{"id": "all", "match": "*:*", "handler": "drill",
+                                    "with": {"outcome": "retry"}}]));
+    let listed = operator.run(&["routes", "--json"]).await.expect(0).json();
+    assert_eq!(listed["routes"][0]["id"], "all");
+}
+
 /// An event whose routes have come to different ends, and one that waits.
 async fn divided(operator: &Operator) {
     let given = Given::new("evt-a", State::Received, Duration::from_mins(3));
@@ -124,6 +192,40 @@ async fn each_route_of_an_event_is_shown_with_its_own_fate() {
     assert!(fate(1).starts_with("done 20"), "{}", fate(1));
 }
 
+/// A record of an event that is dead may name a time for a route that was to be tried
+/// again: nothing is.
+#[tokio::test]
+async fn what_a_dead_event_has_not_done_is_given_up() {
+    let operator = Operator::new().await;
+    let given = Given::new("evt-a", State::Dead, Duration::from_hours(3));
+    let key = given.event.key.clone();
+    given.make(&operator.ledger(), &operator.queue()).await;
+    let three_hours_ago = Timestamp::now().unix_seconds() - 3 * 3600;
+    let update = operator.bed.dynamodb().update_item().table_name(&operator.bed.table);
+    update
+        .key("pk", AttributeValue::S(key.to_string()))
+        .update_expression("SET failures.billing.next_at = :at")
+        .expression_attribute_values(":at", AttributeValue::N(three_hours_ago.to_string()))
+        .send()
+        .await
+        .expect("written");
+    let record = operator.ledger().get(&key).await.unwrap().expect("the event");
+    assert!(record.failures["billing"].next_at.is_some(), "as an older version wrote it");
+
+    let shown = operator.run(&["show", "stripe", "evt-a"]).await.expect(0);
+    let line = shown.text().lines().find(|line| line.trim_start().starts_with("billing "));
+    assert!(line.is_some_and(|line| line.contains("given up")), "{}", shown.text());
+    for arguments in [&["show", "stripe", "evt-a", "--json"][..], &["events", "--json"]] {
+        let json = operator.run(arguments).await.expect(0).json();
+        let event = if json["ledger"].is_null() { &json["events"][0] } else { &json["ledger"] };
+        assert_eq!(event["failures"]["billing"]["next_at"], Value::Null, "{json}");
+        assert_eq!(event["failures"]["billing"]["attempts"], 1, "{json}");
+    }
+    let test = ["routes", "test", "stripe", "evt-a", "--routes", "-", "--json"];
+    let tested = operator.run_with(&test, ROUTES.as_bytes()).await.expect(0).json();
+    assert_eq!(tested["routes"][0]["fate"], "given up: upstream timeout");
+}
+
 #[tokio::test]
 async fn one_route_is_replayed_and_what_another_has_given_up_stays_so() {
     let operator = Operator::new().await;
@@ -148,7 +250,9 @@ pub(super) async fn deployed_routes_are_shown(operator: &Operator) {
     assert_eq!(
         listed,
         json!({"routes": [
-            {"id": "mirror", "match": "*:*", "handler": "mirror", "with": Value::Null}
+            {"id": "mirror", "match": "*:*", "handler": "mirror", "with": Value::Null},
+            {"id": "crm", "match": "nobody:*", "handler": "forward", "with": {
+                "url": "https://crm.example.com/", "secret_id": "webhook-inbox/forward/crm"}},
         ]})
     );
     let tested = operator.run(&["routes", "test", "github:push"]).await.expect(0);

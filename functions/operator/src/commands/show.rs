@@ -104,7 +104,7 @@ fn document(record: &Record, unloaded: Option<&LedgerError>) -> Document {
             "due_at": time(record.open.map(inbox_core::ledger::Open::due_at)),
             "last_error": record.last_error,
             "handlers": view::times(&record.handlers),
-            "failures": view::failures(&record.failures),
+            "failures": view::failures(record.state, &record.failures),
             "history": history.collect::<Vec<_>>(),
             "headers": record.event.headers,
             "request_id": record.request_id,
@@ -270,7 +270,7 @@ fn handlers(record: &Record, now: Timestamp) -> Table {
         ]);
     }
     for (route, failure) in record.failures.iter().filter(|(route, _)| !record.is_done(route)) {
-        let fate = match failure.next_at {
+        let fate = match view::again_at(record.state, failure) {
             Some(next_at) => {
                 Cell::toned(Tone::Warning, format!("again {}", relative(next_at, now)))
             }

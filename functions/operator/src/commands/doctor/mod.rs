@@ -11,6 +11,7 @@ mod backlog;
 mod payloads;
 mod processor;
 mod queues;
+mod routes;
 mod secrets;
 mod table;
 
@@ -119,6 +120,7 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
     queues::check(context, &mut findings).await?;
     processor::check(context, &mut findings).await?;
     secrets::check(context, &mut findings).await?;
+    routes::check(context, &mut findings).await?;
     backlog::check(context, &mut findings, now).await?;
     let is_unknown = |finding: &Finding| finding.verdict == Verdict::Unknown;
     if let Some(first) = findings.0.first().filter(|_| findings.0.iter().all(is_unknown)) {

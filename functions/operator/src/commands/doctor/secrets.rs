@@ -1,7 +1,7 @@
-//! Each source's provider and secret.
+//! Each source's provider and secret, and how a secret is judged, whoever signs with it.
 
 use inbox_aws::SecretsManagerSecrets;
-use inbox_core::secrets::{Secrets as _, SecretsError};
+use inbox_core::secrets::{Secret, SecretFault, Secrets as _, SecretsError};
 use inbox_receiver::providers;
 
 use super::Findings;
@@ -33,43 +33,92 @@ async fn check_source(
             return Ok(());
         }
     };
-    let store = SecretsManagerSecrets::new(context.aws().await?, source.secret_id.clone());
-    let bundle = match store.fetch().await {
-        Ok(bundle) => bundle,
-        Err(SecretsError::Unusable(fault)) => {
-            let fix = format!("`inbox secret add {name}` adds one");
-            findings.broken(about, format!("its secret cannot be used: {fault}"), fix);
-            return Ok(());
-        }
-        Err(SecretsError::Unavailable(text)) if text.contains("ResourceNotFound") => {
-            let says = format!("its secret {} is not there, or has no value", source.secret_id);
-            findings.broken(about, says, format!("`inbox secret add {name}` gives it one"));
-            return Ok(());
-        }
-        Err(SecretsError::Unavailable(text)) => {
-            findings.unknown(about, text);
-            return Ok(());
-        }
+    let held = Held {
+        about,
+        secret_id: &source.secret_id,
+        first_by: format!("inbox secret add {name}"),
+        name: name.to_owned(),
+        used_by: &source.provider,
     };
-    let all = bundle.signing_secrets().len();
-    let mut is_good = true;
-    for (index, secret) in bundle.signing_secrets().iter().enumerate() {
-        let position = index + 1;
-        if let Err(reason) = provider.check_secret(secret) {
-            is_good = false;
-            findings.broken(
-                &about,
-                format!("secret {position} of {all} {reason}"),
-                format!(
-                    "`inbox secret add {name}` the right one, then `inbox secret retire {name} \
-                     --position N`"
-                ),
-            );
+    held.judge(context, findings, |secret| provider.check_secret(secret)).await
+}
+
+/// A secret that something signs with, or verifies by.
+pub(super) struct Held<'a> {
+    /// What it belongs to, for the finding.
+    pub(super) about: String,
+    /// Name or ARN.
+    pub(super) secret_id: &'a str,
+    /// As `inbox secret` calls it.
+    pub(super) name: String,
+    /// The command that gives it a value.
+    pub(super) first_by: String,
+    /// The provider's or the handler's name.
+    pub(super) used_by: &'a str,
+}
+
+impl Held<'_> {
+    /// Whether it is there and every entry can be one, as `check` says of it.
+    pub(super) async fn judge(
+        &self,
+        context: &Context,
+        findings: &mut Findings,
+        check: impl Fn(&Secret) -> Result<(), &'static str>,
+    ) -> Result<(), Fault> {
+        let Self { about, secret_id, name, first_by, used_by } = self;
+        let store = SecretsManagerSecrets::new(context.aws().await?, (*secret_id).to_owned());
+        let bundle = match store.fetch().await {
+            Ok(bundle) => bundle,
+            Err(SecretsError::Unusable(fault)) => {
+                let says = format!("its secret cannot be used: {fault}");
+                findings.broken(about, says, fix_of(&fault, first_by));
+                return Ok(());
+            }
+            Err(SecretsError::Unavailable(text)) if text.contains("ResourceNotFound") => {
+                let says = format!("its secret {secret_id} is not there, or has no value");
+                findings.broken(about, says, format!("`{first_by}` gives it one"));
+                return Ok(());
+            }
+            Err(SecretsError::Unavailable(text)) if text.contains("marked for deletion") => {
+                let says = format!("its secret {secret_id} is marked for deletion");
+                let fix = "`aws secretsmanager restore-secret --secret-id …` brings it back";
+                findings.broken(about, says, fix);
+                return Ok(());
+            }
+            Err(SecretsError::Unavailable(text)) => {
+                findings.unknown(about, text);
+                return Ok(());
+            }
+        };
+        let all = bundle.signing_secrets().len();
+        let mut is_good = true;
+        for (index, secret) in bundle.signing_secrets().iter().enumerate() {
+            let position = index + 1;
+            if let Err(reason) = check(secret) {
+                is_good = false;
+                findings.broken(
+                    about,
+                    format!("secret {position} of {all} {reason}"),
+                    format!(
+                        "`{first_by}` adds a right one, then `inbox secret retire {name} --position N`"
+                    ),
+                );
+            }
         }
+        if is_good {
+            let plural = if all == 1 { "" } else { "s" };
+            findings.ok(about, format!("{used_by}, {all} signing secret{plural}"));
+        }
+        Ok(())
     }
-    if is_good {
-        let plural = if all == 1 { "" } else { "s" };
-        findings.ok(about, format!("{}, {all} signing secret{plural}", source.provider));
+}
+
+/// Text of another form is not added to, for nobody knows what it is.
+fn fix_of(fault: &SecretFault, first_by: &str) -> String {
+    match fault {
+        SecretFault::NotABundle => "put it right in Secrets Manager; a bare secret becomes \
+                                    {\"signing_secrets\":[\"the secret\"]}"
+            .to_owned(),
+        _ => format!("`{first_by}` adds one"),
     }
-    Ok(())
 }

@@ -1,10 +1,12 @@
 //! `inbox routes`: which way events go, and why.
 //!
 //! The routes are those that the deployed processor runs with, read from its
-//! configuration, or those of a file that is yet to be deployed. They are read by the
-//! processor's own code, so what is accepted here starts there.
+//! environment, or those of a file that is yet to be deployed, to which is added what
+//! Terraform will add. They are read by the processor's own code, so what is accepted
+//! here is accepted there. Whether a target is there, and may be reached, is not asked:
+//! of secrets, `inbox doctor` says so once they are deployed.
 
-mod deployed;
+pub(super) mod deployed;
 mod list;
 mod test;
 
@@ -71,18 +73,13 @@ impl Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     if let Some(What::Check(CheckArgs { file })) = &args.what {
         let text = deployed::read(file)?;
-        return Ok(check(context, deployed::parse(&text, &deployed::Surroundings::complete())));
+        return Ok(check(context, deployed::parse(&text, &context.deployment)));
     }
     let routes = match &args.routes {
-        Some(file) => deployed::parse(&deployed::read(file)?, &deployed::Surroundings::complete()),
+        Some(file) => deployed::parse(&deployed::read(file)?, &context.deployment),
         None => deployed::fetch(context).await?,
     };
-    let routes = routes.map_err(|problems| {
-        Fault::refused(
-            format!("the routes cannot be used: {}", problems.join("; ")),
-            "`inbox routes check FILE` says so of a file before it is deployed",
-        )
-    })?;
+    let routes = routes.map_err(|problems| deployed::unusable(&problems))?;
     match args.what {
         Some(What::Test(args)) => test::run(context, &routes, &args).await,
         _ => Ok(list::run(context, &routes)),

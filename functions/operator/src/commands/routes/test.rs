@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::fault::{Fault, Outcome};
 use crate::moments::relative;
 use crate::table::{Cell, Column, Table};
+use crate::view::again_at;
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -150,10 +151,10 @@ fn fate(route: &Route, subject: &Subject) -> (Option<Tone>, String) {
     if let Some(at) = record.handlers.get(&route.id) {
         return (Some(Tone::Good), format!("done {}", at.to_rfc3339()));
     }
-    match record.failures.get(&route.id).map(|failure| (failure, failure.next_at)) {
-        None => (None, String::new()),
-        Some((failure, None)) => (Some(Tone::Bad), format!("given up: {}", failure.error)),
-        Some((failure, Some(next_at))) => {
+    let Some(failure) = record.failures.get(&route.id) else { return (None, String::new()) };
+    match again_at(record.state, failure) {
+        None => (Some(Tone::Bad), format!("given up: {}", failure.error)),
+        Some(next_at) => {
             let again = relative(next_at, inbox_core::Timestamp::now());
             (Some(Tone::Warning), format!("again {again}: {}", failure.error))
         }
