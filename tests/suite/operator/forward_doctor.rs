@@ -1,6 +1,7 @@
 //! `inbox doctor` of routes: whether the processor starts with them, and whether those
 //! that forward can sign.
 
+use aws_config::Region;
 use inbox_local::calls::Fault;
 use serde_json::{Value, json};
 
@@ -141,4 +142,23 @@ async fn routes_and_secrets_that_this_identity_may_not_read_are_no_fault_of_thei
     let found = of_routes(&ran);
     assert_eq!(found[1].0, "unknown route crm", "{found:?}");
     assert!(found[1].1.contains("GetSecretValue"), "{found:?}");
+}
+
+/// The processor asks in the region that the secret's ARN names, and so does the command.
+#[tokio::test]
+async fn a_secret_in_another_region_is_judged_and_changed_there() {
+    let mut operator = Operator::new().await;
+    let there = Region::new("eu-west-3");
+    assert_ne!(operator.bed.region, there.as_ref());
+    let aws = operator.bed.sdk_config().to_builder().region(there).build();
+    let name = format!("test/forward/{}", uuid::Uuid::new_v4().simple());
+    let secrets = aws_sdk_secretsmanager::Client::new(&aws);
+    let made = secrets.create_secret().name(&name).send().await.expect("a secret");
+    let arn = made.arn().expect("an ARN").to_owned();
+    assert!(arn.contains(":eu-west-3:"), "{arn}");
+    operator.deploy_routes(&json!([forward("crm", &arn)]));
+    operator.run(&["secret", "add", "route/crm", "--generate"]).await.expect(0);
+    let ran = operator.run(&["doctor", "--json"]).await.expect(1);
+    let good = ("ok route crm".to_owned(), "forward, 1 signing secret".to_owned());
+    assert!(of_routes(&ran).contains(&good), "{}", ran.text());
 }

@@ -43,7 +43,8 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
             name,
             used_by: &route.handler_name,
         };
-        held.judge(context, findings, check_secret).await?;
+        let aws = deployed::aws_for(context, secret_id).await?;
+        held.judge(&aws, findings, check_secret).await;
     }
     Ok(())
 }

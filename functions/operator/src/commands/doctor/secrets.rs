@@ -1,5 +1,6 @@
 //! Each source's provider and secret, and how a secret is judged, whoever signs with it.
 
+use aws_config::SdkConfig;
 use inbox_aws::SecretsManagerSecrets;
 use inbox_core::secrets::{Secret, SecretFault, Secrets as _, SecretsError};
 use inbox_receiver::providers;
@@ -40,7 +41,8 @@ async fn check_source(
         name: name.to_owned(),
         used_by: &source.provider,
     };
-    held.judge(context, findings, |secret| provider.check_secret(secret)).await
+    held.judge(context.aws().await?, findings, |secret| provider.check_secret(secret)).await;
+    Ok(())
 }
 
 /// A secret that something signs with, or verifies by.
@@ -61,33 +63,33 @@ impl Held<'_> {
     /// Whether it is there and every entry can be one, as `check` says of it.
     pub(super) async fn judge(
         &self,
-        context: &Context,
+        aws: &SdkConfig,
         findings: &mut Findings,
         check: impl Fn(&Secret) -> Result<(), &'static str>,
-    ) -> Result<(), Fault> {
+    ) {
         let Self { about, secret_id, name, first_by, used_by } = self;
-        let store = SecretsManagerSecrets::new(context.aws().await?, (*secret_id).to_owned());
+        let store = SecretsManagerSecrets::new(aws, (*secret_id).to_owned());
         let bundle = match store.fetch().await {
             Ok(bundle) => bundle,
             Err(SecretsError::Unusable(fault)) => {
                 let says = format!("its secret cannot be used: {fault}");
                 findings.broken(about, says, fix_of(&fault, first_by));
-                return Ok(());
+                return;
             }
             Err(SecretsError::Unavailable(text)) if text.contains("ResourceNotFound") => {
                 let says = format!("its secret {secret_id} is not there, or has no value");
                 findings.broken(about, says, format!("`{first_by}` gives it one"));
-                return Ok(());
+                return;
             }
             Err(SecretsError::Unavailable(text)) if text.contains("marked for deletion") => {
                 let says = format!("its secret {secret_id} is marked for deletion");
                 let fix = "`aws secretsmanager restore-secret --secret-id …` brings it back";
                 findings.broken(about, says, fix);
-                return Ok(());
+                return;
             }
             Err(SecretsError::Unavailable(text)) => {
                 findings.unknown(about, text);
-                return Ok(());
+                return;
             }
         };
         let all = bundle.signing_secrets().len();
@@ -109,7 +111,6 @@ impl Held<'_> {
             let plural = if all == 1 { "" } else { "s" };
             findings.ok(about, format!("{used_by}, {all} signing secret{plural}"));
         }
-        Ok(())
     }
 }
 

@@ -29,6 +29,7 @@ const FORWARD: &str = "forward";
 const SECRET_ID: &str = "secret_id";
 
 /// What the processor's environment gives its handlers beside the routes.
+#[derive(Default)]
 struct Surroundings {
     mirror_table: Option<String>,
     event_bus: Option<String>,
@@ -86,16 +87,33 @@ fn read_as_processor(
 ) -> Result<Routes, Vec<String>> {
     // Clients are made, and none of them is used.
     let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+    Routes::parse(text, &resources(aws, surroundings))
+}
+
+fn resources(aws: SdkConfig, surroundings: &Surroundings) -> Resources {
     let bucket = surroundings.payload_bucket.clone();
-    let resources = Resources {
+    Resources {
         mirror_table: surroundings.mirror_table.clone(),
         event_bus: surroundings.event_bus.clone(),
         payloads: bucket.map(|bucket| S3PayloadStore::new(&aws, bucket)),
         own_queues: surroundings.own_queues.clone(),
         clock: Arc::new(Timestamp::now),
         aws,
-    };
-    Routes::parse(text, &resources)
+    }
+}
+
+/// AWS for a forwarding secret, which may be in another region: where the processor asks
+/// for it.
+///
+/// # Errors
+///
+/// No region is configured.
+pub(in crate::commands) async fn aws_for(
+    context: &Context,
+    secret_id: &str,
+) -> Result<SdkConfig, Fault> {
+    let aws = context.aws().await?.clone();
+    Ok(resources(aws, &Surroundings::default()).aws_for(secret_id))
 }
 
 /// A file's text, or standard input's.

@@ -59,15 +59,22 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(super) async fn new(context: &Context, name: &'a str) -> Result<Self, Fault> {
-        let (owner, secret_id) = if let Some(id) = name.strip_prefix(PREFIX_ROUTE) {
-            (Owner::Route { id: id.to_owned() }, secret_id_of(context, id).await?)
-        } else {
-            let source = context.deployment.source(name)?;
-            let provider = providers::require(&source.provider)
-                .map_err(|fault| Fault::usage(fault.to_string(), "correct the --stack file"))?;
-            let owner = Owner::Source { name: name.to_owned(), provider };
-            (owner, source.secret_id.clone())
-        };
+        if let Some(id) = name.strip_prefix(PREFIX_ROUTE) {
+            let secret_id = secret_id_of(context, id).await?;
+            let aws = deployed::aws_for(context, &secret_id).await?;
+            let versions = SecretVersions::new(&aws, secret_id.clone());
+            return Ok(Self {
+                name,
+                owner: Owner::Route { id: id.to_owned() },
+                secret_id,
+                versions,
+            });
+        }
+        let source = context.deployment.source(name)?;
+        let provider = providers::require(&source.provider)
+            .map_err(|fault| Fault::usage(fault.to_string(), "correct the --stack file"))?;
+        let owner = Owner::Source { name: name.to_owned(), provider };
+        let secret_id = source.secret_id.clone();
         let versions = SecretVersions::new(context.aws().await?, secret_id.clone());
         Ok(Self { name, owner, secret_id, versions })
     }
