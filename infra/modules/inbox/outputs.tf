@@ -116,7 +116,7 @@ output "forward_secrets" {
 output "forward_setup" {
   description = "For each of these secrets, the command that gives it its value."
   value = join("\n", [
-    for id, name in local.forward_secret_names : "  ${id}\n    aws secretsmanager put-secret-value --secret-id ${name} --secret-string '{\"signing_secrets\":[\"whsec_…\"]}'"
+    for id in sort(keys(local.forward_secret_names)) : "  inbox secret add route/${id} --generate    # or paste one that the endpoint's owner gave you"
   ])
 }
 
