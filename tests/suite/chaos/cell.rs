@@ -46,7 +46,8 @@ impl fmt::Display for Cell {
 }
 
 impl Cell {
-    /// Whether the SDK's own retry is all that it takes; of half an object, our own.
+    /// Whether the SDK's own retry is all that it takes; of half an object, and of a
+    /// completion that could not be recorded, our own.
     fn is_coped_with(self) -> bool {
         if self.fault == Injected::Truncated && self.row.step.has_no_answer() {
             return true;
@@ -55,7 +56,8 @@ impl Cell {
         if self.row.step == Step::Invoke {
             return self.fault == Injected::Delayed;
         }
-        let is_repeated = self.fault != Injected::Truncated || self.row.step == Step::LoadPayload;
+        let is_repeated = self.fault != Injected::Truncated
+            || matches!(self.row.step, Step::LoadPayload | Step::Complete);
         self.lasting == Lasting::Once && is_repeated
     }
 }
