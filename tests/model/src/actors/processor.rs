@@ -104,7 +104,8 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
             vec![ProcessorStep::Finish, ProcessorStep::FinishReplyLost]
         });
     }
-    if run.late {
+    // Where no attempt is left, no run overslept: this one has just been begun.
+    if run.late && run.token == Token::Own {
         steps.push(ProcessorStep::TimeIsOver);
     }
     if !run.late || has_writes {
