@@ -4,13 +4,11 @@
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use inbox_aws::{DynamoDbLedger, S3PayloadStore};
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Forgetting, Ledger as _, LedgerError, Settled, State};
+use inbox_core::ledger::{Ledger as _, LedgerError, State};
 use inbox_core::stack::stack;
 use inbox_local::Delivery;
 use inbox_local::calls::Fault;
-use inbox_local::resources::sdk_config;
 use inbox_local::runtime_api::InvokeError;
 use serde_json::json;
 
@@ -45,7 +43,7 @@ fn event_of_payment() -> EventKey {
 
 impl Rig {
     /// The keys of all objects.
-    async fn objects(&self) -> Vec<String> {
+    pub(super) async fn objects(&self) -> Vec<String> {
         let listed = self.bed.s3().list_objects_v2().bucket(&self.bed.payload_bucket).send().await;
         let listed = listed.expect("a list").contents.unwrap_or_default();
         listed.into_iter().filter_map(|it| it.key).collect()
@@ -348,37 +346,6 @@ async fn a_payload_that_is_gone_or_was_changed_is_buried_at_once_and_says_so() {
         let lost = rig.ledger.load(&mut record).await;
         assert!(matches!(lost, Err(LedgerError::PayloadLost(_))), "{lost:?}");
     }
-}
-
-/// What subscribers were given to read goes too, though only the payload, which is gone
-/// first, says where it lies.
-#[tokio::test]
-async fn a_forgetting_that_died_before_the_copy_was_gone_is_gone_on_with() {
-    let rig = Rig::new().await;
-    let spaces = " ".repeat(300_000);
-    let body = String::from_utf8(payment().body.to_vec()).expect("JSON");
-    rig.accept(&payment().with_body(body + &spaces)).await;
-    let record = rig.record(&event_of_payment()).await.expect("the event");
-    assert_eq!(record.payload_ref, None);
-    let aws = sdk_config(rig.proxy.url());
-    let store = S3PayloadStore::new(&aws, rig.bed.payload_bucket.clone());
-    let ledger =
-        DynamoDbLedger::new(&aws, rig.bed.table.clone()).with_payloads(Some(store.clone()));
-    store.detach(&record.event).await.expect("a copy");
-    assert_eq!(rig.objects().await.len(), 1);
-
-    rig.proxy.fail_next("s3", "DeleteObject", usize::MAX, Fault::status(403, "AccessDenied"));
-    let now = record.event.received_at;
-    let forgetting = Forgetting { record: &record, actor: "ada", reason: "request #7" };
-    assert!(ledger.forget(&forgetting, now).await.is_err());
-    rig.proxy.clear_hook();
-    let seen = rig.record(&event_of_payment()).await.expect("the event");
-    assert_eq!((seen.forgotten_at, seen.event.payload.bytes.len()), (Some(now), 0));
-    // As `inbox forget` does when it is given again.
-    assert!(seen.payload_ref.is_some());
-    let again = Forgetting { record: &seen, actor: "ada", reason: "request #7" };
-    assert_eq!(ledger.forget(&again, now).await.expect("forgotten"), Settled::Written);
-    assert_eq!(rig.objects().await, Vec::<String>::new());
 }
 
 /// The bucket's lifecycle counts from the object's last write: whoever keeps an

@@ -1,10 +1,13 @@
-//! What is too large for a target goes there with a reference, and into the bucket no
-//! more often than it must.
+//! What is too large for a target goes there with a reference, into the bucket no more
+//! often than it must, and out of it when its event is forgotten.
 
 use std::collections::BTreeSet;
 
-use inbox_core::ledger::State;
+use inbox_aws::{DynamoDbLedger, S3PayloadStore};
+use inbox_core::ledger::{Forgetting, Ledger as _, Settled, State};
 use inbox_local::Delivery;
+use inbox_local::calls::Fault;
+use inbox_local::resources::sdk_config;
 use serde_json::{Value, json};
 
 use super::large::enlarged;
@@ -69,4 +72,33 @@ async fn what_lies_in_the_item_is_put_into_the_bucket_by_each_route() {
     assert_eq!(rig.proxy.count("s3", "PutObject"), 2);
     let (addresses, messages) = references(&rig, &queue).await;
     assert_eq!((addresses.len(), messages), (1, 2), "{addresses:?}");
+}
+
+/// What subscribers were given to read goes too, though only the payload, which is gone
+/// first, says where it lies.
+#[tokio::test]
+async fn a_forgetting_that_died_before_the_copy_was_gone_is_gone_on_with() {
+    let rig = Rig::new().await;
+    rig.accept(&padded(payment(), 300_000)).await;
+    let record = rig.record(&key("evt_test_1")).await.expect("the event");
+    assert_eq!(record.payload_ref, None);
+    let aws = sdk_config(rig.proxy.url());
+    let store = S3PayloadStore::new(&aws, rig.bed.payload_bucket.clone());
+    let ledger =
+        DynamoDbLedger::new(&aws, rig.bed.table.clone()).with_payloads(Some(store.clone()));
+    store.detach(&record.event).await.expect("a copy");
+    assert_eq!(rig.objects().await.len(), 1);
+
+    rig.proxy.fail_next("s3", "DeleteObject", usize::MAX, Fault::status(403, "AccessDenied"));
+    let now = record.event.received_at;
+    let forgetting = Forgetting { record: &record, actor: "ada", reason: "request #7" };
+    assert!(ledger.forget(&forgetting, now).await.is_err());
+    rig.proxy.clear_hook();
+    let seen = rig.record(&key("evt_test_1")).await.expect("the event");
+    assert_eq!((seen.forgotten_at, seen.event.payload.bytes.len()), (Some(now), 0));
+    // As `inbox forget` does when it is given again.
+    assert!(seen.payload_ref.is_some());
+    let again = Forgetting { record: &seen, actor: "ada", reason: "request #7" };
+    assert_eq!(ledger.forget(&again, now).await.expect("forgotten"), Settled::Written);
+    assert_eq!(rig.objects().await, Vec::<String>::new());
 }
