@@ -102,6 +102,7 @@ pub const LARGE: [Config; 8] = [
         messages: 2,
         ..TWO
     },
+    Config { name: "four-faults", left: left(1, 4, 0), messages: 2, ..TWO },
     Config {
         name: "poison-two-handlers",
         left: left(1, 2, 1),
@@ -111,5 +112,4 @@ pub const LARGE: [Config; 8] = [
         messages: 3,
         ..HANDLERS
     },
-    Config { name: "four-faults", left: left(1, 4, 0), messages: 2, ..TWO },
 ];
