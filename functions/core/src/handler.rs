@@ -69,7 +69,7 @@ pub enum HandlerError {
         /// For the operator. Never payload or secrets.
         reason: String,
     },
-    /// Trying again cannot help: the event is buried at once.
+    /// Trying again cannot help: the route is given up at once.
     #[error("{reason}")]
     Permanent {
         /// For the operator. Never payload or secrets.

@@ -6,6 +6,7 @@
 //!             │                        │                             └ long ─▶ acknowledge (parked)
 //!             │                        └ none, and some given up ┐
 //!             ├────▶ Exhausted ─────────────────────────────────┴▶ dead letter, bury ─▶ acknowledge
+//!             │           ├─ a route waits still ─────▶ fail, as above
 //!             │           └─ no handler left to run ──▶ finish ────────────▶ acknowledge
 //!             ├────▶ Reopen ── reopen ── begin again
 //!             ├────▶ Suspect ─ after all others, alone, begin again

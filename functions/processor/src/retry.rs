@@ -41,7 +41,7 @@ impl RetryPolicy {
     /// How long to wait after the failed attempt number `attempt` (from 1), or
     /// `None` when it was the last. A handler may ask for a longer wait than the
     /// table's, not for a shorter one: an endpoint that answers `Retry-After: 1`
-    /// all through an outage would use up every attempt, its siblings' too, in
+    /// all through an outage would use up every attempt in
     /// seconds. `chance` is from 0 to 1.
     #[must_use]
     pub fn wait(&self, attempt: u32, asked: Duration, chance: f64) -> Option<Duration> {

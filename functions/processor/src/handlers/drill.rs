@@ -33,7 +33,7 @@ const EXIT_CODE: i32 = 70;
 enum Outcome {
     /// A fault that may pass.
     Retry,
-    /// A fault that will not: buried at once.
+    /// A fault that will not: the route is given up at once.
     Permanent,
     /// A bug.
     Panic,
