@@ -19,7 +19,7 @@ use crate::description::{SourceDescription, StackDescription};
 use crate::emulator::{Emulator, REGION};
 use crate::forward_secrets::{self, ForwardSecret};
 use crate::functions::{ControlPlane, http_api_path};
-use crate::options::{Binaries, SourceOptions, StackOptions};
+use crate::options::{self, Binaries, SourceOptions, StackOptions};
 use crate::parts::{
     EVENT_BUS, Functions, MIRROR_TABLE, PAYLOAD_BUCKET, PROCESSOR, QUEUE, SWEEPER, TABLE,
     receiver_name, secret_id,
@@ -55,7 +55,7 @@ impl LocalStack {
         mut options: StackOptions,
         progress: impl Fn(&str),
     ) -> Result<Self, LocalError> {
-        let forward_secrets = forward_secrets::give(&mut options.routes, random_bytes);
+        let forward_secrets = forward_secrets::give(&mut options.routes, options::random_bytes);
         let binaries = match &options.binaries {
             Some(binaries) => binaries.clone(),
             None => Binaries::locate()?,
@@ -282,10 +282,6 @@ async fn create_resources(
     };
     let sqs = aws_sdk_sqs::Client::new(&config);
     resources::create_queues(&sqs, facts, QUEUE, overrides).await
-}
-
-fn random_bytes() -> [u8; 16] {
-    uuid::Uuid::new_v4().into_bytes()
 }
 
 /// Stands for the schedule that runs the sweeper in the cloud. A sweep that fails

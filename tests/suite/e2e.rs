@@ -16,6 +16,7 @@
 pub(crate) mod actions;
 mod answers;
 mod bad_input;
+mod by_hand;
 mod calls;
 mod demo;
 mod forward;

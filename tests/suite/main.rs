@@ -10,6 +10,7 @@ mod conformance;
 mod contract;
 mod crash;
 mod dependencies;
+mod documents;
 mod e2e;
 mod examples;
 mod forward;

@@ -11,6 +11,10 @@ use serde_json::Value;
 mod claim_check;
 mod drill;
 mod enqueue;
+/// The README's example of a handler, which a test holds to be this very file.
+#[cfg(test)]
+#[path = "example_notify.rs"]
+mod example;
 mod fault;
 pub mod forward;
 mod invoke;
@@ -136,6 +140,20 @@ mod tests {
             Some("handler drill: missing field `outcome`")
         );
         assert_eq!(problem("drill", None, &json!({"outcome": "hang"})), None);
+    }
+
+    #[tokio::test]
+    async fn the_readmes_example_reads_its_option_and_handles_an_event() {
+        let problems = example::build(&testing::resources(), &json!({"chanel": "#x"})).err();
+        let problems = problems.expect("two problems");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        let built = example::build(&testing::resources(), &json!({"channel": "#billing"}));
+        let handler = built.expect("a handler");
+        let event = testing::event(r#"{"id":"evt_1"}"#);
+        assert_eq!(handler.handle(&event, &testing::run(1)).await, Ok(()));
+        let event = testing::event("no JSON");
+        let refused = handler.handle(&event, &testing::run(1)).await;
+        assert_eq!(refused, Err(HandlerError::permanent("not JSON")));
     }
 
     #[test]
