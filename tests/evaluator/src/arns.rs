@@ -89,7 +89,9 @@ impl Place {
             "aws_iam_role" => format!("arn:aws:iam::{account_id}:role/{}", name()?),
             "aws_lambda_function" => here("lambda", &format!("function:{}", name()?)),
             "aws_s3_bucket" => format!("arn:aws:s3:::{}", name()?),
-            "aws_scheduler_schedule_group" => here("scheduler", &format!("schedule-group/{}", name()?)),
+            "aws_scheduler_schedule_group" => {
+                here("scheduler", &format!("schedule-group/{}", name()?))
+            }
             "aws_secretsmanager_secret" => {
                 here("secretsmanager", &format!("secret:{}{ANY_SUFFIX}", name()?))
             }
