@@ -9,7 +9,7 @@
 //! The indexes hold what never changes, or lag behind by a moment; what an event
 //! is like now is read from the table. Payloads are not fetched.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
@@ -61,6 +61,8 @@ pub struct Summary {
     pub handlers: BTreeMap<String, Timestamp>,
     /// The routes that have failed in this life.
     pub failures: BTreeMap<String, RouteFailure>,
+    /// The routes that this life was opened for; `None` for all.
+    pub only: Option<BTreeSet<String>>,
     /// When the sweeper looks, or since when it is dead.
     pub due_at: Option<Timestamp>,
     /// When its payload was removed on purpose.
@@ -267,7 +269,7 @@ pub struct TimelinePartition<'a> {
     pub until: Timestamp,
 }
 
-const ATTRIBUTES: [&str; 15] = [
+const ATTRIBUTES: [&str; 16] = [
     "provider",
     "event_type",
     "subject",
@@ -282,6 +284,7 @@ const ATTRIBUTES: [&str; 15] = [
     item::DONE_AT,
     item::HANDLERS,
     item::FAILURES,
+    item::ONLY,
     item::FORGOTTEN_AT,
 ];
 
@@ -329,6 +332,7 @@ fn summary(item: &Item) -> Result<Summary, LedgerError> {
         done_at: fields.optional_time(item::DONE_AT)?,
         handlers: fields.map(item::HANDLERS, item::time)?,
         failures: fields.failures()?,
+        only: fields.optional_names(item::ONLY)?,
         due_at: fields.optional_time(&stack().table.open_index.sort_key)?,
         forgotten_at: fields.optional_time(item::FORGOTTEN_AT)?,
         expires_at: fields.time(&stack().table.ttl_attribute)?,

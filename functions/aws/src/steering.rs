@@ -25,6 +25,7 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
         // What is kept of the failures is kept as it was read.
         Reopen::Replay { rerun: Rerun::Routes(_), .. } => {
             let seen = &reopening.record.failures;
+            condition.push_str(" AND #state <> :received");
             condition.push_str(if seen.is_empty() {
                 " AND (attribute_not_exists(#failures) OR #failures = :seen_failures)"
             } else {
@@ -62,6 +63,10 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
             write = write.set("#handlers", ":none", AttributeValue::M(HashMap::new()));
         }
     }
+    write = match &after.only {
+        Some(only) => write.set("#only", ":only", item::names(only)),
+        None => write.remove(&["#only"]),
+    };
     let entry = reopening.transition(after.life, now);
     write = if reopening.record.history.len() < HISTORY_ENTRIES {
         write
@@ -98,7 +103,7 @@ pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Times
         .set("#headers", ":headers", item::texts(&after.event.headers))
         .payload(&after.event.payload.bytes)
         .set_to("#forgotten_at", ":now")
-        .remove(&["#subject", "#delivery_id", "#traceparent", "#last_error"])
+        .remove(&["#subject", "#delivery_id", "#traceparent", "#last_error", "#only"])
         .remove(&["#leased_until", "#next_at", "#open_shard", "#due_at", "#sweeps"])
 }
 

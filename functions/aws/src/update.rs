@@ -13,7 +13,7 @@ use inbox_core::stack::stack;
 use crate::compression::compress;
 use crate::item::{
     self, ATTEMPTS, DONE_AT, FAILURES, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
-    LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, number, seconds, text,
+    LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, ONLY, STATE, SWEEPS, number, seconds, text,
 };
 use crate::steering;
 
@@ -28,7 +28,7 @@ pub(crate) struct Update {
     values: Item,
 }
 
-const NAMES: [(&str, &str); 13] = [
+const NAMES: [(&str, &str); 14] = [
     ("#state", STATE),
     ("#life", LIFE),
     ("#attempts", ATTEMPTS),
@@ -39,6 +39,7 @@ const NAMES: [(&str, &str); 13] = [
     ("#done_at", DONE_AT),
     ("#handlers", HANDLERS),
     ("#failures", FAILURES),
+    ("#only", ONLY),
     ("#history", HISTORY),
     ("#sweeps", SWEEPS),
     ("#forgotten_at", FORGOTTEN_AT),

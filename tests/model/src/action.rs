@@ -168,6 +168,10 @@ pub enum WorldStep {
     MoveAway(u8),
     /// Retention ends, and the item is deleted.
     Expire,
+    /// The second route is configured.
+    RouteAdded,
+    /// The second route is configured no more.
+    RouteRemoved,
 }
 
 /// What a path's fairness is judged by; see the crate's documentation.

@@ -24,8 +24,12 @@ pub enum Handler {
 pub struct Config {
     /// For people.
     pub name: &'static str,
-    /// How many routes the event has.
+    /// How many routes the event may have.
     pub routes: usize,
+    /// Whether the second route is added only later.
+    pub adds: bool,
+    /// Whether the second route is removed at some time.
+    pub removes: bool,
     /// What their handlers do.
     pub handlers: [Handler; 2],
     /// How many processors there are.
@@ -53,6 +57,8 @@ impl Config {
     pub const SMALL: Self = Self {
         name: "small",
         routes: 1,
+        adds: false,
+        removes: false,
         handlers: [Handler::Willing; 2],
         processors: 1,
         max_attempts: 2,
@@ -68,12 +74,13 @@ impl Config {
     /// The rules that hold in it.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        Rules {
-            max_attempts: self.max_attempts,
-            routes: self.routes,
-            broken: self.broken,
-            detail: Detail::Edge,
-        }
+        Rules { max_attempts: self.max_attempts, broken: self.broken, detail: Detail::Edge }
+    }
+
+    /// The routes that are configured before anything has happened, a bit each.
+    #[must_use]
+    pub fn configured_at_first(&self) -> u8 {
+        if self.adds { 1 } else { (1 << self.routes) - 1 }
     }
 
     /// Whether the queue takes a message. One that does not makes the sender

@@ -14,7 +14,7 @@
 //! choices must lead every rule to the same item, or the model would have lost
 //! something that matters; a test tries them on every item that is reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -135,6 +135,8 @@ pub struct Item {
     pub swept: bool,
     /// Completed routes, a bit each.
     pub completed: u8,
+    /// The routes that its life was opened for, a bit each; none for all.
+    pub only: u8,
     /// Whether the receiver that works now has claimed it.
     pub claimed_now: bool,
     /// The history's end.
@@ -286,6 +288,7 @@ impl Item {
             done_at: (self.stand == Stand::Done).then(now),
             handlers: completed.map(|(_, route)| (route.to_owned(), now())).collect(),
             failures: failures.collect(),
+            only: Some(names(self.only)).filter(|only| !only.is_empty()),
             history,
             expires_at: now().plus(Duration::from_hours(720)),
             open: match self.open {
@@ -299,6 +302,13 @@ impl Item {
             sweeps: if edge { 1 } else { 3 } * u32::from(self.swept),
             forgotten_at: self.forgotten.then(now),
         }
+    }
+
+    /// The routes that have failed and not completed, a bit each.
+    #[must_use]
+    pub fn failed(self) -> u8 {
+        let fates = (0..).zip(self.fates).filter(|(_, fate)| *fate != Fate::Unfailed);
+        fates.fold(0, |set, (n, _)| set | 1 << n) & !self.completed
     }
 
     /// What the rules can tell of a record.
@@ -337,6 +347,7 @@ impl Item {
             },
             swept: record.sweeps > 0,
             completed: completed.map(|(n, _)| 1 << n).sum(),
+            only: bits(record.only.iter().flatten().map(String::as_str)),
             claimed_now: record.request_id == CLAIMING,
             last: match last.map(|entry| (entry.kind, entry.detail.as_bytes())) {
                 Some((TransitionKind::Buried, [digit])) => Last::BuriedBy(digit - b'0'),
@@ -349,6 +360,19 @@ impl Item {
             hollow: false,
         }
     }
+}
+
+/// The names of routes, a bit each.
+#[must_use]
+pub fn names(routes: u8) -> BTreeSet<String> {
+    let named = (0..).zip(ROUTES).filter(|(n, _)| routes & (1 << n) != 0);
+    named.map(|(_, route)| route.to_owned()).collect()
+}
+
+/// Routes by name, a bit each.
+pub fn bits<'a>(routes: impl Iterator<Item = &'a str>) -> u8 {
+    let place = |route: &str| ROUTES.iter().position(|it| *it == route);
+    routes.filter_map(place).fold(0, |set, n| set | 1 << n)
 }
 
 fn small(number: u32) -> u8 {

@@ -31,6 +31,11 @@ pub enum Property {
     /// `done` implies that every route has completed, in this life when the
     /// operator asked for that.
     DoneIsDone,
+    /// `done` implies that no route has failed without completing, gone or not, and that
+    /// every one has completed that the life was opened for.
+    DoneLeavesNothing,
+    /// A life that is opened for some routes runs no other that the event has never met.
+    OnlyTheAskedRun,
     /// No two runs have handlers running within their leases. (Where an overslept
     /// run records late what the run after it runs again, the event may be done,
     /// and the lease given up, while that handler still runs; a replay can then
@@ -62,7 +67,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::AcceptedIsKept,
         Self::AcceptedWasSent,
         Self::IndexIsRight,
@@ -72,6 +77,8 @@ impl Property {
         Self::CompletionStays,
         Self::LastFinishes,
         Self::DoneIsDone,
+        Self::DoneLeavesNothing,
+        Self::OnlyTheAskedRun,
         Self::RunsDoNotOverlap,
         Self::AttemptsAreBounded,
         Self::EachHasItsAttempts,
@@ -96,6 +103,8 @@ impl Property {
             Self::CompletionStays => "a recorded completion stays",
             Self::LastFinishes => "the last completion finishes the event",
             Self::DoneIsDone => "done implies that every handler has run",
+            Self::DoneLeavesNothing => "done implies that nothing is left behind, gone or not",
+            Self::OnlyTheAskedRun => "a life for named routes runs no new one",
             Self::RunsDoNotOverlap => "two runs never overlap within the lease",
             Self::AttemptsAreBounded => "attempts never exceed their maximum",
             Self::EachHasItsAttempts => "each handler has all of its attempts",
@@ -135,8 +144,13 @@ impl Property {
             }
             Self::CompletionStays => world.past.recorded & !item.completed == 0,
             Self::DoneIsDone => {
-                let all = (1 << config.routes) - 1;
-                item.stand != Stand::Done || (item.completed == all && world.past.asked == 0)
+                let all = config.configured_at_first() & world.configured;
+                let is_all = item.completed & all == all && world.past.asked == 0;
+                item.stand != Stand::Done || is_all
+            }
+            Self::DoneLeavesNothing => {
+                let left = item.failed() | (item.only & !item.completed);
+                item.stand != Stand::Done || left == 0
             }
             Self::AttemptsAreBounded => {
                 let most = config.max_attempts;
@@ -164,6 +178,7 @@ impl Property {
             Self::ItemsAreEvents => !item.hollow,
             Self::EffectOnce
             | Self::LastFinishes
+            | Self::OnlyTheAskedRun
             | Self::GivenUpStays
             | Self::RunsDoNotOverlap
             | Self::OutcomeStands

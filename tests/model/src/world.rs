@@ -8,6 +8,8 @@ use crate::properties::Property;
 pub const LIVES: usize = 5;
 /// Processors that the model has room for.
 pub const PROCESSORS: usize = 2;
+/// All routes, a bit each.
+pub const EVERY_ROUTE: u8 = 0b11;
 /// Copies of one dead letter that are told apart; more make no difference, since
 /// each names the same life.
 const LETTERS: u8 = 2;
@@ -31,6 +33,8 @@ pub struct World {
     pub operator: Operator,
     /// What may still come from outside.
     pub left: Left,
+    /// The routes that are configured, a bit each.
+    pub configured: u8,
     /// What has been, as far as properties ask for it.
     pub past: Past,
 }
@@ -68,6 +72,9 @@ pub struct Past {
     pub runs: [u8; 2],
     /// Routes that are recorded as given up, a bit each.
     pub given_up: u8,
+    /// Routes that may run in this life, a bit each: where somebody asked for some, no
+    /// other one that had nothing left to do.
+    pub may_run: u8,
     /// A message was sent since `due_at` was last moved by the sweeper.
     pub woken: bool,
     /// A property that a step has broken.
@@ -145,6 +152,8 @@ pub struct Run {
     pub freed: bool,
     /// A completion could not be recorded, so the message is to be kept.
     pub keeps: bool,
+    /// The routes that it answers for, a bit each.
+    pub scope: u8,
     /// By which token it writes.
     pub token: Token,
     /// Each route.
@@ -272,7 +281,7 @@ pub enum Again {
 impl World {
     /// Before anything has happened.
     #[must_use]
-    pub fn new(left: Left) -> Self {
+    pub fn new(left: Left, configured: u8) -> Self {
         Self {
             item: None,
             queue: [0; LIVES],
@@ -282,6 +291,7 @@ impl World {
             sweeper: Sweeper::Idle,
             operator: Operator::Idle,
             left,
+            configured,
             past: Past {
                 accepted: false,
                 sent: false,
@@ -292,6 +302,7 @@ impl World {
                 asked: 0,
                 runs: [0; 2],
                 given_up: 0,
+                may_run: EVERY_ROUTE,
                 woken: false,
                 broken: None,
             },

@@ -86,6 +86,7 @@ async fn a_redriven_event_starts_a_new_life_and_keeps_what_is_done<L: Ledger>(le
     expected.lease_token = None;
     expected.last_error = None;
     expected.failures.clear();
+    expected.only = Some(["billing".to_owned()].into());
     expected.open = Some(Open::Pending { due_at: at(4) });
     expected.expires_at = at(4 + 30 * 24 * 3600).ceil_to_seconds();
     expected.history.push(Transition {

@@ -19,6 +19,10 @@
 //! done when all are; once none is left to try and one was given up, it is dead. A
 //! beginning that came to no outcome is charged to every route that runs next.
 //!
+//! **A life runs what it was opened for**: the first, and a replay without names, every
+//! route that takes the event; a replay with names those; a redrive what its letter gave
+//! up. What the record waits for and no route takes any more is given up (`scope`).
+//!
 //! Each step is one conditional write, so each happens or does not, whatever
 //! dies. Why that suffices:
 //!
@@ -43,6 +47,7 @@
 
 mod record;
 mod rules;
+mod scope;
 mod steering;
 
 use std::collections::BTreeMap;
@@ -60,6 +65,7 @@ pub use rules::{
     apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,
     judge_claim, shard_of, sweep_due_at,
 };
+pub use scope::InScope;
 pub use steering::{Reopened, apply_forget, apply_reopen};
 
 /// How much clocks may disagree when `next_at` is compared.
@@ -208,8 +214,9 @@ pub struct Burial<'a> {
 pub enum Rerun<'a> {
     /// Those that have not completed.
     Unfinished,
-    /// These routes, whether they have completed or not. The others go on as they
-    /// were: what was given up stays so, and what waits goes on waiting.
+    /// These routes alone, whether they have completed or not. The others go on as they
+    /// were: what was given up stays so, what waits goes on waiting, and what the event
+    /// never met does not run. Refused before the event has come to any outcome.
     Routes(&'a [String]),
     /// All.
     All,

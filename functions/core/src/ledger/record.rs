@@ -1,6 +1,6 @@
 //! One item of the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub const ERROR_CHARACTERS: usize = 500;
 /// Who writes the history when no person does.
 pub const ACTOR_PROCESSOR: &str = "processor";
 /// Most characters of one route's error; there may be many routes.
-pub const ROUTE_ERROR_CHARACTERS: usize = 160;
+pub const ROUTE_ERROR_CHARACTERS: usize = 140;
 /// Most characters of an error or a reason in the history, which is long.
 pub const HISTORY_DETAIL_CHARACTERS: usize = 100;
 /// Most characters of a name in the history.
@@ -214,6 +214,9 @@ pub struct Record {
     /// that recording a failure can never undo the completion that another, late
     /// process recorded meanwhile: a route in both has completed since.
     pub failures: BTreeMap<String, RouteFailure>,
+    /// The routes that this life was opened for, and that run alone beside what still
+    /// waits or is given up; `None` when all do that take the event. Never empty.
+    pub only: Option<BTreeSet<String>>,
     /// The last transitions, oldest first.
     pub history: Vec<Transition>,
     /// End of retention and of the dedup window, in whole seconds.
@@ -244,6 +247,7 @@ impl Record {
             done_at: None,
             handlers: BTreeMap::new(),
             failures: BTreeMap::new(),
+            only: None,
             history: Vec::new(),
             expires_at: new.expires_at,
             open: Some(Open::Pending { due_at: new.due_at }),

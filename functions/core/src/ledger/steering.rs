@@ -2,6 +2,8 @@
 //!
 //! The rest of the ledger's decisions are in [`super::rules`].
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::{
@@ -36,15 +38,20 @@ pub fn apply_reopen(
     }
     let is_as_seen = match reopening.cause {
         Reopen::Redrive { life } => record.state == State::Dead && record.life + 1 == life,
-        Reopen::Replay { seen, rerun } => {
-            // What is kept of the failures must be what there is.
-            let keeps = matches!(rerun, Rerun::Routes(_));
-            record.life == seen && (!keeps || record.failures == reopening.record.failures)
+        Reopen::Replay { seen, rerun: Rerun::Routes(routes) } => {
+            // What is kept of the failures must be what there is. Before an event has
+            // come to any outcome, nothing says which other routes it is still to run.
+            record.life == seen
+                && !routes.is_empty()
+                && record.state != State::Received
+                && record.failures == reopening.record.failures
         }
+        Reopen::Replay { seen, .. } => record.life == seen,
     };
     if !is_as_seen || record.is_leased(now) || record.forgotten_at.is_some() {
         return Reopened::Refused;
     }
+    record.only = opened_for(record, reopening.cause);
     record.state = State::Received;
     record.life += 1;
     record.lease_token = None;
@@ -71,6 +78,21 @@ pub fn apply_reopen(
     record.sweeps = 0;
     record.expires_at = record.expires_at.max(reopening.expires_at);
     Reopened::Opened
+}
+
+/// The routes that a new life is opened for, as its request has it: those that an
+/// operator names, those that a dead letter gave up, or all. So no route runs that was
+/// configured since and that nobody asked for; and one that is gone is missed.
+fn opened_for(record: &Record, cause: Reopen<'_>) -> Option<BTreeSet<String>> {
+    let only: BTreeSet<String> = match cause {
+        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => routes.iter().cloned().collect(),
+        Reopen::Redrive { .. } => {
+            record.failures.keys().filter(|route| !record.is_done(route)).cloned().collect()
+        }
+        Reopen::Replay { rerun: Rerun::Unfinished | Rerun::All, .. } => return None,
+    };
+    // Letters of earlier versions do not say what they gave up.
+    Some(only).filter(|only| !only.is_empty())
 }
 
 impl Reopening<'_> {
@@ -135,6 +157,7 @@ pub fn apply_forget(
     event.traceparent = None;
     record.history = history;
     record.failures.clear();
+    record.only = None;
     record.last_error = None;
     record.leased_until = None;
     record.next_at = None;

@@ -58,7 +58,7 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
 
 fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
     let mut steps = Vec::new();
-    let routes = (0..).zip(run.routes).take(config.routes);
+    let routes = (0..).zip(run.routes);
     let mut is_through = true;
     let mut has_writes = false;
     // Completions are written one after the other.
@@ -127,9 +127,11 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
             }
         }
         (ProcessorStep::Reopen | ProcessorStep::ReopenReplyLost, _) => {
+            let letters_routes = world.item.map_or(0, Item::failed);
             let (reopened, item) = config.rules().redrive(world.item, message);
             world.write(item);
             if reopened == Reopened::Opened {
+                world.past.may_run = letters_routes;
                 world.due_at_moved();
                 world.past.runs = [0; 2];
                 world.past.given_up = 0;
@@ -149,11 +151,17 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
     let next = match config.rules().begin(world.item, message, slot) {
         Beginning::Run(item) => {
             world.write(Some(item));
-            let (routes, attempts) = config.rules().routes(item);
-            let life = item.life;
-            let token = Token::Own;
-            let run =
-                Run { life, attempts, late: false, freed: false, keeps: false, token, routes };
+            let (scope, routes, attempts) = config.rules().routes(item, world.configured);
+            let run = Run {
+                life: item.life,
+                attempts,
+                late: false,
+                freed: false,
+                keeps: false,
+                scope,
+                token: Token::Own,
+                routes,
+            };
             if overlaps(world, slot) {
                 world.breaks(Property::RunsDoNotOverlap);
             }
@@ -162,6 +170,9 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
                 *runs = (*runs + 1).min(config.max_attempts + 1);
                 if world.past.given_up & (1 << n) != 0 {
                     world.breaks(Property::GivenUpStays);
+                }
+                if world.past.may_run & (1 << n) == 0 {
+                    world.breaks(Property::OnlyTheAskedRun);
                 }
             }
             if routes.iter().all(|route| *route == Route::Through) {
@@ -172,8 +183,8 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
             }
         }
         // Nothing is left to run: it is recorded as done, without a lease.
-        Beginning::Exhausted(item) if item.completed == (1 << config.routes) - 1 => {
-            let run = exhausted(config, item);
+        Beginning::Exhausted(item) if is_through(config, world, item) => {
+            let run = exhausted(config, item, world.configured);
             Processor::Running { message, run }
         }
         Beginning::Exhausted(item) if config.broken == Some(Break::ExhaustedBuriesAll) => {
@@ -181,7 +192,8 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
             Processor::Burying { message, grave }
         }
         Beginning::Exhausted(item) => {
-            return conclude(config, world, slot, message, exhausted(config, item));
+            let run = exhausted(config, item, world.configured);
+            return conclude(config, world, slot, message, run);
         }
         Beginning::Reopen if !again => Processor::Reopening { message },
         Beginning::Early => return leave(world, slot, message),
@@ -190,16 +202,22 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
     put(world, slot, next);
 }
 
+/// Whether nothing is left of the event that anything could become of.
+fn is_through(config: &Config, world: &World, item: Item) -> bool {
+    let (_, routes, _) = config.rules().routes(item, world.configured);
+    routes.iter().all(|route| *route == Route::Through)
+}
+
 /// What is left to write when no attempt is: what would run now has used up its own.
-fn exhausted(config: &Config, item: Item) -> Run {
-    let (mut routes, mut attempts) = config.rules().routes(item);
+fn exhausted(config: &Config, item: Item, configured: u8) -> Run {
+    let (scope, mut routes, mut attempts) = config.rules().routes(item, configured);
     for (route, attempts) in routes.iter_mut().zip(&mut attempts) {
         if *route == Route::Waiting {
             (*route, *attempts) = (Route::FailedForGood, config.max_attempts);
         }
     }
     let token = Token::Read { same: true };
-    Run { life: item.life, attempts, late: true, freed: false, keeps: false, token, routes }
+    Run { life: item.life, attempts, late: true, freed: false, keeps: false, scope, token, routes }
 }
 
 /// Whether another processor runs handlers within its lease.
@@ -287,7 +305,7 @@ fn run_step(
 }
 
 fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) -> Completed {
-    let known = (0..config.routes).filter(|n| run.routes[*n] == Route::Through);
+    let known = (0..ROUTES.len()).filter(|n| run.routes[*n] == Route::Through);
     let known = known.map(|n| 1_u8 << n).sum();
     let (completed, item) = config.rules().complete(world.item, run, n, known);
     if completed == Completed::Superseded {
@@ -296,7 +314,7 @@ fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) ->
     world.write(item);
     world.past.recorded |= 1 << n;
     let Some(item) = item else { return completed };
-    if completed == Completed::Pending && item.completed == (1 << config.routes) - 1 {
+    if completed == Completed::Pending && run.scope & !item.completed == 0 {
         world.breaks(Property::LastFinishes);
     }
     for (other, processor) in (0..).zip(&mut world.processors) {

@@ -8,7 +8,7 @@
 use crate::action::WorldStep;
 use crate::config::Config;
 use crate::item::{Fate, Holder, Moment, Open};
-use crate::world::{Operator, Processor, Receiver, Route, Sweeper, World, place};
+use crate::world::{EVERY_ROUTE, Operator, Processor, Receiver, Route, Sweeper, World, place};
 
 pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
     let mut steps = Vec::new();
@@ -31,6 +31,12 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
         if config.expires && is_quiet(world) {
             steps.push(WorldStep::Expire);
         }
+    }
+    if config.adds && world.configured == config.configured_at_first() {
+        steps.push(WorldStep::RouteAdded);
+    }
+    if config.removes && world.configured == config.configured_at_first() {
+        steps.push(WorldStep::RouteRemoved);
     }
     for (life, _) in (1..).zip(world.queue).filter(|(_, count)| *count > 0) {
         steps.extend([WorldStep::Lose(life), WorldStep::MoveAway(life)]);
@@ -62,10 +68,16 @@ pub(crate) fn take(world: &mut World, step: WorldStep) {
             world.queue[place(life)] -= 1;
             world.send_letter(life);
         }
+        WorldStep::RouteAdded => world.configured = EVERY_ROUTE,
+        WorldStep::RouteRemoved => {
+            world.configured = 1;
+            // Of what was to run again, whatever it is, it is none any more.
+            world.past.asked &= 1;
+        }
         WorldStep::Expire => {
             // A repeat of the provider's is a new event after this.
             world.item = None;
-            let fresh = World::new(world.left).past;
+            let fresh = World::new(world.left, world.configured).past;
             world.past = fresh;
         }
         WorldStep::Oversleep => {
