@@ -12,6 +12,7 @@ mod compression;
 mod dead_letters;
 mod due;
 mod error;
+mod expiry;
 mod item;
 pub mod lambda;
 mod ledger;

@@ -124,6 +124,14 @@ impl Update {
         self.set("#open_shard", ":shard", shard).set("#due_at", ":due_at", seconds(due_at))
     }
 
+    /// The record's expiry, where a write moves it.
+    pub(crate) fn lasting(self, before: &Record, after: &Record) -> Self {
+        if after.expires_at == before.expires_at {
+            return self;
+        }
+        self.set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
+    }
+
     /// One of the two exclusive forms of a completion: the last one, which also
     /// finishes the event, or one before it.
     pub(crate) fn completion(

@@ -174,7 +174,8 @@ fn payloads_go_with_their_events(plan: &Plan) -> Vec<String> {
         let variables = &function.values["environment"][0]["variables"];
         let source = variables["SOURCE"].as_str().unwrap_or_default();
         let kept = variables["RETENTION_DAYS"].as_str().and_then(|text| text.parse::<u64>().ok());
-        let kept = kept.unwrap_or_default().max(u64::from(stack().defaults.retention_days)) + 3;
+        let kept = kept.unwrap_or_default().max(u64::from(stack().defaults.retention_days))
+            + u64::from(stack().defaults.payload_outlives_record_days);
         longest = longest.max(kept);
         let days = days_of(Some(&format!("{source}/")));
         if days != Some(kept) {

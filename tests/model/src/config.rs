@@ -2,7 +2,7 @@
 
 use crate::action::{Action, ProcessorStep};
 use crate::breaks::Break;
-use crate::item::Detail;
+use crate::item::{Detail, Lasts};
 use crate::ledger::Rules;
 use crate::world::{Again, Left, World};
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub forgets: bool,
     /// Whether retention ends.
     pub expires: bool,
+    /// Whether weeks pass over an event, whose payload lies apart from its record.
+    pub ages: bool,
     /// What is broken on purpose.
     pub broken: Option<Break>,
 }
@@ -68,6 +70,7 @@ impl Config {
         redrives: false,
         forgets: false,
         expires: false,
+        ages: false,
         broken: None,
     };
 
@@ -81,6 +84,15 @@ impl Config {
     #[must_use]
     pub fn configured_at_first(&self) -> u8 {
         if self.adds { 1 } else { (1 << self.routes) - 1 }
+    }
+
+    /// Whether the payload must be renewed before a write that may move the record's
+    /// expiry; one that opens a life always does.
+    #[must_use]
+    pub fn must_renew(&self, world: &World, opens: bool) -> bool {
+        let moves = opens || world.item.is_some_and(|item| item.lasts != Lasts::Amply);
+        let is_due = self.ages && moves && !world.renewed;
+        is_due && self.broken != Some(Break::PayloadNotRenewed)
     }
 
     /// Whether the queue takes a message. One that does not makes the sender

@@ -22,6 +22,7 @@ use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
     CLOCK_TOLERANCE, Open as RecordOpen, Record, RouteFailure, State, Transition, TransitionKind,
+    lasting,
 };
 use inbox_core::provider::Payload;
 
@@ -100,6 +101,17 @@ pub enum Fate {
     GivenUp,
 }
 
+/// How long the record lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lasts {
+    /// So long that no attempt has to move its expiry.
+    Amply,
+    /// As long as the rule asks for, as things stand.
+    Enough,
+    /// Less than that.
+    TooShort,
+}
+
 /// The history's last entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Last {
@@ -131,6 +143,8 @@ pub struct Item {
     pub fates: [Fate; 2],
     /// Its place in the index.
     pub open: Open,
+    /// How long it lasts.
+    pub lasts: Lasts,
     /// Whether it was swept since its last outcome.
     pub swept: bool,
     /// Completed routes, a bit each.
@@ -166,6 +180,13 @@ pub fn now() -> Timestamp {
 #[must_use]
 pub fn at(ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(NOW_MS + ms).expect("near 2025")
+}
+
+/// Until when a record lasts at least that no attempt has to move: none here is due
+/// later than in an hour.
+fn amply() -> Timestamp {
+    let latest = at(2 * 3_600_000);
+    lasting(latest, latest)
 }
 
 /// The text of a token.
@@ -262,6 +283,14 @@ impl Item {
             let failure = RouteFailure { error: String::new(), attempts: attempts.into(), next_at };
             Some((route.to_owned(), failure))
         });
+        let open = match self.open {
+            Open::Absent => None,
+            Open::Pending { due } => {
+                let due_at = if due { Moment::Past } else { Moment::Ahead };
+                moment(due_at, 1, 0).map(|due_at| RecordOpen::Pending { due_at })
+            }
+            Open::Dead => Some(RecordOpen::Dead { due_at: now() }),
+        };
         let mut history = Vec::new();
         if !edge {
             history.push(entry(TransitionKind::Replayed, "", Some(ELSEWHERE)));
@@ -290,15 +319,16 @@ impl Item {
             failures: failures.collect(),
             only: Some(names(self.only)).filter(|only| !only.is_empty()),
             history,
-            expires_at: now().plus(Duration::from_hours(720)),
-            open: match self.open {
-                Open::Absent => None,
-                Open::Pending { due } => {
-                    let due_at = if due { Moment::Past } else { Moment::Ahead };
-                    moment(due_at, 1, 0).map(|due_at| RecordOpen::Pending { due_at })
+            expires_at: match self.lasts {
+                Lasts::Amply if edge => amply(),
+                Lasts::Amply => now().plus(Duration::from_hours(720)),
+                Lasts::Enough => {
+                    let due_at = open.map_or(now(), RecordOpen::due_at);
+                    lasting(due_at, due_at)
                 }
-                Open::Dead => Some(RecordOpen::Dead { due_at: now() }),
+                Lasts::TooShort => now(),
             },
+            open,
             sweeps: if edge { 1 } else { 3 } * u32::from(self.swept),
             forgotten_at: self.forgotten.then(now),
         }
@@ -344,6 +374,11 @@ impl Item {
                 None => Open::Absent,
                 Some(RecordOpen::Pending { due_at }) => Open::Pending { due: due_at <= now() },
                 Some(RecordOpen::Dead { .. }) => Open::Dead,
+            },
+            lasts: match record {
+                _ if record.expires_at >= amply() => Lasts::Amply,
+                _ if record.lasts() => Lasts::Enough,
+                _ => Lasts::TooShort,
             },
             swept: record.sweeps > 0,
             completed: completed.map(|(n, _)| 1 << n).sum(),

@@ -172,12 +172,15 @@ impl Rules {
             failed.filter(|(route, _)| matches!(route, Route::Failed | Route::FailedForGood));
         let errors: Vec<_> = failed.map(|(_, route)| (route.to_owned(), String::new())).collect();
         let failure = Failure { record: &mine, failures: &failures, errors: &errors, due_at };
-        let attempts = record.attempts;
+        let (attempts, expires_at) = (record.attempts, record.expires_at);
         if !apply_fail(Some(&mut record), &failure, now()) {
             return (false, held);
         }
         if self.has(Break::AttemptsNotSettled) {
             record.attempts = attempts;
+        }
+        if self.has(Break::ExpiryNotMoved) {
+            record.expires_at = expires_at;
         }
         if self.has(Break::FailWithoutDueAt) {
             record.open = None;
@@ -344,7 +347,7 @@ impl Rules {
             reason: "",
             request_id: request,
             due_at: now(),
-            expires_at: record.expires_at,
+            expires_at: at(30 * 24 * 60 * MINUTE_MS),
         };
         let reopened = apply_reopen(Some(&mut record), &reopening, now());
         if self.has(Break::OnlyForgotten) {

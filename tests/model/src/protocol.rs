@@ -102,6 +102,8 @@ impl Model for Protocol {
             DoneIsDone,
             DoneLeavesNothing,
             OnlyTheAskedRun,
+            RecordLasts,
+            PayloadLasts,
             RunsDoNotOverlap,
             AttemptsAreBounded,
             OutcomeStands,

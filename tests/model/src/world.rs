@@ -1,7 +1,8 @@
 //! One state of the whole system: the item, the messages, what every process has
 //! in hand, what may still go wrong, and what properties have to remember.
 
-use crate::item::{Holder, Item, Last, Stand};
+use crate::config::Config;
+use crate::item::{Holder, Item, Last, Lasts, Stand};
 use crate::properties::Property;
 
 /// Lives that a message may name, with one to spare for the last dead letter.
@@ -35,6 +36,8 @@ pub struct World {
     pub left: Left,
     /// The routes that are configured, a bit each.
     pub configured: u8,
+    /// The payload was renewed since the record's expiry was last moved.
+    pub renewed: bool,
     /// What has been, as far as properties ask for it.
     pub past: Past,
 }
@@ -292,6 +295,7 @@ impl World {
             operator: Operator::Idle,
             left,
             configured,
+            renewed: false,
             past: Past {
                 accepted: false,
                 sent: false,
@@ -356,6 +360,17 @@ impl World {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A write has landed that may have moved the record's expiry.
+    pub fn lasts_longer(&mut self, config: &Config, before: Option<Item>, opens: bool) {
+        let moves = opens || before.is_some_and(|item| item.lasts != Lasts::Amply);
+        if config.ages && moves {
+            if !self.renewed {
+                self.breaks(Property::PayloadLasts);
+            }
+            self.renewed = false;
         }
     }
 

@@ -36,6 +36,7 @@ fn items() -> BTreeSet<Item> {
         "forget",
         "route-added",
         "route-removed",
+        "weeks",
     ] {
         let config: Config = QUICK.into_iter().find(|config| config.name == name).expect("a world");
         let graph = Graph::explore(Protocol(config), Upto::TheEnd, Duration::from_mins(5));

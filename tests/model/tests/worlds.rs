@@ -50,4 +50,5 @@ worlds! {
     one_that_fails_beside_one_that_kills_ends_dead: "one-fails-one-kills", 10_000;
     a_route_that_is_added_runs_only_where_it_is_asked_for: "route-added", 10_000;
     a_route_that_is_removed_leaves_nothing_behind_in_silence: "route-removed", 10_000;
+    an_unfinished_event_outlasts_weeks_and_its_payload_with_it: "weeks", 10_000;
 }

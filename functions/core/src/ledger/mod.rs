@@ -19,6 +19,9 @@
 //! done when all are; once none is left to try and one was given up, it is dead. A
 //! beginning that came to no outcome is charged to every route that runs next.
 //!
+//! **An unfinished event never expires**: record and payload last longer than it is due,
+//! and longer than its dead letter (`expiry`).
+//!
 //! **A life runs what it was opened for**: the first, and a replay without names, every
 //! route that takes the event; a replay with names those; a redrive what its letter gave
 //! up. What the record waits for and no route takes any more is given up (`scope`).
@@ -45,6 +48,7 @@
 //! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
 //! conditions, and one conformance suite holds both to the same behaviour.
 
+mod expiry;
 mod record;
 mod rules;
 mod scope;
@@ -56,6 +60,7 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::event::{Event, EventKey};
 
+pub use expiry::{lasting, least_retention, payload_outlives_record, record_outlives_due};
 pub use record::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
     HISTORY_ENTRIES, Lease, Open, PayloadRef, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
@@ -95,7 +100,7 @@ pub struct NewEvent {
     pub request_id: String,
     /// When a message must have been handled before the sweeper sends another.
     pub due_at: Timestamp,
-    /// End of retention and of the dedup window.
+    /// End of retention and of the dedup window; later where [`lasting`] says so.
     pub expires_at: Timestamp,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::event::{Event, clean_text};
-use crate::ledger::{CLOCK_TOLERANCE, NewEvent};
+use crate::ledger::{CLOCK_TOLERANCE, NewEvent, lasting};
 
 /// Version of the item's layout.
 pub const SCHEMA: u32 = 1;
@@ -249,7 +249,7 @@ impl Record {
             failures: BTreeMap::new(),
             only: None,
             history: Vec::new(),
-            expires_at: new.expires_at,
+            expires_at: lasting(new.expires_at, new.due_at),
             open: Some(Open::Pending { due_at: new.due_at }),
             sweeps: 0,
             forgotten_at: None,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{
     ACTOR_CHARACTERS, Forgetting, HISTORY_DETAIL_CHARACTERS, Open, REQUEST_ID_CHARACTERS, Record,
-    Reopen, Reopening, Rerun, State, Transition, TransitionKind, record::settled_attempts,
+    Reopen, Reopening, Rerun, State, Transition, TransitionKind, lasting, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::clean_text;
@@ -76,7 +76,7 @@ pub fn apply_reopen(
     record.history = record.history_with(reopening.transition(record.life, now));
     record.open = Some(Open::Pending { due_at: reopening.due_at });
     record.sweeps = 0;
-    record.expires_at = record.expires_at.max(reopening.expires_at);
+    record.expires_at = lasting(record.expires_at.max(reopening.expires_at), reopening.due_at);
     Reopened::Opened
 }
 

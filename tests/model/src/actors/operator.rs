@@ -27,6 +27,9 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<OperatorStep> {
             }
         }
         Operator::Idle => {}
+        Operator::Planned { .. } if config.must_renew(world, true) => {
+            steps.extend([OperatorStep::Renew, OperatorStep::GiveUp]);
+        }
         Operator::Planned { .. } => {
             steps.extend([
                 OperatorStep::Reopen,
@@ -75,6 +78,7 @@ pub(crate) fn take(config: &Config, world: &mut World, step: OperatorStep) {
                 {
                     item.completed = completed;
                 }
+                world.lasts_longer(config, world.item, true);
                 open(world, item, rerun);
             }
             if step == OperatorStep::ReopenReplyLost {
@@ -86,6 +90,7 @@ pub(crate) fn take(config: &Config, world: &mut World, step: OperatorStep) {
                 rest(world);
             }
         }
+        (OperatorStep::Renew, _) => world.renewed = true,
         (OperatorStep::Send, Operator::Sending { life, .. }) => {
             world.send(life);
             rest(world);

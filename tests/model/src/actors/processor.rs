@@ -38,16 +38,21 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
                 steps.push(ProcessorStep::BeginReplyLost);
             }
         }
+        Processor::Reopening { .. } if config.must_renew(world, true) => {
+            steps.push(ProcessorStep::Renew);
+        }
         Processor::Reopening { .. } => {
             steps.extend([ProcessorStep::Reopen, ProcessorStep::ReopenReplyLost]);
         }
-        Processor::Running { run, .. } => return running(config, run),
+        Processor::Running { run, .. } => return running(config, world, run),
         Processor::Burying { grave, .. } => {
             let letter_first = config.broken != Some(Break::DeadBeforeLetter);
             steps.extend(if (letter_first && !grave.sent) || grave.written {
-                [ProcessorStep::SendLetter, ProcessorStep::SendLetterReplyLost]
+                vec![ProcessorStep::SendLetter, ProcessorStep::SendLetterReplyLost]
+            } else if config.must_renew(world, false) {
+                vec![ProcessorStep::Renew]
             } else {
-                [ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
+                vec![ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
             });
         }
         Processor::Ending { .. } => steps.push(ProcessorStep::Acknowledge),
@@ -56,7 +61,7 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
     steps
 }
 
-fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
+fn running(config: &Config, world: &World, run: Run) -> Vec<ProcessorStep> {
     let mut steps = Vec::new();
     let routes = (0..).zip(run.routes);
     let mut is_through = true;
@@ -94,7 +99,9 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
     }
     if is_through {
         has_writes = true;
-        steps.extend(if is_tried_again(config, run) {
+        steps.extend(if is_tried_again(config, run) && config.must_renew(world, false) {
+            vec![ProcessorStep::Renew]
+        } else if is_tried_again(config, run) {
             vec![
                 ProcessorStep::Fail { parked: false },
                 ProcessorStep::Fail { parked: true },
@@ -118,6 +125,7 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
     let processor = world.processors[usize::from(slot)];
     let Some(message) = processor.message() else { return };
     match (step, processor) {
+        (ProcessorStep::Renew, _) => world.renewed = true,
         (ProcessorStep::Begin, Processor::Beginning { again, .. }) => {
             begin(config, world, slot, message, again);
         }
@@ -128,9 +136,11 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
         }
         (ProcessorStep::Reopen | ProcessorStep::ReopenReplyLost, _) => {
             let letters_routes = world.item.map_or(0, Item::failed);
-            let (reopened, item) = config.rules().redrive(world.item, message);
+            let before = world.item;
+            let (reopened, item) = config.rules().redrive(before, message);
             world.write(item);
             if reopened == Reopened::Opened {
+                world.lasts_longer(config, before, true);
                 world.past.may_run = letters_routes;
                 world.due_at_moved();
                 world.past.runs = [0; 2];
@@ -278,9 +288,11 @@ fn run_step(
         }
         ProcessorStep::Fail { .. } | ProcessorStep::FailReplyLost => {
             let parked = step == ProcessorStep::Fail { parked: true };
-            let (failed, item) = config.rules().fail(world.item, run, slot, parked);
+            let before = world.item;
+            let (failed, item) = config.rules().fail(before, run, slot, parked);
             world.write(item);
             if failed {
+                world.lasts_longer(config, before, false);
                 world.due_at_moved();
                 let given_up = given_up(config, run);
                 world.past.given_up |= bits(given_up);
@@ -405,8 +417,12 @@ fn bury(
             }
         }
         ProcessorStep::Bury | ProcessorStep::BuryReplyLost => {
-            let (buried, item) = config.rules().bury(world.item, grave, slot);
+            let before = world.item;
+            let (buried, item) = config.rules().bury(before, grave, slot);
             world.write(item);
+            if buried && item != before {
+                world.lasts_longer(config, before, false);
+            }
             if buried {
                 world.past.given_up |= bits(grave.given_up);
             }
