@@ -13,9 +13,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
+use bytes::Bytes;
 use inbox_core::Timestamp;
-use inbox_core::event::EventKey;
-use inbox_core::ledger::{LedgerError, RouteFailure, State};
+use inbox_core::event::{Event, EventKey};
+use inbox_core::ledger::{LedgerError, NewEvent, Record, RouteFailure, State};
+use inbox_core::provider::Payload;
 use inbox_core::stack::stack;
 
 use crate::error::describe;
@@ -69,6 +71,46 @@ pub struct Summary {
     pub forgotten_at: Option<Timestamp>,
     /// End of retention.
     pub expires_at: Timestamp,
+}
+
+impl Summary {
+    /// The event as its record would tell it, without payload, headers and history:
+    /// enough for the ledger's rules and the processor's routes.
+    #[must_use]
+    pub fn to_record(&self) -> Record {
+        let event = Event {
+            key: self.key.clone(),
+            provider: self.provider.clone(),
+            event_type: self.event_type.clone(),
+            delivery_id: None,
+            subject: self.subject.clone(),
+            occurred_at: self.occurred_at,
+            received_at: self.received_at,
+            traceparent: None,
+            payload: Payload { content_type: String::new(), bytes: Bytes::new() },
+            headers: BTreeMap::new(),
+        };
+        let claimed = Record::claimed(&NewEvent {
+            event,
+            request_id: String::new(),
+            due_at: self.received_at,
+            expires_at: self.expires_at,
+        });
+        Record {
+            state: self.state,
+            life: self.life,
+            attempts: self.attempts,
+            leased_until: self.leased_until,
+            next_at: self.next_at,
+            last_error: self.last_error.clone(),
+            done_at: self.done_at,
+            handlers: self.handlers.clone(),
+            failures: self.failures.clone(),
+            only: self.only.clone(),
+            forgotten_at: self.forgotten_at,
+            ..claimed
+        }
+    }
 }
 
 /// An event's place in the timeline.

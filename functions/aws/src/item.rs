@@ -151,6 +151,11 @@ pub(crate) fn names(names: &BTreeSet<String>) -> AttributeValue {
     AttributeValue::Ss(names.iter().cloned().collect())
 }
 
+pub(crate) fn times(times: &BTreeMap<String, Timestamp>) -> AttributeValue {
+    let times = times.iter().map(|(name, at)| (name.clone(), seconds(*at)));
+    AttributeValue::M(times.collect())
+}
+
 pub(crate) fn failures(failures: &BTreeMap<String, RouteFailure>) -> AttributeValue {
     let entry = |failure: &RouteFailure| {
         let mut map = HashMap::from([

@@ -19,6 +19,7 @@ mod ledger;
 mod move_tasks;
 mod payloads;
 mod queue;
+mod route_history;
 mod secret_versions;
 mod secrets;
 mod steering;

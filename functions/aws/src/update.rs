@@ -15,7 +15,7 @@ use crate::item::{
     self, ATTEMPTS, DONE_AT, FAILURES, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
     LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, ONLY, STATE, SWEEPS, number, seconds, text,
 };
-use crate::steering;
+use crate::{route_history, steering};
 
 /// One conditional write. Placeholders for attributes always mean the same, and
 /// only those in use are sent: `DynamoDB` refuses the others.
@@ -28,7 +28,7 @@ pub(crate) struct Update {
     values: Item,
 }
 
-const NAMES: [(&str, &str); 14] = [
+const NAMES: [(&str, &str); 16] = [
     ("#state", STATE),
     ("#life", LIFE),
     ("#attempts", ATTEMPTS),
@@ -40,6 +40,8 @@ const NAMES: [(&str, &str); 14] = [
     ("#handlers", HANDLERS),
     ("#failures", FAILURES),
     ("#only", ONLY),
+    ("#routes", route_history::ROUTES),
+    ("#former", route_history::FORMER),
     ("#history", HISTORY),
     ("#sweeps", SWEEPS),
     ("#forgotten_at", FORGOTTEN_AT),

@@ -238,7 +238,10 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         }
         let event = Arc::new(record.event.clone());
         if routes.is_empty() {
-            Metrics::of_source(&event.key.source).count("Unrouted", 1).emit(self.now());
+            let source = Metrics::of_source(&event.key.source).count("Unrouted", 1);
+            let lost = usize::from(self.routes.took(&event));
+            let source = if lost > 0 { source.count("RouteLost", lost) } else { source };
+            source.note("event_type", &event.event_type).emit(self.now());
         }
         // Beginning may have been slow; what became of the event must be written
         // down all the same.

@@ -21,6 +21,7 @@ pub enum Handler {
 
 /// One world.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Config {
     /// For people.
     pub name: &'static str,

@@ -48,11 +48,11 @@ pub enum Beginning {
 }
 
 impl Rules {
-    fn has(&self, broken: Break) -> bool {
+    fn has(self, broken: Break) -> bool {
         self.broken == Some(broken)
     }
 
-    fn record(&self, item: Option<Item>) -> Option<Record> {
+    fn record(self, item: Option<Item>) -> Option<Record> {
         // What is no event cannot be read as one.
         item.filter(|item| !item.hollow).map(|item| item.to_record(self.detail))
     }
@@ -189,7 +189,7 @@ impl Rules {
     }
 
     /// How the routes stand that have failed and not completed.
-    fn failures(&self, run: Run, next_at: Timestamp) -> BTreeMap<String, RouteFailure> {
+    fn failures(self, run: Run, next_at: Timestamp) -> BTreeMap<String, RouteFailure> {
         let stands = run.routes.into_iter().zip(run.attempts).zip(ROUTES);
         let failed = stands.filter_map(|((route, attempts), name)| {
             let next_at = match route {
@@ -271,7 +271,7 @@ impl Rules {
 
     /// What a run or a burial remembers of the record that it began with: only
     /// this is ever compared.
-    fn mine(&self, life: u8, token: Holder) -> Record {
+    fn mine(self, life: u8, token: Holder) -> Record {
         let mut record = Record::claimed(&NewEvent {
             event: item::event(),
             request_id: String::new(),
@@ -287,7 +287,7 @@ impl Rules {
     }
 
     /// Makes conditions hold that would not.
-    fn loosen(&self, record: &mut Record, mine: &mut Record, all: Break) {
+    fn loosen(self, record: &mut Record, mine: &mut Record, all: Break) {
         if self.has(all) {
             mine.life = record.life;
             if !record.state.is_unfinished() {
@@ -323,7 +323,7 @@ impl Rules {
     }
 
     fn reopen(
-        &self,
+        self,
         held: Option<Item>,
         mut cause: Reopen<'_>,
         request: &str,

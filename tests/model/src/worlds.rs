@@ -72,9 +72,9 @@ pub const QUICK: [Config; 18] = [
     },
     Config {
         name: "route-added",
-        left: left(1, 2, 2),
+        left: left(1, 2, 1),
         adds: true,
-        replays: &[Again::Unfinished, Again::First],
+        replays: &[Again::First],
         redrives: true,
         routes: 2,
         messages: 2,

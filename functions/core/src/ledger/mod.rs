@@ -221,7 +221,8 @@ pub enum Rerun<'a> {
     Unfinished,
     /// These routes alone, whether they have completed or not. The others go on as they
     /// were: what was given up stays so, what waits goes on waiting, and what the event
-    /// never met does not run. Refused before the event has come to any outcome.
+    /// never met does not run. Refused where nothing says what else is still to run:
+    /// before an event that was opened for all has come to any outcome.
     Routes(&'a [String]),
     /// All.
     All,

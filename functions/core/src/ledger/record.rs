@@ -125,6 +125,9 @@ pub struct Transition {
 pub enum TransitionKind {
     /// An attempt failed.
     Failed,
+    /// A route had completed, and was asked to run again: the record's own note of it
+    /// went.
+    Completed,
     /// The event was given up.
     Buried,
     /// A dead letter was sent back to the queue.
@@ -141,6 +144,7 @@ impl TransitionKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
+            Self::Completed => "completed",
             Self::Buried => "buried",
             Self::Redriven => "redriven",
             Self::Replayed => "replayed",
@@ -151,9 +155,15 @@ impl TransitionKind {
     /// Reads the ledger's text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Failed, Self::Buried, Self::Redriven, Self::Replayed, Self::Forgotten]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        let kinds = [
+            Self::Failed,
+            Self::Completed,
+            Self::Buried,
+            Self::Redriven,
+            Self::Replayed,
+            Self::Forgotten,
+        ];
+        kinds.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -306,16 +316,30 @@ impl Record {
     }
 
     /// The history with one entry more. Where there is no room, the oldest failure
-    /// goes, since there may be many of those; what operators did goes last.
+    /// goes, since there may be many of those, then the oldest completion; what operators
+    /// did goes last.
     #[must_use]
     pub fn history_with(&self, entry: Transition) -> Vec<Transition> {
-        let mut history: Vec<Transition> = self.history.iter().cloned().chain([entry]).collect();
+        let mut history = self.history.clone();
+        history.push(entry);
         while history.len() > HISTORY_ENTRIES {
             let before = &history[..HISTORY_ENTRIES];
-            let failure = before.iter().position(|it| it.kind == TransitionKind::Failed);
-            history.remove(failure.unwrap_or_default());
+            let of = |kind| before.iter().position(|it| it.kind == kind);
+            let goes = of(TransitionKind::Failed).or_else(|| of(TransitionKind::Completed));
+            history.remove(goes.unwrap_or_default());
         }
         history
+    }
+
+    /// The life that was open at this moment, as far as the history goes back.
+    #[must_use]
+    pub fn life_at(&self, moment: Timestamp) -> u32 {
+        let opens = |entry: &&Transition| {
+            matches!(entry.kind, TransitionKind::Redriven | TransitionKind::Replayed)
+        };
+        let mut openings = self.history.iter().filter(opens);
+        let first = openings.clone().next().map_or(self.life, |opening| opening.life - 1);
+        openings.rfind(|opening| opening.at <= moment).map_or(first.max(1), |it| it.life)
     }
 
     /// An entry for what the processor did to this record.

@@ -43,15 +43,21 @@ pub fn apply_reopen(
             // come to any outcome, nothing says which other routes it is still to run.
             record.life == seen
                 && !routes.is_empty()
-                && record.state != State::Received
+                && (record.state != State::Received || record.only.is_some())
                 && record.failures == reopening.record.failures
+                && record.handlers == reopening.record.handlers
         }
-        Reopen::Replay { seen, .. } => record.life == seen,
+        // What is taken out goes into the history as it was read.
+        Reopen::Replay { seen, rerun: Rerun::All } => {
+            record.life == seen && record.handlers == reopening.record.handlers
+        }
+        Reopen::Replay { seen, rerun: Rerun::Unfinished } => record.life == seen,
     };
     if !is_as_seen || record.is_leased(now) || record.forgotten_at.is_some() {
         return Reopened::Refused;
     }
     record.only = opened_for(record, reopening.cause);
+    note_completions(record, reopening.cause);
     record.state = State::Received;
     record.life += 1;
     record.lease_token = None;
@@ -85,7 +91,13 @@ pub fn apply_reopen(
 /// configured since and that nobody asked for; and one that is gone is missed.
 fn opened_for(record: &Record, cause: Reopen<'_>) -> Option<BTreeSet<String>> {
     let only: BTreeSet<String> = match cause {
-        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => routes.iter().cloned().collect(),
+        // Beside them what was asked for before and has not run yet.
+        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => {
+            let before = record.only.iter().flatten();
+            let unrun =
+                before.filter(|route| record.state == State::Received && !record.is_done(route));
+            routes.iter().chain(unrun).cloned().collect()
+        }
         Reopen::Redrive { .. } => {
             record.failures.keys().filter(|route| !record.is_done(route)).cloned().collect()
         }
@@ -93,6 +105,26 @@ fn opened_for(record: &Record, cause: Reopen<'_>) -> Option<BTreeSet<String>> {
     };
     // Letters of earlier versions do not say what they gave up.
     Some(only).filter(|only| !only.is_empty())
+}
+
+/// Puts into the history what had completed and is to run again: otherwise nothing
+/// would say that it ran before.
+fn note_completions(record: &mut Record, cause: Reopen<'_>) {
+    let is_again = |route: &String| match cause {
+        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => routes.contains(route),
+        Reopen::Replay { rerun: Rerun::All, .. } => true,
+        Reopen::Replay { rerun: Rerun::Unfinished, .. } | Reopen::Redrive { .. } => false,
+    };
+    let mut completed: Vec<(Timestamp, String)> = Vec::new();
+    for (route, at) in record.handlers.iter().filter(|(route, _)| is_again(route)) {
+        completed.push((*at, route.clone()));
+    }
+    completed.sort();
+    for (at, route) in completed {
+        let mut entry = record.transition(TransitionKind::Completed, &route, at);
+        (entry.life, entry.attempt) = (record.life_at(at), 0);
+        record.history = record.history_with(entry);
+    }
 }
 
 impl Reopening<'_> {

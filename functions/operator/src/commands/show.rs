@@ -30,6 +30,9 @@ Examples:
 const SHOWN_LINES: usize = 2000;
 const SHOWN_CHARACTERS: usize = 4000;
 
+/// What is said of a completion, whether it still stands or was asked for again.
+const HANDLED: &str = "handled";
+
 /// What the command takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -221,14 +224,20 @@ fn life(record: &Record) -> Table {
             TransitionKind::Buried => {
                 (Tone::Bad, format!("after {} attempts: {}", entry.attempt, entry.detail))
             }
+            TransitionKind::Completed => (Tone::Good, format!("by {}", entry.detail)),
             TransitionKind::Redriven | TransitionKind::Replayed | TransitionKind::Forgotten => {
                 (Tone::Strong, format!("by {}: {}", entry.actor, entry.detail))
             }
         };
-        add(entry.at, Some(tone), entry.kind.as_str(), entry.life.to_string(), detail);
+        let what = match entry.kind {
+            TransitionKind::Completed => HANDLED,
+            kind => kind.as_str(),
+        };
+        add(entry.at, Some(tone), what, entry.life.to_string(), detail);
     }
     for (route, at) in &record.handlers {
-        add(*at, Some(Tone::Good), "handled", String::new(), format!("by {route}"));
+        let life = record.life_at(*at).to_string();
+        add(*at, Some(Tone::Good), HANDLED, life, format!("by {route}"));
     }
     if let Some(at) = record.done_at {
         add(at, Some(Tone::Good), "done", record.life.to_string(), String::new());

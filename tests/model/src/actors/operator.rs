@@ -138,8 +138,10 @@ fn open(world: &mut World, item: Option<Item>, rerun: Again) {
     };
     world.past.runs = [0; 2];
     world.past.given_up &= if rerun == Again::First { !asked } else { 0 };
-    world.past.recorded &= !asked;
-    world.past.effective &= !asked;
+    // Of all that were ever configured, their completions are taken out.
+    let again = if rerun == Again::All { EVERY_ROUTE } else { asked };
+    world.past.recorded &= !again;
+    world.past.effective &= !again;
     world.past.asked |= asked;
 }
 
