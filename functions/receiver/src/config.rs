@@ -231,6 +231,7 @@ mod tests {
 
     #[test]
     fn events_are_kept_for_longer_than_their_attempts_can_take() {
+        let fortnight = ["86400"; 14].join(",");
         let with = |days, waits| {
             read(
                 &[&GOOD[..], &[("RETENTION_DAYS", days), ("RETRY_DELAYS_SECONDS", waits)]].concat(),
@@ -238,7 +239,7 @@ mod tests {
         };
         assert_eq!(with("17", "60,43200").unwrap().retention, Duration::from_hours(24 * 17));
         assert_eq!(
-            with("30", &["86400"; 14].join(",")).unwrap_err(),
+            with("30", &fortnight).unwrap_err(),
             [
                 "RETENTION_DAYS is 30, and with the waits of RETRY_DELAYS_SECONDS events must be kept for at \
               least 32 days: keep them longer, or make the waits shorter"
