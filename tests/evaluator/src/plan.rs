@@ -20,7 +20,7 @@ use hcl::value::Map;
 use crate::expressions::evaluate;
 use crate::functions;
 use crate::module::{Declared, Mistake, Module, attribute, label};
-use crate::schema::{Content, schema};
+use crate::schema::{Content, Nesting, oldest};
 use crate::variables;
 
 /// Enough for the longest chain of locals and resources, and some.
@@ -31,38 +31,45 @@ const NO_CONTENT: [&str; 6] =
 
 /// One resource or data source as it would be made.
 #[derive(Clone, Debug)]
-pub(crate) struct Instance {
-    pub(crate) is_data: bool,
-    pub(crate) kind: String,
-    pub(crate) name: String,
+pub struct Instance {
+    /// Whether it is a data source.
+    pub is_data: bool,
+    /// `aws_lambda_function`
+    pub kind: String,
+    /// `receiver`
+    pub name: String,
     /// `["stripe"]`, `[0]`, or nothing.
-    pub(crate) key: String,
+    pub key: String,
     /// Arguments, and lists of blocks, by name.
-    pub(crate) values: serde_json::Value,
+    pub values: serde_json::Value,
 }
 
 impl Instance {
     /// `aws_lambda_function.receiver["stripe"]`
-    pub(crate) fn address(&self) -> String {
+    #[must_use]
+    pub fn address(&self) -> String {
         let prefix = if self.is_data { "data." } else { "" };
         format!("{prefix}{}.{}{}", self.kind, self.name, self.key)
     }
 
     /// How another one's argument refers to it.
-    pub(crate) fn reference(&self, attribute: &str) -> String {
+    #[must_use]
+    pub fn reference(&self, attribute: &str) -> String {
         format!("<{}.{attribute}>", self.address())
     }
 }
 
 /// A module's instances and outputs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) instances: Vec<Instance>,
-    pub(crate) outputs: BTreeMap<String, serde_json::Value>,
+pub struct Plan {
+    /// Every resource and data source.
+    pub instances: Vec<Instance>,
+    /// Values by name.
+    pub outputs: BTreeMap<String, serde_json::Value>,
     /// What could not be evaluated.
-    pub(crate) mistakes: Vec<Mistake>,
+    pub mistakes: Vec<Mistake>,
     /// What preconditions say of it, in their own words.
-    pub(crate) refused: Vec<String>,
+    pub refused: Vec<String>,
 }
 
 /// What is known so far.
@@ -74,7 +81,8 @@ struct Known {
 }
 
 /// What every expression of a module sees: functions, paths and variables.
-pub(crate) fn surroundings(module: &Module, given: &Map<String, Value>) -> Context<'static> {
+#[must_use]
+pub fn surroundings(module: &Module, given: &Map<String, Value>) -> Context<'static> {
     let mut base = Context::new();
     functions::declare(&mut base);
     let folder = module.folder.display().to_string();
@@ -89,8 +97,18 @@ pub(crate) fn surroundings(module: &Module, given: &Map<String, Value>) -> Conte
     base
 }
 
+/// A caller's variables from JSON.
+#[must_use]
+pub fn given(variables: &serde_json::Value) -> Map<String, Value> {
+    match serde_json::from_value(variables.clone()) {
+        Ok(Value::Object(given)) => given,
+        _ => Map::new(),
+    }
+}
+
 /// Evaluates a module with what its caller gives it.
-pub(crate) fn plan(module: &Module, given: &Map<String, Value>) -> Plan {
+#[must_use]
+pub fn plan(module: &Module, given: &Map<String, Value>) -> Plan {
     let base = surroundings(module, given);
     let mut known = Known::default();
     for _ in 0..PASSES {
@@ -232,7 +250,7 @@ impl<'a> Pass<'a> {
 
     /// Notes the instance, and gives what expressions see of it.
     fn instance(&mut self, declared: Declared<'_>, key: String, context: &Context<'_>) -> Value {
-        let Some(resource) = schema().find(declared.is_data, declared.kind) else {
+        let Some(resource) = oldest().find(declared.is_data, declared.kind) else {
             return Value::Null;
         };
         let mut reasons = Vec::new();
@@ -246,11 +264,8 @@ impl<'a> Pass<'a> {
             key,
             values: json(&Value::Object(values.clone())),
         };
-        let names = resource.exports.iter().chain(resource.content.arguments.keys());
-        let unknown = names.map(|name| (name.clone(), instance.reference(name).into()));
-        let mut seen: Map<String, Value> = unknown.collect();
-        seen.extend(values.into_iter().filter(|(_, value)| !value.is_null()));
-        complete(&mut seen, &resource.content, &instance.address());
+        let mut seen = values;
+        complete(&mut seen, &resource.block, &instance.address());
         self.plan.instances.push(instance);
         Value::Object(seen)
     }
@@ -269,7 +284,7 @@ impl<'a> Pass<'a> {
 }
 
 /// What a `validation` or a `precondition` says, where its condition does not hold.
-pub(crate) fn checked(block: &Block, context: &Context<'_>) -> Result<Option<String>, String> {
+pub fn checked(block: &Block, context: &Context<'_>) -> Result<Option<String>, String> {
     let part = |name: &str| {
         let part = attribute(&block.body, name).ok_or_else(|| format!("no {name}"))?;
         evaluate(&part.expr, context)
@@ -295,15 +310,23 @@ fn is_left_to_default(
     value.is_null() && nullable.is_some_and(|it| it.expr == hcl::Expression::Bool(false))
 }
 
-/// What AWS fills into blocks that are written.
+/// What expressions see of what was not given: what the provider fills in stands for
+/// itself, the rest is null, and blocks are none.
 fn complete(seen: &mut Map<String, Value>, content: &Content, address: &str) {
-    for (name, nested) in &content.blocks {
-        let Some(Value::Array(blocks)) = seen.get_mut(name) else { continue };
+    for (name, attribute) in &content.attributes {
+        let value = seen.entry(name.clone()).or_insert(Value::Null);
+        if value.is_null() && attribute.computed {
+            *value = format!("<{address}.{name}>").into();
+        }
+    }
+    for (name, nested) in &content.block_types {
+        let none = match nested.nesting_mode {
+            Nesting::Single => Value::Null,
+            Nesting::List | Nesting::Set => Value::Array(vec![]),
+        };
+        let Value::Array(blocks) = seen.entry(name.clone()).or_insert(none) else { continue };
         for block in blocks.iter_mut().filter_map(Value::as_object_mut) {
-            for computed in &nested.computed {
-                let unknown = format!("<{address}.{name}.{computed}>").into();
-                block.entry(computed.clone()).or_insert(unknown);
-            }
+            complete(block, &nested.block, &format!("{address}.{name}"));
         }
     }
 }
