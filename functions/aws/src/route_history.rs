@@ -1,13 +1,13 @@
 //! Which routes there were before, kept in one item of the ledger's table.
 //!
 //! ```text
-//! a processor starts ─ the item shows its routes ──▶ nothing changes
-//!                    └ it shows others, or none ───▶ those become former ones, until now
+//! a processor starts ─ the item shows its routes, or none ▶ they are noted
+//!                    └ it shows others ────────────────▶ those become former ones, until now
 //! ```
 //!
 //! So an event that no route takes can be told from one that lost its route: by a change
 //! of configuration, whatever process meets it and however long ago that process
-//! started. It costs one write when a process starts, which opens the connection that
+//! started. It costs one write when a process starts, two after a change, which opens the connection that
 //! the first event would otherwise wait for.
 
 use std::collections::HashMap;
@@ -49,28 +49,22 @@ impl DynamoDbLedger {
         routes: &str,
         now: Timestamp,
     ) -> Result<Vec<String>, LedgerError> {
-        let same = Update::new(&key(), "#routes = :routes").set("#routes", ":routes", text(routes));
-        let held = match self.update_and_read(same).await? {
+        let same = "attribute_not_exists(#routes) OR #routes = :routes";
+        let write = Update::new(&key(), same).set("#routes", ":routes", text(routes));
+        let held = match self.update_and_read(write).await? {
             Written::Yes(item) => return Ok(texts(former(item.as_ref(), now)?)),
-            Written::Refused(item) => item,
+            Written::Refused(item) => item.ok_or_else(unreadable)?,
         };
-        let before = held.as_ref().and_then(|item| Fields(item).optional_text(ROUTES));
-        let mut all = former(held.as_ref(), now)?;
-        all.retain(|it| it.routes != routes);
-        if let Some(before) = &before {
-            all.retain(|it| it.routes != *before);
-            all.insert(0, Former { routes: before.clone(), until: now });
-        }
+        let before = Fields(&held).text(ROUTES)?;
+        let mut all = former(Some(&held), now)?;
+        all.retain(|it| it.routes != routes && it.routes != before);
+        all.insert(0, Former { routes: before.clone(), until: now });
         all.truncate(MOST);
-        let write = match &before {
-            Some(before) => Update::new(&key(), "#routes = :before").value(":before", text(before)),
-            None => Update::new(&key(), "attribute_not_exists(#routes)"),
-        };
-        let write = write.set("#routes", ":routes", text(routes)).set(
-            "#former",
-            ":former",
-            AttributeValue::L(all.iter().map(entry).collect()),
-        );
+        let entries = AttributeValue::L(all.iter().map(entry).collect());
+        let write = Update::new(&key(), "#routes = :before")
+            .value(":before", text(before))
+            .set("#routes", ":routes", text(routes))
+            .set("#former", ":former", entries);
         // Refused, another process that starts has noted the same, or will.
         self.update_and_read(write).await?;
         Ok(texts(all))
@@ -91,6 +85,10 @@ fn entry(former: &Former) -> AttributeValue {
         (ROUTES.to_owned(), text(&former.routes)),
         ("until".to_owned(), seconds(former.until)),
     ]))
+}
+
+fn unreadable() -> LedgerError {
+    LedgerError::Unreadable("the routes' history is of another form".to_owned())
 }
 
 /// The former sets that an item tells of, the latest first.

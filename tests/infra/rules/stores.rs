@@ -344,3 +344,28 @@ fn every_source_has_a_secret_of_its_own_and_no_value_in_the_state() {
         plan.instances.push(version);
     });
 }
+
+/// An event must not expire before all of its attempts are over.
+#[test]
+fn waits_that_outlast_an_events_retention_are_refused() {
+    let refused = |days: u32, delay: u32, count: usize| {
+        let delays = hcl::Value::Array(vec![hcl::Value::from(delay); count]);
+        super::planned(&hcl::value!({
+            sources = { stripe = { provider = "stripe", retention_days = (days) } }
+            processor = { retry_delays_seconds = delays }
+        }))
+        .refused
+    };
+    assert_eq!(refused(17, 43_200, 1), Vec::<String>::new());
+    assert_eq!(
+        refused(16, 43_200, 1),
+        [
+            "Source stripe keeps events for 16 days. With the waits of processor.retry_delays_seconds \
+          it must be at least 17, or unfinished events expire: raise retention_days, or make the \
+          waits shorter."
+        ]
+    );
+    let both = refused(40, 86_400, 13);
+    assert_eq!(both.len(), 1, "{both:?}");
+    assert!(both[0].contains("a redriven one is kept for 30"), "{both:?}");
+}

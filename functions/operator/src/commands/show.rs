@@ -108,6 +108,7 @@ fn document(record: &Record, unloaded: Option<&LedgerError>) -> Document {
             "last_error": record.last_error,
             "handlers": view::times(&record.handlers),
             "failures": view::failures(record.state, &record.failures),
+            "only": record.only,
             "history": history.collect::<Vec<_>>(),
             "headers": record.event.headers,
             "request_id": record.request_id,
@@ -176,6 +177,8 @@ fn facts(record: &Record, now: Timestamp) -> Vec<(&'static str, String)> {
     add("occurred", event.occurred_at.map(moment));
     add("received", Some(moment(event.received_at)));
     add("stands", Some(stands(record, now)));
+    let only = record.only.as_ref().map(|only| only.iter().cloned().collect::<Vec<_>>());
+    add("opened for", only.map(|only| only.join(", ")));
     add("last error", record.last_error.clone());
     add("delivery id", event.delivery_id.clone());
     add("request id", Some(record.request_id.clone()));
