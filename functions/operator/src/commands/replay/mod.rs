@@ -25,7 +25,6 @@ use inbox_core::ledger::Rerun;
 use inbox_processor::routes::Routes;
 
 use self::carry_out::Replay;
-use self::prospects::Prospects;
 use super::show;
 use crate::context::Context;
 use crate::deployment::Deployment;
