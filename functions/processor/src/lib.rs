@@ -1,6 +1,7 @@
 //! The Lambda behind the queue: runs the handlers of each event.
 //!
 //! ```text
+//! invocation.rs what the function is called with, and its answer
 //! batch.rs      what happens to a batch of messages, on one page
 //! fates.rs      what becomes of each route
 //! ending.rs     how an attempt ends
@@ -16,6 +17,7 @@ pub mod config;
 mod ending;
 mod fates;
 pub mod handlers;
+pub mod invocation;
 pub mod retry;
 pub mod routes;
 mod run;
