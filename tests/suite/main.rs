@@ -13,6 +13,7 @@ mod dependencies;
 mod e2e;
 mod examples;
 mod forward;
+mod makefile;
 mod mirror;
 mod operator;
 mod packages;
