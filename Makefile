@@ -7,6 +7,13 @@ VENV := .local/venv
 STAMP := $(VENV)/.stamp
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
+# What reaches a shell as one word, whatever stands in it: ids are chosen by whoever
+# sends an event. `given` takes a variable's name and makes nothing of a `$` in it.
+quoted = '$(subst ','\'',$(1))'
+given = $(call quoted,$(value $(1)))
+# Nor is it handed on in the environment, for which make would expand it.
+unexport SOURCE ID REASON FUNCTION
+
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo test model chaos fmt clean inbox events dlq replay redrive doctor logs
 .PHONY: package package-test infra-check infra-schema
@@ -40,7 +47,7 @@ build: ## compile everything (debug profile)
 	@$(CARGO) build --quiet --workspace
 
 run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it, PACKAGE=1 runs the packages
-	@INBOX_PACKAGES=$(if $(PACKAGE),'$(OWN_PACKAGES)') exec $(LOCAL) run --port $(PORT)
+	@INBOX_PACKAGES=$(if $(value PACKAGE),$(call quoted,$(OWN_PACKAGES))) exec $(LOCAL) run --port $(call given,PORT)
 
 demo: setup build ## drive the main job through the stack once and show what became of each event
 	@$(MAKE) --no-print-directory examples || echo "… going on without the example in TypeScript"
@@ -60,7 +67,7 @@ test: setup examples ## format, lints, build, all tests: what CI runs
 
 chaos: setup ## faults, kills and lost messages against the binaries: SECONDS=60 or EVENTS=, SEED= to repeat one
 	@$(CARGO) build --quiet --workspace
-	@SECONDS=$(SECONDS) EVENTS=$(EVENTS) SEED=$(SEED) $(CARGO) test --quiet --workspace --test suite -- \
+	@SECONDS=$(call given,SECONDS) EVENTS=$(call given,EVENTS) SEED=$(call given,SEED) $(CARGO) test --quiet --workspace --test suite -- \
 	  --ignored --nocapture --exact chaos::storms::as_long_as_it_is_told
 
 inbox: ## compile the operator's command, target/debug/inbox
@@ -73,7 +80,8 @@ dlq: inbox ## show what lies in the dead-letter queue
 	@$(INBOX) dlq $(ARGS)
 
 replay: inbox ## run an event again: ID=evt_1, with SOURCE= where several have it; or filters in ARGS; REASON= for the history
-	@$(INBOX) replay $(SOURCE) $(ID) $(if $(REASON),--reason '$(REASON)') $(ARGS)
+	@$(INBOX) replay $(if $(value REASON),$(call quoted,--reason=$(value REASON))) $(ARGS) \
+	  $(if $(value SOURCE)$(value ID),-- $(if $(value SOURCE),$(call given,SOURCE)) $(if $(value ID),$(call given,ID)))
 
 redrive: inbox ## send dead letters back to the queue; ARGS='--error "*timeout*"' filters
 	@$(INBOX) redrive $(ARGS)
@@ -82,8 +90,8 @@ doctor: inbox ## check that the deployment is sound
 	@$(INBOX) doctor $(ARGS)
 
 logs: inbox ## follow a function's log: FUNCTION=processor, sweeper or receiver-SOURCE
-	@$(if $(FUNCTION),,echo "say which: make logs FUNCTION=processor" >&2; exit 2)
-	@$(INBOX) logs $(FUNCTION) $(ARGS)
+	@$(if $(value FUNCTION),,echo "say which: make logs FUNCTION=processor" >&2; exit 2)
+	@$(INBOX) logs $(ARGS) -- $(call given,FUNCTION)
 
 # The targets below speak to an AWS account. Each ENV has a state, names and a
 # working folder of its own, so that a change of ENV never touches another's.
@@ -92,9 +100,10 @@ ARCH ?= arm64
 TERRAFORM ?= terraform
 PACKAGES ?= $(CURDIR)/.local/package/$(ARCH)
 DEPLOYED := .local/deployed.json
-TF := TF_DATA_DIR='$(CURDIR)/.local/terraform/$(ENV)' $(TERRAFORM) -chdir=infra
-TF_VARS := -var=environment=$(ENV) -var=architecture=$(ARCH) -var='packages_directory=$(PACKAGES)' \
-  $(if $(wildcard infra/env/$(ENV).tfvars),-var-file=env/$(ENV).tfvars)
+TF = TF_DATA_DIR=$(call quoted,$(CURDIR)/.local/terraform/$(value ENV)) $(TERRAFORM) -chdir=infra
+TF_VARS = -var=environment=$(call given,ENV) -var=architecture=$(call given,ARCH) \
+  -var=$(call quoted,packages_directory=$(PACKAGES)) \
+  $(if $(wildcard infra/env/$(ENV).tfvars),-var-file=$(call quoted,env/$(ENV).tfvars))
 
 plan: account package packed initialised ## show what a deployment would change: ENV=dev, ARCH=arm64; settings in infra/env/ENV.tfvars
 	@$(TF) plan $(TF_VARS)
@@ -105,22 +114,22 @@ deploy: account package packed initialised ## deploy into the AWS account: ENV=d
 
 destroy: account packed initialised ## take a deployment down, with everything that it holds: ENV=dev
 	@if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then \
-	  echo "the tables of $(ENV) refuse to be deleted, and nothing was: put \`deletion_protection = false\`" >&2; \
-	  echo "into infra/env/$(ENV).tfvars, run \`make deploy ENV=$(ENV)\`, then this again" >&2; exit 1; fi
+	  echo "the tables of "$(call given,ENV)" refuse to be deleted, and nothing was: put \`deletion_protection = false\`" >&2; \
+	  echo "into infra/env/"$(call given,ENV)".tfvars, run \`make deploy ENV="$(call given,ENV)"\`, then this again" >&2; exit 1; fi
 	@$(TF) destroy $(TF_VARS) $(if $(YES),-auto-approve)
 
 outputs: account initialised ## write where everything is into .local/deployed.json, and say what to do next: ENV=dev
 	@mkdir -p .local
 	@$(TF) output -json >$(DEPLOYED).new
 	@if [ "$$(tr -d '[:space:]' <$(DEPLOYED).new)" = '{}' ]; then rm $(DEPLOYED).new; \
-	  echo "nothing is deployed in $(ENV) yet: run \`make deploy ENV=$(ENV)\`, or name another with ENV=" >&2; exit 1; fi
+	  echo "nothing is deployed in "$(call given,ENV)" yet: run \`make deploy ENV="$(call given,ENV)"\`, or name another with ENV=" >&2; exit 1; fi
 	@mv $(DEPLOYED).new $(DEPLOYED)
 	@$(TF) output -raw next_steps
 
 # What is missing is said before anything is built, and not in Terraform's words.
 account:
-	@printf '%s' '$(ENV)' | grep -Eq '^[a-z][a-z0-9-]{0,10}[a-z0-9]$$' || { \
-	  echo "ENV must be 2 to 12 lower-case letters, digits and hyphens, such as dev or prod, not '$(ENV)'" >&2; exit 2; }
+	@printf '%s' $(call given,ENV) | grep -Eq '^[a-z][a-z0-9-]{0,10}[a-z0-9]$$' || { \
+	  printf "ENV must be 2 to 12 lower-case letters, digits and hyphens, such as dev or prod, not '%s'\n" $(call given,ENV) >&2; exit 2; }
 	@command -v $(TERRAFORM) >/dev/null || { \
 	  echo "terraform is missing: install 1.11 or later, or name one with TERRAFORM=" >&2; exit 1; }
 	@$(TERRAFORM) version -json 2>/dev/null | tr -d ' \n' | grep -Eq '"terraform_version":"(1\.(1[1-9]|[2-9][0-9])|[2-9])' || { \
@@ -138,17 +147,17 @@ account:
 
 # Terraform reads the packages even to destroy what was made of them.
 packed:
-	@for function in receiver processor sweeper; do [ -f "$(PACKAGES)/$$function.zip" ] || { \
-	  echo "$(PACKAGES)/$$function.zip is missing: run \`make package ARCH=$(ARCH)\`" >&2; exit 1; }; done
+	@for function in receiver processor sweeper; do [ -f $(call quoted,$(PACKAGES))/$$function.zip ] || { \
+	  echo $(call quoted,$(PACKAGES))"/$$function.zip is missing: run \`make package ARCH="$(call given,ARCH)"\`" >&2; exit 1; }; done
 
 initialised:
-	@mkdir -p .local/terraform/$(ENV)
-	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=key=webhook-inbox/$(ENV).tfstate \
-	  >.local/terraform/$(ENV)/init.log || { cat .local/terraform/$(ENV)/init.log >&2; exit 1; }
+	@mkdir -p $(call quoted,.local/terraform/$(value ENV))
+	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=$(call quoted,key=webhook-inbox/$(value ENV).tfstate) \
+	  >$(call quoted,.local/terraform/$(value ENV)/init.log) || { cat $(call quoted,.local/terraform/$(value ENV)/init.log) >&2; exit 1; }
 
 model: ## explore the protocol in all its worlds, large ones too; SECONDS=600 ends it
 	@$(CARGO) build --quiet --workspace
-	@$(or $(CARGO_TARGET_DIR),target)/debug/model --seconds $(or $(SECONDS),600)
+	@$(or $(CARGO_TARGET_DIR),target)/debug/model --seconds $(call quoted,$(or $(value SECONDS),600))
 
 fmt: ## format the code
 	@$(CARGO) fmt --all
@@ -169,10 +178,10 @@ NPM ?= npm
 OWN_PACKAGES = $(CURDIR)/.local/package/$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
 package: $(PACKAGE_TOOLS)/.stamp ## build the functions' zips for Lambda: ARCH=arm64 or x86_64; the same source gives the same bytes
-	@ARCH=$(ARCH) infra/package/build.sh '$(PACKAGES)'
+	@ARCH=$(call given,ARCH) infra/package/build.sh $(call quoted,$(PACKAGES))
 
 package-test: setup build ## run the packages of this machine's own architecture, as package left them
-	@INBOX_PACKAGES='$(OWN_PACKAGES)' $(CARGO) test --quiet --workspace --test suite -- \
+	@INBOX_PACKAGES=$(call quoted,$(OWN_PACKAGES)) $(CARGO) test --quiet --workspace --test suite -- \
 	  --ignored packages::
 
 infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules, checkov
@@ -250,13 +259,13 @@ ADVISORIES := .local/advisories.log
 .PHONY: fuzz audit
 
 fuzz: $(CARGO_TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ) ## fuzz everything that reads what others send: FUZZ_SECONDS=30 for each target, TARGETS='verify item', FUZZ_SEED=
-	@rustc +$(FUZZ_TOOLCHAIN) --version >/dev/null 2>&1 || { \
+	@rustc +$(call given,FUZZ_TOOLCHAIN) --version >/dev/null 2>&1 || { \
 	  echo "libFuzzer needs a nightly toolchain: rustup toolchain install nightly, or name one with FUZZ_TOOLCHAIN=" >&2; exit 1; }
 	@echo "… compiling the targets (the first time takes some ten minutes)"
-	@RUSTUP_TOOLCHAIN=$(FUZZ_TOOLCHAIN) PATH="$(CURDIR)/$(CARGO_TOOLS)/bin:$$PATH" \
+	@RUSTUP_TOOLCHAIN=$(call given,FUZZ_TOOLCHAIN) PATH="$(CURDIR)/$(CARGO_TOOLS)/bin:$$PATH" \
 	  $(CARGO) fuzz build --fuzz-dir tests/fuzz --sanitizer none --target-dir $(FUZZ_WORK)/target 2>$(FUZZ_WORK).log \
 	  || { tail -40 $(FUZZ_WORK).log >&2; exit 1; }
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) tests/fuzz/run.sh \
+	@FUZZ_SECONDS=$(call given,FUZZ_SECONDS) FUZZ_SEED=$(call given,FUZZ_SEED) tests/fuzz/run.sh \
 	  $$(echo $(FUZZ_WORK)/target/*/release) $(FUZZ_WORK) $(TARGETS)
 
 audit: $(CARGO_TOOLS)/bin/cargo-deny-$(CARGO_DENY) ## check licences, sources and known vulnerabilities of everything that is compiled in

@@ -50,6 +50,7 @@ variable "sources" {
       burst               = optional(number, 200)
     }), {})
     dedup                    = optional(string, "id")
+    hook_ids                 = optional(set(string), [])
     public_base_url          = optional(string)
     max_body_bytes           = optional(number)
     retention_days           = optional(number)

@@ -90,6 +90,7 @@ impl Functions<'_> {
             ("PAYLOAD_BUCKET", PAYLOAD_BUCKET.to_owned()),
             ("EVENT_BUS_NAME", EVENT_BUS.to_owned()),
             ("ROUTES", self.options.routes.to_string()),
+            ("SOURCES", self.source_names().join(",")),
             ("RETRY_DELAYS_SECONDS", delays.join(",")),
             ("PARK_ABOVE_SECONDS", self.options.park_above_seconds.to_string()),
             ("HANDLER_TIMEOUT_SECONDS", self.options.handler_timeout_seconds.to_string()),
@@ -102,6 +103,10 @@ impl Functions<'_> {
             environment,
             facts: self.facts.processor,
         }
+    }
+
+    fn source_names(&self) -> Vec<&str> {
+        self.options.sources.iter().map(|source| source.name.as_str()).collect()
     }
 
     fn sweeper(&self) -> Function {

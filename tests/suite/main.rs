@@ -14,6 +14,7 @@ mod documents;
 mod e2e;
 mod examples;
 mod forward;
+mod makefile;
 mod mirror;
 mod operator;
 mod packages;

@@ -39,6 +39,8 @@ pub struct Summary {
     pub provider: String,
     /// The provider's own type.
     pub event_type: String,
+    /// The provider's id of its delivery, where it differs from the event's.
+    pub delivery_id: Option<String>,
     /// The object that it is about.
     pub subject: Option<String>,
     /// When it happened, by the provider's clock.
@@ -122,6 +124,8 @@ pub struct Arrival {
     pub provider: String,
     /// The provider's own type.
     pub event_type: String,
+    /// The provider's id of its delivery, where it differs from the event's.
+    pub delivery_id: Option<String>,
     /// When the receiver accepted it.
     pub received_at: Timestamp,
 }
@@ -314,6 +318,7 @@ pub struct TimelinePartition<'a> {
 const ATTRIBUTES: [&str; 16] = [
     "provider",
     "event_type",
+    "delivery_id",
     "subject",
     "occurred_at",
     "received_at",
@@ -351,6 +356,7 @@ fn arrival(item: &Item) -> Result<Arrival, LedgerError> {
         key: key_of(item)?,
         provider: fields.text("provider")?,
         event_type: fields.text("event_type")?,
+        delivery_id: fields.optional_text("delivery_id"),
         received_at: fields.time("received_at")?,
     })
 }
@@ -362,6 +368,7 @@ fn summary(item: &Item) -> Result<Summary, LedgerError> {
         key: key_of(item)?,
         provider: fields.text("provider")?,
         event_type: fields.text("event_type")?,
+        delivery_id: fields.optional_text("delivery_id"),
         subject: fields.optional_text("subject"),
         occurred_at: fields.optional_time("occurred_at")?,
         received_at: fields.time("received_at")?,

@@ -192,15 +192,24 @@ fn is_json(content_type: &str) -> bool {
     subtype == "json" || subtype.ends_with("+json")
 }
 
-/// Makes text from outside fit for keys, queues, headers and terminals: control
-/// characters and what SQS refuses (U+FFFE, U+FFFF) are dropped, and it ends
-/// after `most` characters.
+/// Makes text from outside fit for keys, queues, headers and terminals: what steers
+/// ([`steers`]) and what SQS refuses (U+FFFE, U+FFFF) is dropped, and it ends after
+/// `most` characters.
 #[must_use]
 pub fn clean_text(text: &str, most: usize) -> String {
     text.chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
+        .filter(|c| !steers(*c) && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
         .take(most)
         .collect()
+}
+
+/// Whether a terminal or a viewer does something else for a character than to show
+/// it: control characters (C0, DEL and C1), and those that turn the direction of what
+/// follows, with which a line can be made to read like another
+/// (<https://trojansource.codes>).
+#[must_use]
+pub fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -286,6 +295,8 @@ pub(crate) mod tests {
     fn text_from_outside_loses_what_queues_and_terminals_choke_on() {
         assert_eq!(clean_text("a\u{1b}[31m\r\nb\u{0}\u{FFFF}é", 99), "a[31mbé");
         assert_eq!(clean_text("abc", 2), "ab");
+        // C1 controls, and what turns the direction.
+        assert_eq!(clean_text("a\u{9b}2J\u{202e}b\u{2066}c", 99), "a2Jbc");
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Ledger for MemoryLedger {
     async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
         let mut records = self.records();
         let held = records.get(&new.event.key);
-        let claimed = judge_claim(held, new);
+        let claimed = judge_claim(held, new, None);
         let is_ours = held.is_some_and(|record| record.request_id == new.request_id);
         if claimed == Claimed::Fresh && !is_ours {
             records.insert(new.event.key.clone(), Record::claimed(new));

@@ -197,6 +197,8 @@ pub struct ProviderFacts {
     pub methods: Vec<String>,
     /// Whether the signed text includes the URL.
     pub signs_url: bool,
+    /// Whether a delivery says which of the provider's hooks sends it.
+    pub names_hook: bool,
 }
 
 impl Defaults {

@@ -16,6 +16,7 @@ pub struct EventView<'a> {
     provider: &'a str,
     #[serde(rename = "type")]
     event_type: &'a str,
+    delivery_id: Option<&'a str>,
     subject: Option<&'a str>,
     occurred_at: Option<String>,
     received_at: String,
@@ -40,6 +41,7 @@ impl<'a> From<&'a Summary> for EventView<'a> {
             id: &event.key.id,
             provider: &event.provider,
             event_type: &event.event_type,
+            delivery_id: event.delivery_id.as_deref(),
             subject: event.subject.as_deref(),
             occurred_at: time(event.occurred_at),
             received_at: event.received_at.to_rfc3339(),

@@ -26,6 +26,8 @@ pub struct Config {
     pub event_bus: Option<String>,
     /// Routes as JSON.
     pub routes: Option<String>,
+    /// The inbox's sources, whose names routes mean before their providers'.
+    pub sources: Vec<String>,
     /// The retry table.
     pub retry: RetryPolicy,
     /// How long a message may take before the sweeper sends another.
@@ -51,6 +53,7 @@ impl Config {
             mirror_table_name: reader.optional("MIRROR_TABLE_NAME"),
             event_bus: reader.optional("EVENT_BUS_NAME"),
             routes: reader.optional("ROUTES"),
+            sources: split(reader.optional("SOURCES").as_deref()),
             retry: RetryPolicy {
                 delays: reader
                     .numbers("RETRY_DELAYS_SECONDS", &defaults.retry_delays_seconds, 0..=86_400)
@@ -101,6 +104,13 @@ impl Config {
         reader.finish()?;
         Ok(config)
     }
+}
+
+/// Names between commas.
+#[must_use]
+pub fn split(names: Option<&str>) -> Vec<String> {
+    let names = names.unwrap_or_default().split(',').map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// A handler's time, the reserve, and what passes before the handler starts must

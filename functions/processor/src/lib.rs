@@ -1,6 +1,7 @@
 //! The Lambda behind the queue: runs the handlers of each event.
 //!
 //! ```text
+//! invocation.rs what the function is called with, and its answer
 //! batch.rs      what happens to a batch of messages, on one page
 //! fates.rs      what becomes of each route
 //! outlook.rs    what a life will do, said before it is opened
@@ -17,6 +18,7 @@ pub mod config;
 mod ending;
 mod fates;
 pub mod handlers;
+pub mod invocation;
 pub mod outlook;
 pub mod retry;
 pub mod routes;

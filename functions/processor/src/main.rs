@@ -4,16 +4,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
 use inbox_core::config::ConfigError;
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
-use inbox_processor::batch::{Message, Processor};
+use inbox_processor::batch::Processor;
 use inbox_processor::config::Config;
 use inbox_processor::handlers::Resources;
+use inbox_processor::invocation::Invocation;
 use inbox_processor::routes::Routes;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::value::RawValue;
 
 // More than one thread, so that a handler that blocks its own does not keep the
 // others from being timed out.
@@ -27,13 +28,18 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
+    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let processor = Arc::clone(&processor);
         async move {
             let deadline = lambda::deadline(&event.context);
-            let messages = event.payload.records.into_iter().filter_map(message).collect();
+            let Invocation { messages, is_unreadable } = Invocation::read(event.payload.get());
+            if is_unreadable {
+                tracing::error!(
+                    "called with what is no batch of SQS, or not only: all of it is kept"
+                );
+            }
             let kept = processor.run_batch(messages, deadline).await;
-            Ok::<_, std::convert::Infallible>(answer(kept))
+            Ok::<_, std::convert::Infallible>(Invocation::answer(is_unreadable, kept))
         }
     }))
     .await;
@@ -56,6 +62,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {
             problems: problems.into_iter().map(|text| format!("ROUTES: {text}")).collect(),
         })?;
+    let routes = routes.among(config.sources.iter().map(String::as_str));
     let ledger = DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads);
     let queue =
         SqsQueue::new(&aws, config.queue_url).with_dead_letters(config.dead_letter_queue_url);
@@ -81,28 +88,4 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         clock: Arc::new(Timestamp::now),
         chance: Arc::new(fastrand::f64),
     })
-}
-
-/// Lambda always sends all three; without an id a message could not be kept.
-fn message(record: aws_lambda_events::event::sqs::SqsMessage) -> Option<Message> {
-    let receives = record.attributes.get("ApproximateReceiveCount");
-    Some(Message {
-        id: record.message_id?,
-        receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
-        receipt_handle: record.receipt_handle.unwrap_or_default(),
-        body: record.body.unwrap_or_default(),
-    })
-}
-
-/// Only known, non-empty ids: any other makes Lambda keep the whole batch.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
-fn answer(kept: Vec<String>) -> SqsBatchResponse {
-    let failure = |id| {
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id;
-        failure
-    };
-    let mut response = SqsBatchResponse::default();
-    response.batch_item_failures = kept.into_iter().map(failure).collect();
-    response
 }

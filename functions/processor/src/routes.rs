@@ -8,6 +8,17 @@
 //! for the provider's event type; `*` stands for any text. Completion is
 //! recorded under the route's `id`, so renaming a route makes unfinished events
 //! run it anew.
+//!
+//! Most sources are called as their provider is. What stands before the colon means
+//! one of the two:
+//!
+//! ```text
+//! source/github   the source of that name
+//! provider/github every source of that provider
+//! github          the source, where one has that name ([`Routes::among`]); else every
+//!                 source of that provider
+//! git*            sources and providers whose names match
+//! ```
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +38,27 @@ const MOST_ROUTES: usize = 32;
 /// Everything goes to the mirror, until a team says otherwise.
 const DEFAULT_ROUTES: &str = r#"[{"id":"mirror","match":"*:*","handler":"mirror"}]"#;
 
+/// What the pattern before the colon is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    Sources,
+    Providers,
+    Both,
+}
+
+impl Names {
+    /// The explicit forms, with what is left of the pattern.
+    fn of(endpoint: &str) -> (Self, &str) {
+        if let Some(rest) = endpoint.strip_prefix("source/") {
+            (Self::Sources, rest)
+        } else if let Some(rest) = endpoint.strip_prefix("provider/") {
+            (Self::Providers, rest)
+        } else {
+            (Self::Both, endpoint)
+        }
+    }
+}
+
 /// One route.
 pub struct Route {
     /// Names the route in the ledger.
@@ -37,10 +69,11 @@ pub struct Route {
     pub handler_name: String,
     /// The handler's options, as the route gives them.
     pub with: Value,
-    /// A pattern for the source or its provider.
+    /// A pattern for the source or its provider, as the route gives it.
     pub endpoint: String,
     /// A pattern for the provider's event type.
     pub event_type: String,
+    names: Names,
 }
 
 /// How a route stands to an event, in each of its parts.
@@ -110,9 +143,11 @@ impl Routes {
                 problem("id is used twice".to_owned());
             }
             let pattern = given.pattern.split_once(':');
-            if pattern
-                .is_none_or(|(endpoint, event_type)| endpoint.is_empty() || event_type.is_empty())
-            {
+            let is_empty = |(endpoint, event_type): (&str, &str)| {
+                let (_, name) = Names::of(endpoint);
+                name.is_empty() || name.contains('/') || event_type.is_empty()
+            };
+            if pattern.is_none_or(is_empty) {
                 problem(format!(
                     "match must be source:type, such as stripe:invoice.*, not {:?}",
                     given.pattern
@@ -121,6 +156,7 @@ impl Routes {
             match (pattern, handlers::build(&given.handler, resources, &given.with)) {
                 (_, Err(faults)) => faults.into_iter().for_each(problem),
                 (Some((endpoint, event_type)), Ok(handler)) => routes.push(Route {
+                    names: Names::of(endpoint).0,
                     endpoint: endpoint.to_owned(),
                     event_type: event_type.to_owned(),
                     id: given.id,
@@ -144,7 +180,15 @@ impl Routes {
     /// whatever order.
     #[must_use]
     pub fn patterns(&self) -> String {
-        let pattern = |route: &Route| Pattern(route.endpoint.clone(), route.event_type.clone());
+        let pattern = |route: &Route| {
+            let (said, endpoint) = Names::of(&route.endpoint);
+            // What a plain name means among these sources is remembered with it.
+            let endpoint = match (said, route.names) {
+                (Names::Both, Names::Sources) => format!("source/{endpoint}"),
+                _ => route.endpoint.clone(),
+            };
+            Pattern(endpoint, route.event_type.clone())
+        };
         let patterns: BTreeSet<Pattern> = self.all.iter().map(pattern).collect();
         serde_json::to_string(&patterns).unwrap_or_default()
     }
@@ -163,9 +207,23 @@ impl Routes {
     pub fn took(&self, event: &Event) -> bool {
         let (source, provider) = (&event.key.source, &event.provider);
         let takes = |Pattern(endpoint, event_type): &Pattern| {
-            look_at(endpoint, event_type, source, provider, &event.event_type).takes()
+            let (names, endpoint) = Names::of(endpoint);
+            look_at(names, endpoint, event_type, source, provider, &event.event_type).takes()
         };
         self.former.iter().any(takes)
+    }
+
+    /// The same for an inbox with these sources: a name that is a source's means that
+    /// source alone, whatever others its provider has.
+    #[must_use]
+    pub fn among<'a>(mut self, sources: impl IntoIterator<Item = &'a str>) -> Self {
+        let sources: BTreeSet<&str> = sources.into_iter().collect();
+        for route in &mut self.all {
+            if route.names == Names::Both && sources.contains(route.endpoint.as_str()) {
+                route.names = Names::Sources;
+            }
+        }
+        self
     }
 
     /// All of them, in the order given.
@@ -193,6 +251,7 @@ impl Route {
             handler,
             handler_name: String::new(),
             with: Value::Null,
+            names: Names::of(endpoint).0,
             endpoint: endpoint.to_owned(),
             event_type: event_type.to_owned(),
         }
@@ -201,11 +260,13 @@ impl Route {
     /// How it stands to an event of this source, provider and type.
     #[must_use]
     pub fn look_at(&self, source: &str, provider: &str, event_type: &str) -> Match {
-        look_at(&self.endpoint, &self.event_type, source, provider, event_type)
+        let (_, endpoint) = Names::of(&self.endpoint);
+        look_at(self.names, endpoint, &self.event_type, source, provider, event_type)
     }
 }
 
 fn look_at(
+    names: Names,
     endpoint: &str,
     type_pattern: &str,
     source: &str,
@@ -213,8 +274,8 @@ fn look_at(
     event_type: &str,
 ) -> Match {
     Match {
-        source: glob(endpoint, source),
-        provider: glob(endpoint, provider),
+        source: names != Names::Providers && glob(endpoint, source),
+        provider: names != Names::Sources && glob(endpoint, provider),
         event_type: glob(type_pattern, event_type),
     }
 }
@@ -274,5 +335,48 @@ mod tests {
             let is = route.look_at(source, provider, event_type);
             assert_eq!(is.takes(), takes, "{source} {provider} {event_type}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_a_sources_means_that_source_and_prefixes_say_which() {
+        let takes = |endpoint: &str, source: &str| {
+            let handler = testing_route(endpoint);
+            handler.look_at(source, "github", "push").takes()
+        };
+        for (endpoint, own, other) in [
+            ("github", true, false),
+            ("source/github", true, false),
+            ("provider/github", true, true),
+            ("github_contractors", false, true),
+            ("source/git*", true, true),
+            ("provider/git*", true, true),
+            ("git*", true, true),
+            ("*", true, true),
+            ("source/github_*", false, true),
+            ("source/stripe", false, false),
+            ("provider/stripe", false, false),
+        ] {
+            let found = (takes(endpoint, "github"), takes(endpoint, "github_contractors"));
+            assert_eq!(found, (own, other), "{endpoint}");
+        }
+        // Where no source has the provider's name, it means all of the provider's.
+        let routes = Routes::of(vec![route("github")]).among(["code", "code_contractors"]);
+        let route = routes.iter().next().expect("one");
+        assert!(route.look_at("code", "github", "push").takes());
+        assert!(
+            problems(r#"[{"id":"a","match":"source/:push","handler":"mirror"}]"#)[0]
+                .contains("match must be")
+        );
+    }
+
+    fn route(endpoint: &str) -> Route {
+        let json = format!(r#"[{{"id":"a","match":"{endpoint}:*","handler":"mirror"}}]"#);
+        let routes = Routes::parse(Some(&json), &testing::resources());
+        routes.unwrap_or_else(|problems| panic!("{problems:?}")).0.remove(0)
+    }
+
+    fn testing_route(endpoint: &str) -> Route {
+        let routes = Routes::of(vec![route(endpoint)]).among(["github", "github_contractors"]);
+        routes.0.into_iter().next().expect("one")
     }
 }

@@ -13,6 +13,7 @@ use inbox_receiver::gateway::{GatewayEvent, to_gateway};
 use inbox_receiver::pipeline::Receiver;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::service_fn;
+use serde_json::value::RawValue;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -52,10 +53,10 @@ async fn main() -> ExitCode {
     }
 
     let receiver = Arc::new(Receiver { config, provider, ledger, queue, secrets });
-    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<GatewayEvent>| {
+    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let receiver = Arc::clone(&receiver);
         async move {
-            let reply = match event.payload.into_request() {
+            let reply = match GatewayEvent::read(event.payload.get()) {
                 Ok((path, request)) => {
                     let request_id = &event.context.request_id;
                     receiver.receive(&path, request, request_id, Timestamp::now()).await

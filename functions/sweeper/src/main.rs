@@ -10,6 +10,7 @@ use inbox_core::{Timestamp, telemetry};
 use inbox_sweeper::Sweeper;
 use inbox_sweeper::config::Config;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -37,7 +38,8 @@ async fn main() -> ExitCode {
         pause: Arc::new(|time| Box::pin(tokio::time::sleep(time))),
     });
     tokio::join!(sweeper.ledger.connect_for_updates(), sweeper.queue.connect());
-    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| {
+    // Whatever it is called with, a test event of the console too, is a call to sweep.
+    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| {
         let sweeper = Arc::clone(&sweeper);
         async move {
             let deadline = lambda::deadline(&event.context);

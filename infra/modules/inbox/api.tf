@@ -14,6 +14,13 @@ locals {
   custom_domains  = var.custom_domain == null ? [] : [var.custom_domain]
   public_base_url = var.custom_domain == null ? aws_apigatewayv2_api.this.api_endpoint : "https://${var.custom_domain.name}"
 
+  # Both during a move: a provider that signs its URL (Twilio) calls the old one until
+  # it is told the new one.
+  called_base_urls = concat(
+    [local.public_base_url],
+    try(var.custom_domain.keeps_default_endpoint, false) ? [aws_apigatewayv2_api.this.api_endpoint] : [],
+  )
+
   source_urls = {
     for name, source in var.sources :
     name => "${trimsuffix(coalesce(source.public_base_url, local.public_base_url), "/")}/webhooks/${name}"

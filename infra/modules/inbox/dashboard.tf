@@ -43,9 +43,9 @@ locals {
       ]
     },
     {
-      title = "Duplicates, unknown, unavailable, missing"
+      title = "Duplicates, conflicts, unknown, unavailable, missing"
       metrics = [
-        for name in ["Duplicate", "Unknown", "Unavailable", "Missing"] :
+        for name in ["Duplicate", "Conflict", "Unknown", "Unavailable", "Missing"] :
         [{ expression = "SEARCH('${local.by_source} MetricName=\"${name}\"', 'Sum', 60)", id = lower(name), label = "${name} $${PROP('Dim.Source')}" }]
       ]
     },

@@ -26,6 +26,8 @@ resource "aws_lambda_function" "processor" {
         DLQ_URL           = aws_sqs_queue.dead_letters.url
         MIRROR_TABLE_NAME = aws_dynamodb_table.mirror.name
         PAYLOAD_BUCKET    = aws_s3_bucket.payloads.bucket
+        # What is a source's name means that source in a route's match.
+        SOURCES = join(",", keys(var.sources))
       },
       # What is left out is the processor's own default.
       var.processor.routes == null ? {} : { ROUTES = jsonencode(local.processor_routes) },

@@ -29,7 +29,7 @@ resource "aws_lambda_function" "receiver" {
         SOURCE          = each.key
         PROVIDER        = each.value.provider
         SECRET_ID       = aws_secretsmanager_secret.source[each.key].arn
-        PUBLIC_BASE_URL = coalesce(each.value.public_base_url, local.public_base_url)
+        PUBLIC_BASE_URL = each.value.public_base_url != null ? each.value.public_base_url : join(",", local.called_base_urls)
         DEDUP           = each.value.dedup
         PAYLOAD_BUCKET  = aws_s3_bucket.payloads.bucket
       },
@@ -37,6 +37,7 @@ resource "aws_lambda_function" "receiver" {
       each.value.max_body_bytes == null ? {} : { MAX_BODY_BYTES = tostring(each.value.max_body_bytes) },
       each.value.retention_days == null ? {} : { RETENTION_DAYS = tostring(each.value.retention_days) },
       local.retry_environment,
+      length(each.value.hook_ids) == 0 ? {} : { HOOK_IDS = join(",", each.value.hook_ids) },
     )
   }
 

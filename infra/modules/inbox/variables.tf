@@ -28,8 +28,11 @@ variable "sources" {
       requests_per_second = optional(number, 100)
       burst               = optional(number, 200)
     }), {})
-    # `id`, or `content`: a hash of the body, where the id is not signed (GitHub).
+    # What makes two deliveries one event: `id`, the provider's; or `content`, a hash of
+    # the body, where the id is not signed (GitHub). README.md says what each loses.
     dedup = optional(string, "id")
+    # The only hooks that are let in, by their numbers (GitHub); none lets in all.
+    hook_ids = optional(set(string), [])
     # Overrides of the receiver's own defaults.
     public_base_url = optional(string)
     max_body_bytes  = optional(number)
@@ -68,6 +71,25 @@ variable "sources" {
   validation {
     condition     = alltrue([for source in var.sources : source.dedup != "content" || !try(local.stack.providers[source.provider].signs_url, false)])
     error_message = "dedup must be \"id\" for a provider that signs its URL (twilio): its id is a hash of all that is signed already."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : length(source.hook_ids) == 0 || try(local.stack.providers[source.provider].names_hook, false)])
+    error_message = "hook_ids is for a provider that says which hook a delivery is of (github)."
+  }
+  validation {
+    condition     = alltrue(flatten([for source in var.sources : [for id in source.hook_ids : can(regex("^[0-9]{1,20}$", id))]]))
+    error_message = "hook_ids must be the hooks' numbers, such as [\"292430182\"]: GitHub shows a hook's in the address of its settings."
+  }
+  validation {
+    # Twilio signs the URL and the parameters without anything between them, so a
+    # request for the longer name could be cut as one for the shorter.
+    condition = alltrue(flatten([
+      for name, source in var.sources : [
+        for other, its in var.sources : !can(regex("^${name}[a-z]", other))
+        if try(local.stack.providers[source.provider].signs_url && local.stack.providers[its.provider].signs_url, false)
+      ]
+    ]))
+    error_message = "Of two sources whose provider signs its URL (twilio), the name of one is that of the other with a letter behind it: put a digit or an underscore there, or rename one."
   }
   validation {
     condition     = alltrue([for source in var.sources : try(source.memory_mb >= 128 && source.memory_mb <= 10240, source.memory_mb == null)])
@@ -167,8 +189,8 @@ variable "processor" {
     error_message = "processor.routes has an id twice, and each event's completion is recorded by it: rename one."
   }
   validation {
-    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^[^:]+:.+$", route.match)) if route != null])
-    error_message = "The match of a route must be source:type, such as stripe:invoice.*; * stands for any text."
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^((source|provider)/)?[^:/]+:.+$", route.match)) if route != null])
+    error_message = "The match of a route must be source:type, such as stripe:invoice.*; * stands for any text, and source/NAME or provider/NAME says which of the two is meant."
   }
   validation {
     condition     = try(length(var.processor.routes) <= 32, true)

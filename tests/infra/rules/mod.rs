@@ -11,6 +11,7 @@ mod keys;
 mod permissions;
 mod queues;
 mod routes;
+mod sources;
 mod stores;
 mod targets;
 mod wiring;

@@ -67,7 +67,7 @@ impl Rules {
             expires_at: at(30 * 24 * 60 * MINUTE_MS),
         };
         let record = self.record(held);
-        let claimed = judge_claim(record.as_ref(), &new);
+        let claimed = judge_claim(record.as_ref(), &new, None);
         let item = held.unwrap_or_else(|| Item::of_record(&Record::claimed(&new)));
         match claimed {
             Claimed::Unconfirmed { .. } if self.has(Break::UnconfirmedIsDuplicate) => {

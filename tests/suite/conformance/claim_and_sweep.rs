@@ -13,6 +13,7 @@ on_every_ledger!(
     a_repeated_claim_finds_its_own_work_and_is_still_the_first,
     a_claim_of_a_reopened_event_names_its_new_life,
     a_claim_of_an_event_in_work_or_done_is_a_duplicate,
+    a_claim_with_another_body_is_a_conflict_and_changes_nothing,
     an_event_past_its_retention_can_be_claimed_anew_though_ttl_is_late,
     only_pending_events_whose_time_has_come_are_due_the_longest_first,
     a_sweep_moves_the_time_forward_once,
@@ -62,6 +63,20 @@ async fn a_claim_of_an_event_in_work_or_done_is_a_duplicate<L: Ledger>(ledger: &
     assert_eq!(claim(ledger, 2).await, Claimed::Duplicate);
     ledger.complete(&record, "billing", &[], at(3)).await.expect("complete");
     assert_eq!(claim(ledger, 4).await, Claimed::Duplicate);
+}
+
+async fn a_claim_with_another_body_is_a_conflict_and_changes_nothing<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let mut other = new_event(at(1));
+    other.event.payload.bytes = "another body".into();
+    let unconfirmed = Claimed::Conflict { unconfirmed: Some(1) };
+    assert_eq!(ledger.claim(&other).await.expect("claim"), unconfirmed);
+    assert_eq!(held(ledger).await, Record::claimed(&new_event(at(0))));
+    run(ledger, "a", 1, 2).await;
+    let known = Claimed::Conflict { unconfirmed: None };
+    assert_eq!(ledger.claim(&other).await.expect("claim"), known);
+    // Its own body is no conflict.
+    assert_eq!(claim(ledger, 3).await, Claimed::Duplicate);
 }
 
 async fn an_event_past_its_retention_can_be_claimed_anew_though_ttl_is_late<L: Ledger>(ledger: &L) {

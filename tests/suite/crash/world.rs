@@ -197,7 +197,7 @@ impl<L: Ledger + 'static> World<L> {
             config: Config {
                 source: "github".into(),
                 secret_id: String::new(),
-                public_base_url: None,
+                public_base_urls: Vec::new(),
                 table_name: String::new(),
                 queue_url: String::new(),
                 payload_bucket: None,
@@ -205,6 +205,7 @@ impl<L: Ledger + 'static> World<L> {
                 retention: Duration::from_hours(24 * 30),
                 sweep_grace: Duration::from_mins(15),
                 dedup: Dedup::Id,
+                hook_ids: Vec::new(),
             },
             secrets: SecretCache::new(MemorySecrets::new(Ok(bundle.unwrap())), provider.clone()),
             provider,

@@ -143,8 +143,11 @@ async fn what_is_broken_in_the_secrets_is_named_and_never_quoted() {
     let operator = Operator::new().await;
     let secrets = operator.bed.secrets();
     for (source, value) in [
-        ("stripe", json!({"signing_secrets": ["whsec_good", "sk_live_MARKER"]}).to_string()),
-        ("github", "MARKER".to_owned()),
+        (
+            "stripe",
+            json!({"signing_secrets": ["whsec_0123456789abcdef", "sk_live_MARKER"]}).to_string(),
+        ),
+        ("github", "[\"MARKER\"]".to_owned()),
     ] {
         let id = operator.secret_id(source);
         secrets.put_secret_value().secret_id(id).secret_string(value).send().await.expect("put");

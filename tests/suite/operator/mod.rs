@@ -2,6 +2,7 @@
 //! queues of the test's own.
 
 mod basics;
+mod deliveries;
 mod dlq;
 mod doctor;
 mod events;

@@ -227,5 +227,5 @@ pub(crate) const SECRETS: [(&str, &str); 4] = [
     ("github", "It's a Secret to Everybody"),
     ("standard_webhooks", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ("stripe", "whsec_local_stack_stripe"),
-    ("twilio", "12345"),
+    ("twilio", "0123456789abcdef0123456789abcdef"),
 ];

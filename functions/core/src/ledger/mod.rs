@@ -117,6 +117,14 @@ pub enum Claimed {
     },
     /// Seen before and being taken care of.
     Duplicate,
+    /// Seen before, with another body, which stays the one that counts: what came
+    /// now is not kept. A sender that reuses an id, two senders in one source, or
+    /// one whose repeats differ (Stripe counts `pending_webhooks` in them).
+    Conflict {
+        /// The event's life, where its message is to be sent again, as with
+        /// [`Self::Unconfirmed`].
+        unconfirmed: Option<u32>,
+    },
 }
 
 /// Whether to run an event whose last lease ended without an outcome: it may

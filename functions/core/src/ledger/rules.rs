@@ -13,15 +13,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
-    NewEvent, Open, ROUTE_ERROR_CHARACTERS, Record, RouteFailure, State, Suspects, TransitionKind,
-    lasting, record::settled_attempts,
+    NewEvent, Open, PayloadRef, ROUTE_ERROR_CHARACTERS, Record, RouteFailure, State, Suspects,
+    TransitionKind, lasting, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
 
-/// What a claim means, given the item that is already there.
+/// What a claim means, given the item that is already there. `outside` is where the
+/// new payload was stored for it, if it fits no item.
 #[must_use]
-pub fn judge_claim(existing: Option<&Record>, new: &NewEvent) -> Claimed {
+pub fn judge_claim(
+    existing: Option<&Record>,
+    new: &NewEvent,
+    outside: Option<&PayloadRef>,
+) -> Claimed {
     let now = new.event.received_at;
     match existing {
         None => Claimed::Fresh,
@@ -30,10 +35,27 @@ pub fn judge_claim(existing: Option<&Record>, new: &NewEvent) -> Claimed {
         // TTL deletes up to two days late, so the time itself is compared:
         // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
         Some(record) if record.expires_at < now => Claimed::Fresh,
-        Some(record) if record.state == State::Received && record.attempts == 0 => {
-            Claimed::Unconfirmed { life: record.life }
+        Some(record) => {
+            let is_untouched = record.state == State::Received && record.attempts == 0;
+            let unconfirmed = is_untouched.then_some(record.life);
+            match unconfirmed {
+                _ if has_other_body(record, new, outside) => Claimed::Conflict { unconfirmed },
+                Some(life) => Claimed::Unconfirmed { life },
+                None => Claimed::Duplicate,
+            }
         }
-        Some(_) => Claimed::Duplicate,
+    }
+}
+
+/// Whether an event that is known came with another body. What was forgotten has
+/// none to compare with.
+fn has_other_body(record: &Record, new: &NewEvent, outside: Option<&PayloadRef>) -> bool {
+    let held = &record.event.payload.bytes;
+    match &record.payload_ref {
+        _ if record.forgotten_at.is_some() => false,
+        // An object's key holds the hash of its content.
+        Some(reference) if held.is_empty() => outside.is_none_or(|it| it.key != reference.key),
+        _ => *held != new.event.payload.bytes,
     }
 }
 

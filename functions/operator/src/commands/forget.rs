@@ -15,6 +15,7 @@ use serde_json::json;
 use super::show;
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
+use crate::lookup;
 use crate::moments::{clock, relative};
 
 const EXAMPLES: &str = "\
@@ -32,7 +33,7 @@ its subject and its error (`inbox dlq`).";
 pub struct Args {
     /// The endpoint that received it
     source: String,
-    /// Its idempotency key
+    /// Its idempotency key, or GitHub's X-GitHub-Delivery
     id: String,
     /// Why, for the event's history
     #[arg(long, default_value = "no reason given", value_name = "TEXT")]
@@ -49,7 +50,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let (console, now) = (&context.console, Timestamp::now());
     let key = EventKey { source: args.source.clone(), id: args.id.clone() };
     let ledger = context.ledger().await?;
-    let record = ledger.get(&key).await?.ok_or_else(|| show::missing(&key))?;
+    let found = lookup::record(context, &ledger, key.clone(), now).await?;
+    let record = found.ok_or_else(|| show::missing(&key))?;
+    let key = record.event.key.clone();
     if let Some(at) = record.forgotten_at {
         // Whoever forgot it may have died before its object was gone.
         if record.payload_ref.is_some() {

@@ -15,8 +15,10 @@ use super::events::tone;
 use crate::console::{Console, Tone};
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
+use crate::lookup;
 use crate::moments::{clock, relative};
 use crate::pretty;
+use crate::shell::word;
 use crate::table::{Cell, Column, Table};
 use crate::view;
 
@@ -39,7 +41,8 @@ const HANDLED: &str = "handled";
 pub struct Args {
     /// The endpoint that received it
     source: String,
-    /// Its idempotency key, as `inbox events` shows it and as X-Inbox-Id answers it
+    /// Its idempotency key, as `inbox events` shows it and as X-Inbox-Id answers it; or GitHub's
+    /// X-GitHub-Delivery
     id: String,
     /// Write the payload's bytes and nothing else
     #[arg(long)]
@@ -50,7 +53,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let console = &context.console;
     let key = EventKey { source: args.source, id: args.id };
     let ledger = context.ledger().await?;
-    let mut record = ledger.get(&key).await?.ok_or_else(|| missing(&key))?;
+    let found = lookup::record(context, &ledger, key.clone(), Timestamp::now()).await?;
+    let mut record = found.ok_or_else(|| missing(&key))?;
     // Whatever has become of its payload, what became of the event is shown.
     let unloaded = ledger.load(&mut record).await.err();
     if args.payload {
@@ -78,7 +82,7 @@ pub(super) fn missing(key: &EventKey) -> Fault {
         format!(
             "`inbox events --source {} --since 7d` shows what came; an event that never came was \
              refused (look at the receiver's log) or never sent, and one past its retention is gone",
-            key.source
+            word(&key.source)
         ),
     )
 }

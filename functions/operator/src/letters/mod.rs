@@ -257,6 +257,7 @@ pub(crate) mod tests {
             key: EventKey { source: "stripe".into(), id: "evt_1".into() },
             provider: "stripe".into(),
             event_type: "invoice.paid".into(),
+            delivery_id: None,
             subject: None,
             occurred_at: None,
             received_at: at,

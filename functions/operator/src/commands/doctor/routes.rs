@@ -44,7 +44,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
             used_by: &route.handler_name,
         };
         let aws = deployed::aws_for(context, secret_id).await?;
-        held.judge(&aws, findings, check_secret).await;
+        held.judge(&aws, findings, check_secret, |_| None).await;
     }
     Ok(())
 }

@@ -41,7 +41,9 @@ async fn check_source(
         name: name.to_owned(),
         used_by: &source.provider,
     };
-    held.judge(context.aws().await?, findings, |secret| provider.check_secret(secret)).await;
+    let check = |secret: &Secret| provider.check_secret(secret);
+    held.judge(context.aws().await?, findings, check, |secret| provider.secret_concern(secret))
+        .await;
     Ok(())
 }
 
@@ -66,6 +68,7 @@ impl Held<'_> {
         aws: &SdkConfig,
         findings: &mut Findings,
         check: impl Fn(&Secret) -> Result<(), &'static str>,
+        concern: impl Fn(&Secret) -> Option<&'static str>,
     ) {
         let Self { about, secret_id, name, first_by, used_by } = self;
         let store = SecretsManagerSecrets::new(aws, (*secret_id).to_owned());
@@ -105,6 +108,13 @@ impl Held<'_> {
                         "`{first_by}` adds a right one, then `inbox secret retire {name} --position N`"
                     ),
                 );
+            } else if let Some(concern) = concern(secret) {
+                is_good = false;
+                findings.warn(
+                    about,
+                    format!("secret {position} of {all} {concern}"),
+                    format!("`{first_by}` adds a better one; let the provider sign with it then"),
+                );
             }
         }
         if is_good {
@@ -117,8 +127,8 @@ impl Held<'_> {
 /// Text of another form is not added to, for nobody knows what it is.
 fn fix_of(fault: &SecretFault, first_by: &str) -> String {
     match fault {
-        SecretFault::NotABundle => "put it right in Secrets Manager; a bare secret becomes \
-                                    {\"signing_secrets\":[\"the secret\"]}"
+        SecretFault::NotABundle => "put it right in Secrets Manager: \
+                                    {\"signing_secrets\":[\"the secret\"]}, or the secret alone"
             .to_owned(),
         _ => format!("`{first_by}` adds one"),
     }

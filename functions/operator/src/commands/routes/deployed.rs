@@ -16,6 +16,7 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::EnvironmentResponse;
 use inbox_aws::{S3PayloadStore, describe};
 use inbox_core::Timestamp;
+use inbox_processor::config::split;
 use inbox_processor::handlers::Resources;
 use inbox_processor::routes::{Route, Routes};
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ struct Surroundings {
     event_bus: Option<String>,
     payload_bucket: Option<String>,
     own_queues: Vec<String>,
+    sources: Vec<String>,
 }
 
 impl Surroundings {
@@ -47,6 +49,7 @@ impl Surroundings {
             event_bus: some(),
             payload_bucket: some(),
             own_queues: own_queues.into_iter().flatten().cloned().collect(),
+            sources: deployment.sources.keys().cloned().collect(),
         }
     }
 }
@@ -90,7 +93,8 @@ fn read_as_processor(
 ) -> Result<Routes, Vec<String>> {
     // Clients are made, and none of them is used.
     let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-    Routes::parse(text, &resources(aws, surroundings))
+    let routes = Routes::parse(text, &resources(aws, surroundings))?;
+    Ok(routes.among(surroundings.sources.iter().map(String::as_str)))
 }
 
 fn resources(aws: SdkConfig, surroundings: &Surroundings) -> Resources {
@@ -167,6 +171,7 @@ pub(in crate::commands) async fn fetch(
         event_bus: given("EVENT_BUS_NAME"),
         payload_bucket: given("PAYLOAD_BUCKET"),
         own_queues: ["QUEUE_URL", "DLQ_URL"].into_iter().filter_map(given).collect(),
+        sources: split(given("SOURCES").as_deref()),
     };
     Ok(read_as_processor(given("ROUTES").as_deref(), &surroundings))
 }

@@ -39,6 +39,14 @@ impl Owner {
         }
     }
 
+    /// What speaks against a secret that can be one.
+    pub(super) fn concern(&self, secret: &Secret) -> Option<&'static str> {
+        match self {
+            Self::Source { provider, .. } => provider.secret_concern(secret),
+            Self::Route { .. } => None,
+        }
+    }
+
     /// Whether it can be a signing secret; if not, what to do about it.
     pub(super) fn check(&self, secret: &Secret) -> Result<(), &'static str> {
         match self {
@@ -106,8 +114,7 @@ impl<'a> Subject<'a> {
     fn unusable(&self, fault: NotABundle) -> Fault {
         Fault::refused(
             format!("secret {:?} is unusable: {fault}", self.secret_id),
-            "put it right in Secrets Manager; a bare secret becomes \
-             {\"signing_secrets\":[\"the secret\"]}",
+            "put it right in Secrets Manager: {\"signing_secrets\":[\"the secret\"]}, or the secret alone",
         )
     }
 
