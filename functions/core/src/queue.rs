@@ -43,7 +43,7 @@ impl Pointer {
     #[must_use]
     pub fn body(event: &Event, life: u32) -> String {
         let envelope = Envelope {
-            attributes: event.attributes(),
+            attributes: event.attributes_as_sent(),
             dataref: format!("inbox:{}", event.key),
             life,
         };

@@ -326,7 +326,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         } else {
             let chance = (self.chance)();
             for (route, _) in fates.due().to_vec() {
-                let failed = Failed { permanent: false, after: None, reason: reason.clone() };
+                let failed = Failed { permanent: false, after: None, reason: reason.clone(), quote: None };
                 fates.failed(&route, failed, &self.retry, chance, self.now());
             }
         }

@@ -11,7 +11,7 @@ use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::config::Config;
-use inbox_processor::handlers::Resources;
+use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::routes::Routes;
 use lambda_runtime::{LambdaEvent, service_fn};
 
@@ -51,6 +51,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         payloads: payloads.clone(),
         own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
         clock: Arc::new(Timestamp::now),
+        http: HttpClients::default(),
     };
     let routes =
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use inbox_core::config::ConfigError;
 use inbox_core::{Timestamp, telemetry};
 use inbox_local::resources;
-use inbox_processor::handlers::Resources;
+use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::routes::Routes;
 use serde_json::json;
 
@@ -67,6 +67,7 @@ fn routes_are_read_by_the_processor(plan: &Plan) -> Vec<String> {
         payloads: None,
         own_queues: Vec::new(),
         clock: Arc::new(Timestamp::now),
+        http: HttpClients::default(),
     };
     Routes::parse(variables["ROUTES"].as_str(), &resources).err().unwrap_or_default()
 }

@@ -150,7 +150,7 @@ async fn divided(operator: &Operator) {
     let record = begin(&ledger, &key, 1, now).await;
     ledger.complete(&record, "archive", &["billing", "old"], now).await.unwrap();
     let failure =
-        |error: &str, attempts, next_at| RouteFailure { error: error.into(), attempts, next_at };
+        |error: &str, attempts, next_at| RouteFailure { error: error.into(), quote: None, attempts, next_at };
     let failures = [
         ("billing".to_owned(), failure("503", 2, Some(now.plus(Duration::from_mins(5))))),
         ("old".to_owned(), failure("410 Gone", 1, None)),

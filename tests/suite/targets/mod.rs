@@ -31,7 +31,7 @@ use inbox_core::provider::Payload;
 use inbox_local::TestBed;
 use inbox_local::proxy::Proxy;
 use inbox_local::resources::sdk_config;
-use inbox_processor::handlers::{Resources, build};
+use inbox_processor::handlers::{HttpClients, Resources, build};
 use serde_json::Value;
 
 /// A bed, and the proxy through which handlers reach it.
@@ -55,6 +55,7 @@ impl World {
             payloads: Some(S3PayloadStore::new(&aws, self.bed.payload_bucket.clone())),
             own_queues: vec![self.bed.queue_url.clone(), self.bed.dlq_url.clone()],
             clock: Arc::new(inbox_core::Timestamp::now),
+            http: HttpClients::default(),
             aws,
         };
         build(name, &resources, with).expect("the options are right")

@@ -96,9 +96,9 @@ impl Handler for Drill {
             match self.outcome {
                 Outcome::Retry => Err(HandlerError::Retry {
                     after: self.after_seconds.map(|seconds| Duration::from_secs(seconds.into())),
-                    reason,
+                    reason: reason.into(),
                 }),
-                Outcome::Permanent => Err(HandlerError::Permanent { reason }),
+                Outcome::Permanent => Err(HandlerError::permanent(reason)),
                 Outcome::Panic => panic!("{reason}"),
                 Outcome::Hang => pending().await,
                 Outcome::Block => loop {
@@ -141,7 +141,7 @@ mod tests {
         let failed = |attempt| {
             Some(Err(HandlerError::Retry {
                 after: Some(Duration::from_secs(5)),
-                reason: format!("drill: attempt {attempt} fails on purpose"),
+                reason: format!("drill: attempt {attempt} fails on purpose").into(),
             }))
         };
         assert_eq!(end(&with, 1), failed(1));

@@ -22,8 +22,9 @@ mod region;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use forward::HttpClients;
 pub use options::Options;
-pub use quote::quote;
+pub use quote::Quotes;
 
 /// What handlers may use. Made once at start.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub struct Resources {
     pub own_queues: Vec<String>,
     /// The time.
     pub clock: Clock,
+    /// For handlers that post to HTTP endpoints; all share their connections.
+    pub http: HttpClients,
 }
 
 impl Resources {

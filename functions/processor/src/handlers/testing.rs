@@ -11,7 +11,7 @@ use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::Run;
 use inbox_core::provider::Payload;
 
-use super::Resources;
+use super::{HttpClients, Resources};
 
 /// Resources that reach nothing.
 pub(crate) fn resources() -> Resources {
@@ -23,6 +23,7 @@ pub(crate) fn resources() -> Resources {
         payloads: None,
         own_queues: Vec::new(),
         clock: Arc::new(|| Timestamp::from_unix_seconds(1_764_000_000).expect("a time")),
+        http: HttpClients::default(),
     }
 }
 

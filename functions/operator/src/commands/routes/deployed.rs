@@ -16,7 +16,7 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::EnvironmentResponse;
 use inbox_aws::{S3PayloadStore, describe};
 use inbox_core::Timestamp;
-use inbox_processor::handlers::Resources;
+use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::routes::{Route, Routes};
 use serde_json::{Value, json};
 
@@ -98,6 +98,7 @@ fn resources(aws: SdkConfig, surroundings: &Surroundings) -> Resources {
         payloads: bucket.map(|bucket| S3PayloadStore::new(&aws, bucket)),
         own_queues: surroundings.own_queues.clone(),
         clock: Arc::new(Timestamp::now),
+        http: HttpClients::default(),
         aws,
     }
 }

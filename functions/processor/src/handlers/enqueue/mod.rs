@@ -32,7 +32,7 @@ use serde_json::Value;
 use self::message::{Message, SERVICE_TAKES_BYTES};
 use super::claim_check::{MAX_BYTES, fitting, max_bytes};
 use super::fault::fault;
-use super::{Options, Resources};
+use super::{Options, Quotes, Resources};
 
 /// Queues and topics whose name ends so are FIFO.
 const SUFFIX_FIFO: &str = ".fifo";
@@ -43,6 +43,7 @@ struct Enqueue {
     target: Target,
     is_fifo: bool,
     max_bytes: usize,
+    quotes: Quotes,
     payloads: Option<S3PayloadStore>,
 }
 
@@ -71,6 +72,7 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
         options.problem(format_args!("{arn:?} is not a topic's ARN"));
     }
     let max_bytes = max_bytes(&mut options, MAX_BYTES, SERVICE_TAKES_BYTES);
+    let quotes = Quotes::read(&mut options);
     options.finish()?;
     let name = topic_arn.or(queue_url).unwrap_or_default().to_owned();
     let aws = &resources.aws_for(&name);
@@ -79,7 +81,8 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
         Some(_) => Target::Topic { client: aws_sdk_sns::Client::new(aws), arn: name },
         None => Target::Queue { client: aws_sdk_sqs::Client::new(aws), url: name },
     };
-    Ok(Arc::new(Enqueue { target, is_fifo, max_bytes, payloads: resources.payloads.clone() }))
+    let payloads = resources.payloads.clone();
+    Ok(Arc::new(Enqueue { target, is_fifo, max_bytes, quotes, payloads }))
 }
 
 impl Handler for Enqueue {
@@ -121,7 +124,7 @@ impl Enqueue {
                 .send()
                 .await
                 .map(drop)
-                .map_err(|error| fault("SendMessage", &error, event, &HOPELESS)),
+                .map_err(|error| fault("SendMessage", &error, event, self.quotes, &HOPELESS)),
             Target::Topic { client, arn } => client
                 .publish()
                 .topic_arn(arn)
@@ -132,7 +135,7 @@ impl Enqueue {
                 .send()
                 .await
                 .map(drop)
-                .map_err(|error| fault("Publish", &error, event, &HOPELESS)),
+                .map_err(|error| fault("Publish", &error, event, self.quotes, &HOPELESS)),
         }
     }
 }

@@ -20,7 +20,7 @@ use inbox_core::secrets::Secret;
 use inbox_core::signature::sha256_hex;
 use inbox_core::standard_webhooks::{self, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 /// For receivers that look for these names: the same values once more.
 const FURTHER_NAMES: [(&str, HeaderName); 3] = [
