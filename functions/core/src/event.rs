@@ -100,7 +100,8 @@ impl Event {
     #[must_use]
     pub fn to_cloudevent(&self) -> String {
         let json = self.json();
-        let base64 = json.is_none().then(|| Shown(Base64Display::new(&self.payload.bytes, &STANDARD)));
+        let base64 =
+            json.is_none().then(|| Shown(Base64Display::new(&self.payload.bytes, &STANDARD)));
         // Base64 is the longest: four characters for three bytes.
         let room = self.payload.bytes.len() / 3 * 4 + ATTRIBUTES_BYTES;
         let attributes = self.attributes(json.is_some());
@@ -141,9 +142,10 @@ impl Event {
         is_meant.then_some(json)
     }
 
-    /// The attributes of an envelope without a payload, which is not looked at.
-    pub(crate) fn attributes_as_sent(&self) -> Attributes<'_> {
-        self.attributes(false)
+    /// The attributes of a message that holds nothing of the payload: not what it is
+    /// about, and its type as it was sent, since nobody looks at it.
+    pub(crate) fn attributes_without_payload(&self) -> Attributes<'_> {
+        Attributes { subject: None, ..self.attributes(false) }
     }
 
     fn attributes(&self, is_json: bool) -> Attributes<'_> {
@@ -287,13 +289,13 @@ pub(crate) mod tests {
 
     #[test]
     fn what_parses_as_json_is_json_and_the_type_as_sent_is_kept() {
-        for sent in ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"] {
+        for sent in ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"]
+        {
             for body in ["{\"a\": 1.0e2}", " [1,2]\r\n"] {
                 let event = event(sent, body.as_bytes());
                 let whole = event.to_cloudevent();
-                let told = format!(
-                    r#""datacontenttype":"application/json","sentcontenttype":"{sent}""#
-                );
+                let told =
+                    format!(r#""datacontenttype":"application/json","sentcontenttype":"{sent}""#);
                 assert!(whole.contains(&told), "{whole}");
                 assert!(whole.ends_with(&format!(r#""data":{}}}"#, body.trim())), "{whole}");
                 assert!(event.to_cloudevent_with_dataref("s3://a/b").contains(&told));

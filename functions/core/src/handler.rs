@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::ledger::PayloadRef;
 
@@ -23,10 +24,17 @@ pub trait Handler: Send + Sync {
         event: &'a Event,
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>>;
+
+    /// How many bytes of its own one run may hold, of an event whose envelope has so many:
+    /// events wait for each other where all of them do not fit the process's memory. What
+    /// all routes share (the payload, [`Run::envelope`]) does not count.
+    fn copied_bytes(&self, envelope_bytes: usize) -> usize {
+        envelope_bytes
+    }
 }
 
 /// The circumstances of one attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Run {
     /// The route that chose the handler; completion is recorded under it.
     pub route_id: String,
@@ -41,6 +49,8 @@ pub struct Run {
     /// The object that holds the event's payload, where no item of the ledger does.
     /// The event has the payload all the same.
     pub payload_ref: Option<PayloadRef>,
+    /// The event's envelope, which all of its routes share.
+    pub envelope: Envelope,
 }
 
 impl Run {

@@ -133,7 +133,8 @@ impl Fates {
 
     fn give_up(&mut self, route: &str, attempts: u32, error: String) {
         self.errors.push((route.to_owned(), error.clone()));
-        self.failures.insert(route.to_owned(), RouteFailure { error, quote: None, attempts, next_at: None });
+        self.failures
+            .insert(route.to_owned(), RouteFailure { error, quote: None, attempts, next_at: None });
         self.given_up.push(route.to_owned());
     }
 

@@ -247,6 +247,17 @@ fn routes_that_cannot_work_are_refused_before_anything_is_made() {
             hcl::value!({ url = "https://user:password@example.com" }),
             "without user, password",
         ),
+        ("mirror", hcl::value!({ timeout_seconds = 0 }), "timeout_seconds of a route"),
+        ("mirror", hcl::value!({ timeout_seconds = 31 }), "from 1 to the time that every handler"),
+        ("mirror", hcl::value!({ timeout_seconds = "5" }), "timeout_seconds of a route"),
+        ("forward", retrying(hcl::value!(["5xx"])), "statuses from 400 to 499"),
+        ("forward", retrying(hcl::value!([404, "500"])), "statuses from 400 to 499"),
+        ("forward", retrying(hcl::value!([])), "retry of a route"),
+        (
+            "forward",
+            hcl::value!({ url = "https://example.com", retry = { on = ["4xx"] } }),
+            "retry of a route",
+        ),
         ("notify", hcl::value!({ channel = null }), "An option of a route is null"),
     ] {
         let found = one(handler, with.clone());
@@ -276,6 +287,22 @@ fn routes_that_cannot_work_are_refused_before_anything_is_made() {
         processor = { routes = [{ id = "a", match = "*:*", handler = "publish" }] }
     }));
     assert!(without_bus.len() == 1 && without_bus[0].contains("needs a bus"), "{without_bus:?}");
+}
+
+fn retrying(retry_on: Value) -> Value {
+    hcl::value!({ url = "https://example.com", retry = { retry_on = retry_on } })
+}
+
+#[test]
+fn what_a_route_may_retry_on_and_how_long_it_may_take_is_let_through() {
+    let with = hcl::value!({
+        url = "https://example.com", timeout_seconds = 45,
+        retry = { retry_on = ["403", 404, "4xx"] }
+    });
+    let routes = hcl::value!([{ id = "a", match = "*:*", handler = "forward", with = with }]);
+    let processor = hcl::value!({ routes = routes, handler_timeout_seconds = 45 });
+    let said = planned(&hcl::value!({ processor = processor })).refused;
+    assert_eq!(said, Vec::<String>::new());
 }
 
 /// The names of secrets that are made count, though no caller has written them.

@@ -120,7 +120,10 @@ async fn what_a_route_retries_on_is_tried_again() {
 async fn retry_after_is_passed_on() {
     let (outcome, host, _) = outcome(says_with(429, "retry-after: 120\r\n", ""), PATIENT).await;
     let after = Some(Duration::from_mins(2));
-    assert_eq!(outcome, Err(HandlerError::Retry { after, reason: format!("{host} answered 429").into() }));
+    assert_eq!(
+        outcome,
+        Err(HandlerError::Retry { after, reason: format!("{host} answered 429").into() })
+    );
 }
 
 /// What speaks something else than HTTP.
@@ -189,7 +192,10 @@ async fn a_dead_endpoint_is_left_alone_then_probed_then_heard_again() {
     let after = Some(Duration::from_secs(1));
     let reason =
         format!("not tried: 127.0.0.1:{} has not answered 5 times in a row", endpoint.port);
-    assert_eq!(route.attempt(&event, 1).await, Err(HandlerError::Retry { after, reason: reason.into() }));
+    assert_eq!(
+        route.attempt(&event, 1).await,
+        Err(HandlerError::Retry { after, reason: reason.into() })
+    );
     // The probe that fails, and twice the wait.
     route.set_clock(30);
     assert!(route.attempt(&event, 1).await.is_err());

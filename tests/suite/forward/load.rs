@@ -20,6 +20,7 @@ use inbox_core::ledger::{Claimed, Ledger as _, State};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::Pointer;
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::budget::Budget;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route as Routed, Routes};
 use tokio::net::TcpSocket;
@@ -99,6 +100,7 @@ impl World {
             retention: Duration::from_hours(24 * 30),
             clock,
             chance: Arc::new(|| 0.0),
+            budget: Budget::of_bytes(usize::MAX),
         }
     }
 

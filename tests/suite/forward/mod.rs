@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::event::Event;
 use inbox_core::handler::{Handler as _, HandlerError, Run};
 use inbox_core::memory::MemorySecrets;
@@ -68,7 +69,15 @@ impl Route {
         timeout: Duration,
     ) -> Result<(), HandlerError> {
         let route_id = "crm".into();
-        let run = Run { route_id, life: 1, attempt, max_attempts: 7, timeout, payload_ref: None };
+        let run = Run {
+            route_id,
+            life: 1,
+            attempt,
+            max_attempts: 7,
+            timeout,
+            payload_ref: None,
+            envelope: Envelope::default(),
+        };
         self.forward.handle(event, &run).await
     }
 }

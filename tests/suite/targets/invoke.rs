@@ -74,10 +74,7 @@ async fn a_call_is_made_once_and_its_fault_is_tried_again_by_the_ledger() {
     let invoke = world.handler("invoke", &json!({ "function": "nobody" }));
     let failing = [
         (Fault::status(500, "ServiceException"), "Invoke: ServiceException"),
-        (
-            Fault::status(429, "TooManyRequestsException"),
-            "Invoke: TooManyRequestsException",
-        ),
+        (Fault::status(429, "TooManyRequestsException"), "Invoke: TooManyRequestsException"),
     ];
     for (fault, reason) in failing {
         world.proxy.set_hook(move |_| fault.clone());

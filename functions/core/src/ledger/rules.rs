@@ -15,8 +15,9 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ACTOR_CHARACTERS, Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due,
     ERROR_CHARACTERS, Failure, Forgetting, HISTORY_DETAIL_CHARACTERS, NewEvent, Open,
-    REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, Reopen, Reopening, Rerun, RouteFailure,
-    State, Suspects, Transition, TransitionKind, record::settled_attempts,
+    REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, Reopen,
+    Reopening, Rerun, RouteFailure, State, Suspects, Transition, TransitionKind,
+    record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};

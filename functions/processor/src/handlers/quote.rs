@@ -303,12 +303,18 @@ mod tests {
     fn it_is_left_out_in_every_spelling() {
         for (payload, answer, expected) in [
             // Addresses are made lower case, names upper case.
-            (r#"{"email":"Jane.Doe@Example.COM"}"#, "no user jane.doe@example.com (JANE DOE)",
-                "no user ….…@….… (… …)"),
+            (
+                r#"{"email":"Jane.Doe@Example.COM"}"#,
+                "no user jane.doe@example.com (JANE DOE)",
+                "no user ….…@….… (… …)",
+            ),
             // As Python's json.dumps and PHP's json_encode write, and the other way round.
             (r#"{"name":"Zo\u00eb M\u00fcller"}"#, "Zoë Müller is unknown", "… … is unknown"),
-            (r#"{"name":"Jane"}"#, r#"{"detail":"\u004aane is unknown"}"#,
-                r#"{"detail":"… is unknown"}"#),
+            (
+                r#"{"name":"Jane"}"#,
+                r#"{"detail":"\u004aane is unknown"}"#,
+                r#"{"detail":"… is unknown"}"#,
+            ),
             (r#"{"body":"{\"name\":\"\\u004aane\"}"}"#, "Jane is unknown", "… is unknown"),
             // Numbers in groups, and without.
             (r#"{"tel":"+14155550123"}"#, "bad +1-415-555-0123", "bad +…-…-…-…"),
@@ -317,8 +323,11 @@ mod tests {
             (r#"{"iban":"DE89370400440532013000"}"#, "bad DE 89 3704 0044 05", "bad DE … … … …"),
             (r#"{"cvc":"737"}"#, "wrong cvc 737, code 42", "wrong … …, code 42"),
             // Forms, and what they hold.
-            ("Body=jane.doe%40example.com&To=%2B14155550123", "cannot file: jane.doe@example.com",
-                "cannot file: ….…@….…"),
+            (
+                "Body=jane.doe%40example.com&To=%2B14155550123",
+                "cannot file: jane.doe@example.com",
+                "cannot file: ….…@….…",
+            ),
             ("payload=%7B%22name%22%3A%22J%5Cu0061ne%22%7D", "Jane is unknown", "… is unknown"),
             ("name=Jane+Doe", "janedoe and Jane%20Doe", "… and … …"),
             // Within a longer word, in HTML, encoded.
@@ -342,7 +351,8 @@ mod tests {
         let long = "word ".repeat(40);
         assert_eq!(quoted("{}", &long), long[..QUOTED_CHARACTERS]);
         // Of the name that stands at the end there would be "Ja".
-        let cut = format!("{}, Jane", "x".repeat(QUOTED_CHARACTERS - 4).replacen("xxxx", "no  ", 29));
+        let cut =
+            format!("{}, Jane", "x".repeat(QUOTED_CHARACTERS - 4).replacen("xxxx", "no  ", 29));
         assert_eq!(quoted(r#"{"name":"Jane"}"#, &cut).matches('J').count(), 0);
         assert_eq!(quoted("{}", &"x".repeat(999)), "");
         assert_eq!(quoted("{}", " \n"), "");

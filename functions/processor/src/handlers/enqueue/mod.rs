@@ -22,6 +22,7 @@ mod message;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::S3PayloadStore;
@@ -38,6 +39,9 @@ use super::{Options, Quotes, Resources};
 const SUFFIX_FIFO: &str = ".fifo";
 /// SQS refuses characters of the body: the same ones every time.
 const HOPELESS: [&str; 1] = ["InvalidMessageContents"];
+
+/// Of the envelope, at most.
+const COPIES: usize = 4;
 
 struct Enqueue {
     target: Target,
@@ -92,15 +96,21 @@ impl Handler for Enqueue {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let write = |cloudevent: String| {
-                let message = Message::of(event, &cloudevent);
+            let write = |cloudevent: Bytes| {
+                let message = Message::of(event, &String::from_utf8_lossy(&cloudevent));
                 (message.bytes() <= self.max_bytes).then_some(message)
             };
-            let message = fitting(event, run, self.payloads.as_ref(), write).await?;
+            let payloads = self.payloads.as_ref();
+            let message = fitting(event, run, payloads, self.max_bytes, write).await?;
             let deduplication_id = self.is_fifo.then(|| message::deduplication_id(event, run));
             self.send(event, message, deduplication_id).await
         }
         .boxed()
+    }
+
+    /// The message, escaped, the request around it, and what is sent of that.
+    fn copied_bytes(&self, envelope_bytes: usize) -> usize {
+        COPIES * if envelope_bytes <= self.max_bytes { envelope_bytes } else { 0 }
     }
 }
 

@@ -72,8 +72,10 @@ impl Answer {
         let told = format!("{} answered {}", endpoint.shown, status.as_u16());
         let reason = |more: &str| Reason::from(format!("{told}{more}")).quoting(quote);
         if status.is_redirection() {
-            let redirect =
-                format!(", {}, which is not followed: change the route's `url`", self.redirect(endpoint));
+            let redirect = format!(
+                ", {}, which is not followed: change the route's `url`",
+                self.redirect(endpoint)
+            );
             return Err(HandlerError::retry(reason(&redirect)));
         }
         if may_pass(status) || retry_on.names(status) {
@@ -258,10 +260,7 @@ mod tests {
         assert_eq!(read(json!({ "retry": "4xx" })), ["`retry` must be an object"]);
         assert_eq!(
             read(json!({ "retry": { "on": ["4xx"] } })),
-            [
-                "`retry`: needs `retry_on`",
-                "`retry`: has no option `on`; there are `retry_on`",
-            ]
+            ["`retry`: needs `retry_on`", "`retry`: has no option `on`; there are `retry_on`",]
         );
     }
 

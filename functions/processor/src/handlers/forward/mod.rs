@@ -245,6 +245,11 @@ impl<S: Secrets> Handler for Forward<S> {
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         self.forward(event, run).boxed()
     }
+
+    /// What is posted is the shared envelope, or the payload itself.
+    fn copied_bytes(&self, _envelope_bytes: usize) -> usize {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -39,11 +39,7 @@ pub(super) struct Resolver {
 pub(super) enum NoAddress {
     /// None of its addresses is allowed.
     #[error("{name} leads to {address} ({what})")]
-    AllRefused {
-        name: String,
-        address: IpAddr,
-        what: &'static str,
-    },
+    AllRefused { name: String, address: IpAddr, what: &'static str },
     /// It has none. What the name server said is left out.
     #[error("its name has no address")]
     Unknown,

@@ -52,9 +52,8 @@ pub(super) fn read(
     event: &Event,
     quotes: Quotes,
 ) -> Result<(), HandlerError> {
-    let quoting = |text: &str, said: &str| {
-        Reason::from(text).quoting(quotes.of(said.as_bytes(), event))
-    };
+    let quoting =
+        |text: &str, said: &str| Reason::from(text).quoting(quotes.of(said.as_bytes(), event));
     if function_error.is_some() {
         let failure: Failure = serde_json::from_slice(reply).unwrap_or_default();
         let text = match failure.class() {

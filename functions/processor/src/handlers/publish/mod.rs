@@ -28,6 +28,7 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::ProvideErrorMetadata as _;
 use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::{S3PayloadStore, describe};
@@ -51,6 +52,9 @@ const CODES_OF_A_REFUSED_CALL: [&str; 2] =
 /// `InvalidArgument` may be about the bus.
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>
 const CODE_MALFORMED_DETAIL: &str = "MalformedDetail";
+
+/// Of the envelope, at most.
+const COPIES: usize = 4;
 
 struct Publish<B> {
     gatherer: Gatherer<B>,
@@ -97,14 +101,20 @@ impl<B: Bus> Handler for Publish<B> {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let write = |cloudevent| {
-                let entry = Entry::of(event, cloudevent);
+            let write = |cloudevent: Bytes| {
+                let entry = Entry::of(event, String::from_utf8_lossy(&cloudevent).into_owned());
                 (entry.bytes() <= self.max_bytes).then_some(entry)
             };
-            let entry = fitting(event, run, self.payloads.as_ref(), write).await?;
+            let payloads = self.payloads.as_ref();
+            let entry = fitting(event, run, payloads, self.max_bytes, write).await?;
             self.gatherer.put(entry).await.map_err(|fault| failed(fault, event, self.quotes))
         }
         .boxed()
+    }
+
+    /// The entry, the request around it, and what is sent of that.
+    fn copied_bytes(&self, envelope_bytes: usize) -> usize {
+        COPIES * if envelope_bytes <= self.max_bytes { envelope_bytes } else { 0 }
     }
 }
 
@@ -267,7 +277,8 @@ mod tests {
         );
         let reason = "PutEvents: no answer within the time limit";
         assert_eq!(failed(Fault::Call(reason.into())), HandlerError::retry(reason));
-        let said = failed(Fault::Entry { code: "InternalFailure".into(), message: "of Jane".into() });
+        let said =
+            failed(Fault::Entry { code: "InternalFailure".into(), message: "of Jane".into() });
         assert_eq!(said.reason().quote(), Some("of …"));
     }
 }

@@ -115,7 +115,8 @@ async fn a_name_of_a_refused_address_is_never_connected_to() {
 
 #[tokio::test]
 async fn a_name_that_nobody_knows_is_a_silence_without_the_address() {
-    let lookup: Lookup = Arc::new(|_| async { Err(std::io::Error::other("jane-doe.example")) }.boxed());
+    let lookup: Lookup =
+        Arc::new(|_| async { Err(std::io::Error::other("jane-doe.example")) }.boxed());
     let client = client(Resolver { lookup, judge: address::refused });
     let endpoint = endpoint("https://crm.example/t0ken?key=s3cret");
     let silence = post(&client, &endpoint, message(), Duration::from_secs(10)).await.err().unwrap();
