@@ -37,12 +37,13 @@
 //! handler may still be at work. Keeping the lease instead would refuse every
 //! replay for a minute after a success.
 //!
-//! The decisions are pure functions in `rules`; `tests/model` explores what can
+//! The decisions are pure functions in `rules` and `steering`; `tests/model` explores what can
 //! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
 //! conditions, and one conformance suite holds both to the same behaviour.
 
 mod record;
 mod rules;
+mod steering;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,9 +58,10 @@ pub use record::{
     TransitionKind,
 };
 pub use rules::{
-    Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_forget,
-    apply_reopen, apply_sweep, is_swept, judge_claim, shard_of, sweep_due_at,
+    apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,
+    judge_claim, shard_of, sweep_due_at,
 };
+pub use steering::{Reopened, apply_forget, apply_reopen};
 
 /// How much clocks may disagree when `next_at` is compared.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
