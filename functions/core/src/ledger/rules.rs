@@ -14,8 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
     NewEvent, Open, ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, RouteFailure,
-    State, Suspects, TransitionKind,
-    record::settled_attempts,
+    State, Suspects, TransitionKind, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
