@@ -68,10 +68,10 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::config::http::HttpResponse;
-    use aws_sdk_dynamodb::error::ErrorMetadata;
-    use aws_sdk_dynamodb::operation::put_item::PutItemError;
-    use aws_sdk_dynamodb::primitives::SdkBody;
+    use aws_sdk_s3::config::http::HttpResponse;
+    use aws_sdk_s3::error::ErrorMetadata;
+    use aws_sdk_s3::operation::put_object::PutObjectError;
+    use aws_sdk_s3::primitives::SdkBody;
 
     use super::*;
 
@@ -79,13 +79,13 @@ mod tests {
         let error = ErrorMetadata::builder().code(code).message(message).build();
         let status = 400.try_into().expect("a status");
         let answer = HttpResponse::new(status, SdkBody::from("not looked at"));
-        describe("PutItem", &SdkError::service_error(PutItemError::generic(error), answer))
+        describe("PutObject", &SdkError::service_error(PutObjectError::generic(error), answer))
     }
 
     #[test]
     fn a_message_is_kept_where_it_is_about_permission_pace_or_what_is_not_there() {
         for code in ["AccessDeniedException", "ThrottlingException", "ResourceNotFoundException"] {
-            assert_eq!(described(code, "as AWS says"), format!("PutItem: {code}: as AWS says"));
+            assert_eq!(described(code, "as AWS says"), format!("PutObject: {code}: as AWS says"));
         }
     }
 
@@ -94,7 +94,7 @@ mod tests {
         for code in
             ["ValidationException", "InvalidParameterValue", "SerializationException", "Odd"]
         {
-            assert_eq!(described(code, "cannot parse Jane"), format!("PutItem: {code}"));
+            assert_eq!(described(code, "cannot parse Jane"), format!("PutObject: {code}"));
         }
     }
 }

@@ -152,15 +152,14 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             return Disposition::Leave;
         };
         let announced = Pointer::payload_bytes(&message.body);
-        let at_most =
-            self.bytes_of(announced.unwrap_or_else(payload_bytes_most), self.routes.iter());
+        let at_most = taken_up(announced.unwrap_or_else(payload_bytes_most), self.routes.iter());
         let Some(mut room) = self.budget.enter(at_most, spare).await else {
             return self.leave_for_room(message, &pointer).await;
         };
         match self.begin(message, &pointer, suspects, deadline).await {
             Ok(Begun::Run(record)) => {
                 let routes = self.routes.matching(&record.event);
-                room.keep(self.bytes_of(record.payload_bytes(), routes));
+                room.keep(taken_up(record.payload_bytes(), routes));
                 self.run(message, *record, deadline).await
             }
             Ok(Begun::Suspect) => Disposition::Suspect,
@@ -177,12 +176,6 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             Ok(Begun::Early) => Disposition::Leave,
             Err(fault) => self.leave(&pointer.key, "begin", &fault),
         }
-    }
-
-    /// What an event takes up whose payload has so many bytes.
-    fn bytes_of<'r>(&self, payload: usize, routes: impl Iterator<Item = &'r Route>) -> usize {
-        let envelope = envelope_bytes(payload);
-        bytes_of(payload, routes.map(|route| route.handler.copied_bytes(envelope)))
     }
 
     /// Nothing was begun and nothing is counted: it may come back as soon as this batch is
@@ -376,4 +369,10 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }
+}
+
+/// What an event takes up on these routes whose payload has so many bytes.
+fn taken_up<'r>(payload: usize, routes: impl Iterator<Item = &'r Route>) -> usize {
+    let envelope = envelope_bytes(payload);
+    bytes_of(payload, routes.map(|route| route.handler.copied_bytes(envelope)))
 }

@@ -247,17 +247,6 @@ fn routes_that_cannot_work_are_refused_before_anything_is_made() {
             hcl::value!({ url = "https://user:password@example.com" }),
             "without user, password",
         ),
-        ("mirror", hcl::value!({ timeout_seconds = 0 }), "timeout_seconds of a route"),
-        ("mirror", hcl::value!({ timeout_seconds = 31 }), "from 1 to the time that every handler"),
-        ("mirror", hcl::value!({ timeout_seconds = "5" }), "timeout_seconds of a route"),
-        ("forward", retrying(hcl::value!(["5xx"])), "statuses from 400 to 499"),
-        ("forward", retrying(hcl::value!([404, "500"])), "statuses from 400 to 499"),
-        ("forward", retrying(hcl::value!([])), "retry of a route"),
-        (
-            "forward",
-            hcl::value!({ url = "https://example.com", retry = { on = ["4xx"] } }),
-            "retry of a route",
-        ),
         ("notify", hcl::value!({ channel = null }), "An option of a route is null"),
     ] {
         let found = one(handler, with.clone());
@@ -289,8 +278,33 @@ fn routes_that_cannot_work_are_refused_before_anything_is_made() {
     assert!(without_bus.len() == 1 && without_bus[0].contains("needs a bus"), "{without_bus:?}");
 }
 
-fn retrying(retry_on: Value) -> Value {
-    hcl::value!({ url = "https://example.com", retry = { retry_on = retry_on } })
+fn retrying(retry_on: &Value) -> Value {
+    hcl::value!({ url = "https://example.com", retry = { retry_on = (retry_on.clone()) } })
+}
+
+#[test]
+fn what_a_route_cannot_retry_on_and_what_is_no_time_limit_is_refused() {
+    let module = Module::read(&infra().join("modules/inbox"));
+    for (handler, with, expected) in [
+        ("mirror", hcl::value!({ timeout_seconds = 0 }), "timeout_seconds of a route"),
+        ("mirror", hcl::value!({ timeout_seconds = 31 }), "from 1 to the time that every handler"),
+        ("mirror", hcl::value!({ timeout_seconds = "5" }), "timeout_seconds of a route"),
+        ("forward", retrying(&hcl::value!(["5xx"])), "statuses from 400 to 499"),
+        ("forward", retrying(&hcl::value!([404, "500"])), "statuses from 400 to 499"),
+        ("forward", retrying(&hcl::value!([])), "retry of a route"),
+        (
+            "forward",
+            hcl::value!({ url = "https://example.com", retry = { on = ["4xx"] } }),
+            "retry of a route",
+        ),
+    ] {
+        let handler = handler.to_owned();
+        let routes =
+            hcl::value!([{ id = "a", match = "*:*", handler = handler, with = (with.clone()) }]);
+        let given = hcl::value!({ processor = { routes = routes } });
+        let found = refusals(&module, given.as_object().unwrap());
+        assert!(found.len() == 1 && found[0].contains(expected), "{with}: {found:?}");
+    }
 }
 
 #[test]

@@ -79,8 +79,10 @@ impl World {
         let time = Arc::clone(&self.clock);
         let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> =
             Arc::new(move || Timestamp::from_unix_ms(time.load(Ordering::SeqCst)).unwrap());
+        let http = HttpClients::default();
         let routes = self.urls.iter().enumerate().map(|(number, url)| {
-            let forward = Forward::new(settings(url, &json!({})), secrets(), Arc::clone(&clock));
+            let forward =
+                Forward::new(settings(url, &json!({})), secrets(), &http, Arc::clone(&clock));
             let handler = Arc::new(forward.expect("a client"));
             Routed::new(&format!("endpoint-{number}"), "*", &format!("to.{number}"), handler)
         });

@@ -10,14 +10,14 @@ const PAYLOAD_BYTES: usize = 100_000;
 const EVENT_BYTES: usize = 600_000;
 
 /// Counts who runs at once, and how long each may.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Counted {
-    now: AtomicUsize,
-    most: AtomicUsize,
-    shortest: Mutex<Option<Duration>>,
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    shortest: Arc<Mutex<Option<Duration>>>,
 }
 
-impl Handler for Arc<Counted> {
+impl Handler for Counted {
     fn handle<'a>(
         &'a self,
         _event: &'a Event,
@@ -53,9 +53,9 @@ impl Bench {
 #[tokio::test]
 async fn no_more_events_run_at_once_than_there_is_room_for() {
     let mut bench = Bench::new(&[]);
-    let counted = Arc::new(Counted::default());
+    let counted = Counted::default();
     bench.processor.routes =
-        Routes::of(vec![Route::new("large", "*", "*", Arc::new(Arc::clone(&counted)))]);
+        Routes::of(vec![Route::new("large", "*", "*", Arc::new(counted.clone()))]);
     for (room, expected) in [(usize::MAX, 10), (3 * EVENT_BYTES, 3), (1, 1)] {
         bench.processor.budget = Budget::of_bytes(room);
         counted.most.store(0, Ordering::SeqCst);
@@ -99,8 +99,8 @@ async fn what_finds_no_room_in_time_is_left_without_an_attempt_and_comes_back_so
 #[tokio::test]
 async fn a_route_has_no_more_time_than_it_asks_for() {
     let mut bench = Bench::new(&[]);
-    let counted = Arc::new(Counted::default());
-    let mut route = Route::new("hurried", "*", "*", Arc::new(Arc::clone(&counted)));
+    let counted = Counted::default();
+    let mut route = Route::new("hurried", "*", "*", Arc::new(counted.clone()));
     route.timeout = Some(Duration::from_secs(5));
     bench.processor.routes = Routes::of(vec![route]);
     let message = bench.received("evt_1").await;

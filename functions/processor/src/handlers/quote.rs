@@ -216,12 +216,11 @@ fn without_escapes(text: &str) -> String {
     let mut units: Vec<u16> = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if let Some(unit) = rest.strip_prefix("\\u").and_then(|hex| hex.get(..4)) {
-            if let Ok(unit) = u16::from_str_radix(unit, 16) {
-                units.push(unit);
-                rest = &rest[6..];
-                continue;
-            }
+        let unit = rest.strip_prefix("\\u").and_then(|hex| hex.get(..4));
+        if let Some(unit) = unit.and_then(|hex| u16::from_str_radix(hex, 16).ok()) {
+            units.push(unit);
+            rest = &rest[6..];
+            continue;
         }
         read.push_str(&String::from_utf16_lossy(&std::mem::take(&mut units)));
         rest = &rest[c.len_utf8()..];
@@ -252,16 +251,9 @@ fn without_references(text: &str) -> String {
             };
             Some((char::from_u32(code)?, after))
         });
-        match named {
-            Some((c, after)) => {
-                read.push(c);
-                rest = after;
-            }
-            None => {
-                read.push_str(&reference[..2]);
-                rest = &reference[2..];
-            }
-        }
+        let (c, after) = named.unwrap_or(('&', &reference[1..]));
+        read.push(c);
+        rest = after;
     }
     read + rest
 }
