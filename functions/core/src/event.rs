@@ -238,6 +238,8 @@ pub fn clean_text(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     pub(crate) fn event(content_type: &str, body: &'static [u8]) -> Event {

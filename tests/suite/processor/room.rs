@@ -26,9 +26,10 @@ impl Handler for Counted {
         async move {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
-            let mut shortest = self.shortest.lock().unwrap();
-            *shortest = Some(shortest.unwrap_or(run.timeout).min(run.timeout));
-            drop(shortest);
+            {
+                let mut shortest = self.shortest.lock().unwrap();
+                *shortest = Some(shortest.unwrap_or(run.timeout).min(run.timeout));
+            }
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }

@@ -11,7 +11,7 @@
 //! ```text
 //! payload  "Zo\u00eb", tel=%2B14155550123   ─ decode ─▶ Zoë, +14155550123
 //!                                             ─ fold ─▶ letters and digits, lower case
-//! answer   zoe@x.example, +1-415-555-0123   ─ decode, fold, word by word ─▶ …@x.example, +1-…
+//! answer   ZOË: no user; +1-415-555-0123     ─ decode, fold, word by word ─▶ …: no user; …-…-…-…
 //! ```
 //!
 //! - Escapes of JSON, forms and HTML are read, also one within another.
@@ -309,7 +309,7 @@ mod tests {
             ),
             (r#"{"body":"{\"name\":\"\\u004aane\"}"}"#, "Jane is unknown", "… is unknown"),
             // Numbers in groups, and without.
-            (r#"{"tel":"+14155550123"}"#, "bad +1-415-555-0123", "bad +…-…-…-…"),
+            (r#"{"tel":"+14155550123"}"#, "bad +1-415-555-0123", "bad …-…-…-…"),
             (r#"{"tel":"+1 (415) 555-0123"}"#, "bad 4155550123", "bad …"),
             (r#"{"tel":"0612345678"}"#, "bad 06 12 34 56 78", "bad … … … … …"),
             (r#"{"iban":"DE89370400440532013000"}"#, "bad DE 89 3704 0044 05", "bad DE … … … …"),
