@@ -28,6 +28,7 @@ pub(crate) mod logs;
 mod lost_replies;
 mod lost_routes;
 mod main_job;
+mod memory;
 
 mod outages;
 mod poison;
@@ -37,3 +38,4 @@ mod retries;
 mod rig;
 mod stack;
 mod weather;
+mod words;

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod batch;
+pub mod budget;
 pub mod config;
 mod ending;
 mod fates;

@@ -22,6 +22,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use inbox_core::event::Event;
 use inbox_core::handler::Handler;
@@ -69,6 +70,8 @@ pub struct Route {
     pub handler_name: String,
     /// The handler's options, as the route gives them.
     pub with: Value,
+    /// How long one attempt may take, where the route says it.
+    pub timeout: Option<Duration>,
     /// A pattern for the source or its provider, as the route gives it.
     pub endpoint: String,
     /// A pattern for the provider's event type.
@@ -153,6 +156,10 @@ impl Routes {
                     given.pattern
                 ));
             }
+            let timeout = handlers::timeout(resources, &given.with);
+            if let Err(fault) = &timeout {
+                problem(fault.clone());
+            }
             match (pattern, handlers::build(&given.handler, resources, &given.with)) {
                 (_, Err(faults)) => faults.into_iter().for_each(problem),
                 (Some((endpoint, event_type)), Ok(handler)) => routes.push(Route {
@@ -160,6 +167,7 @@ impl Routes {
                     endpoint: endpoint.to_owned(),
                     event_type: event_type.to_owned(),
                     id: given.id,
+                    timeout: timeout.ok().flatten(),
                     handler,
                     handler_name: given.handler,
                     with: given.with,
@@ -252,6 +260,7 @@ impl Route {
             handler_name: String::new(),
             with: Value::Null,
             names: Names::of(endpoint).0,
+            timeout: None,
             endpoint: endpoint.to_owned(),
             event_type: event_type.to_owned(),
         }
