@@ -8,6 +8,7 @@
 mod browse;
 mod claim;
 mod clients;
+mod clock;
 mod compression;
 mod dead_letters;
 mod due;
@@ -26,6 +27,7 @@ mod update;
 pub use aws_config::SdkConfig;
 pub use browse::{Arrival, Cursor, OpenKind, Page, Summary, TimelinePartition};
 pub use clients::{Limits, config_loader, sdk_config};
+pub use clock::{AwsClock, Difference};
 pub use dead_letters::{DeadLetterQueue, Depth, LETTERS_AT_ONCE, Purge, ReceivedLetter};
 pub use error::describe;
 pub use ledger::DynamoDbLedger;

@@ -2,6 +2,7 @@
 //! queues of the test's own.
 
 mod basics;
+mod clock;
 mod dlq;
 mod doctor;
 mod events;

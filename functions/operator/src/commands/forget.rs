@@ -46,10 +46,11 @@ pub struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
-    let (console, now) = (&context.console, Timestamp::now());
+    let console = &context.console;
     let key = EventKey { source: args.source.clone(), id: args.id.clone() };
     let ledger = context.ledger().await?;
     let record = ledger.get(&key).await?.ok_or_else(|| show::missing(&key))?;
+    let now = context.now_for_leases()?;
     if let Some(at) = record.forgotten_at {
         // Whoever forgot it may have died before its object was gone.
         if record.payload_ref.is_some() {

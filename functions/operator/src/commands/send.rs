@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use fastrand::Rng;
 use inbox_aws::SecretsManagerSecrets;
-use inbox_core::Timestamp;
+use inbox_aws::AwsClock;
 use inbox_core::event::clean_text;
 use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::{CACHE_FOR, Secret, Secrets as _};
@@ -117,6 +117,7 @@ struct Target {
     url: String,
     /// The address to sign, if another.
     signed_url: Option<String>,
+    clock: AwsClock,
 }
 
 impl Target {
@@ -128,7 +129,9 @@ impl Target {
         // Without a source there is an address, or it would not have been named.
         let known = named.source.map(|source| source.url.clone());
         let url = args.url.clone().or(known).unwrap_or_default();
-        Ok(Self { provider: named.provider, secret, url, signed_url: args.signed_url.clone() })
+        let signed_url = args.signed_url.clone();
+        let clock = context.clock.clone();
+        Ok(Self { provider: named.provider, secret, url, signed_url, clock })
     }
 
     /// Signed now.
@@ -143,7 +146,7 @@ impl Target {
             body: &fresh.body,
             id: &fresh.id,
             event_type,
-            now: Timestamp::now(),
+            now: self.clock.now(),
         };
         let mut headers = vec![
             ("Content-Type".to_owned(), content_type.clone()),

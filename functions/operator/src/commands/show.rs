@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     if console.json {
         console.value(&document(&record, unloaded.as_ref()));
     } else {
-        print(console, &record, unloaded.as_ref(), Timestamp::now());
+        print(console, &record, unloaded.as_ref(), context.now());
     }
     Ok(Outcome::Done)
 }

@@ -77,7 +77,7 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     let console = &context.console;
-    let now = Timestamp::now();
+    let now = context.now();
     args.check(&context.deployment)?;
     // Names and AWS first: a plan for nothing helps nobody.
     let (ledger, queue) = (context.ledger().await?, context.queue().await?);
