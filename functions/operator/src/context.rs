@@ -121,6 +121,12 @@ impl Context {
         loader.load().await
     }
 
+    /// Whether it is a local stack that is spoken to.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.deployment.endpoint_url.is_some()
+    }
+
     /// The time: AWS's, as far as its answers told it, else this machine's.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -79,10 +79,11 @@ output "dashboard_url" {
 }
 
 output "operator_policy_arns" {
-  description = "Policies for people who use the inbox command: events and queues; secrets and receivers' logs."
+  description = "Policies for people who use the inbox command: events and queues; secrets and receivers' logs; what routes lead to."
   value = {
     operator        = aws_iam_policy.operator.arn
     source_operator = aws_iam_policy.source_operator.arn
+    route_operator  = aws_iam_policy.route_operator.arn
   }
 }
 

@@ -19,6 +19,7 @@ mod redrive;
 mod redrive_task;
 mod replay;
 pub(crate) mod rig;
+mod route_targets;
 mod routes;
 mod secret;
 mod send;

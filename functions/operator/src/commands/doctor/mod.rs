@@ -15,6 +15,7 @@ mod queues;
 mod routes;
 mod secrets;
 mod table;
+mod targets;
 
 use serde::Serialize;
 use serde_json::json;

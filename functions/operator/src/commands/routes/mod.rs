@@ -3,8 +3,8 @@
 //! The routes are those that the deployed processor runs with, read from its
 //! environment, or those of a file that is yet to be deployed, to which is added what
 //! Terraform will add. They are read by the processor's own code, so what is accepted
-//! here is accepted there. Whether a target is there, and may be reached, is not asked:
-//! of secrets, `inbox doctor` says so once they are deployed.
+//! here is accepted there. Whether a target is there is not asked: `inbox doctor` says so
+//! once they are deployed.
 
 pub(super) mod deployed;
 mod list;
