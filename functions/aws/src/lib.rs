@@ -32,7 +32,7 @@ pub use dead_letters::{DeadLetterQueue, Depth, LETTERS_AT_ONCE, Purge, ReceivedL
 pub use error::describe;
 pub use ledger::DynamoDbLedger;
 pub use move_tasks::{MOVES_PER_SECOND, MoveError, MoveStatus, MoveTask, MoveTasks};
-pub use payloads::{DETACHED_BYTES_MIN, S3PayloadStore};
+pub use payloads::{DETACHED_BYTES_MIN, S3PayloadStore, may_lie_in_bucket};
 pub use queue::SqsQueue;
 pub use secret_versions::{
     Replaced, SecretVersion, SecretVersions, SecretVersionsError, StoredSecret,

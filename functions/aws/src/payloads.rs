@@ -193,6 +193,13 @@ impl S3PayloadStore {
     }
 }
 
+/// Whether something of an event's payload lies in the payload bucket, or may: a large
+/// payload itself, or a copy for a subscriber. Of one that was forgotten, whether it did.
+#[must_use]
+pub fn may_lie_in_bucket(record: &Record) -> bool {
+    record.payload_ref.is_some() || detached(&record.event).is_some()
+}
+
 /// Where [`S3PayloadStore::detach`] may have put the payload of an event that lies in
 /// its item. Nothing says whether it did.
 pub(crate) fn detached(event: &Event) -> Option<PayloadRef> {

@@ -158,12 +158,6 @@ impl Context {
         Ok(self.now())
     }
 
-    /// The AWS profile, where one was given.
-    #[must_use]
-    pub fn profile(&self) -> Option<&str> {
-        self.profile.as_deref()
-    }
-
     /// The ledger.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod forward_secret;
 mod large;
 mod letters;
 mod listen;
+mod logs;
 mod move_tasks;
 mod purge;
 mod receivers;

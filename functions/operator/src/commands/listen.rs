@@ -32,7 +32,7 @@ use crate::context::Context;
 use crate::fault::{Fault, Outcome};
 use crate::follow::Follower;
 use crate::http_client::{HttpClient, Posted};
-use crate::moments::{parse_moment, span};
+use crate::moments::{counted, parse_moment, span};
 use crate::pretty::printable;
 use crate::stop::Stop;
 
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         return Err(fault);
     }
     let count = listener.posted.load(Ordering::Relaxed);
-    context.console.note(format!("{count} events posted"));
+    context.console.note(format!("{} posted", counted(count, "event")));
     Ok(Outcome::Done)
 }
 
@@ -104,6 +104,9 @@ struct Listener<'a> {
 impl<'a> Listener<'a> {
     async fn new(context: &'a Context, args: &'a Args) -> Result<Self, Fault> {
         HttpClient::check_address(&args.forward_to)?;
+        if let Some(warning) = HttpClient::warning(&args.forward_to) {
+            context.console.note(warning);
+        }
         let read = |text: &String| {
             parse_moment(text, context.now())
                 .map_err(|problem| Fault::usage(format!("--since: {problem}"), ""))

@@ -100,6 +100,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         print_curl(context, &target, &request);
         return Ok(Outcome::Done);
     }
+    if let Some(warning) = HttpClient::warning(&target.url) {
+        context.console.note(warning);
+    }
     let client = HttpClient::new()?;
     if args.count == 1 {
         let draft = bodies.next(0, &mut random);

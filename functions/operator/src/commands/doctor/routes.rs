@@ -8,6 +8,7 @@ use super::{Findings, Verdict, targets};
 use crate::commands::routes::deployed;
 use crate::context::Context;
 use crate::fault::Fault;
+use crate::moments::counted;
 
 const ABOUT: &str = "routes";
 
@@ -38,9 +39,8 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
             return Ok(());
         }
     };
-    let count = routes.iter().count();
-    let plural = if count == 1 { "" } else { "s" };
-    findings.ok(ABOUT, format!("{count} route{plural}, as the processor reads them"));
+    let count = counted(routes.iter().count() as u64, "route");
+    findings.ok(ABOUT, format!("{count}, as the processor reads them"));
     for route in routes.iter() {
         targets::check(context, route, &environment, findings).await?;
     }
