@@ -92,7 +92,8 @@ mod tests {
         let mut log = std::fs::File::create(&file).expect("a log");
         let mut complaints = Complaints::new(&logs);
         let ordinary = r#"{"level":"INFO","message":"done"}"#;
-        let cannot = r#"{"level":"ERROR","message":"cannot start","problems":"TABLE_NAME is not set"}"#;
+        let cannot =
+            r#"{"level":"ERROR","message":"cannot start","problems":"TABLE_NAME is not set"}"#;
         let (head, tail) = cannot.split_at(20);
         write!(log, "{ordinary}\n{head}").expect("written");
         assert_eq!(complaints.look(), [""; 0]);

@@ -208,7 +208,9 @@ mod tests {
     fn routes_are_judged_by_the_processors_own_reader_before_anything_is_started() {
         let refused = |text: &str| routes(Some(text.to_owned())).expect_err("wrong").to_string();
         assert_eq!(
-            refused("[{\"id\":\"crm\",\"match\":\"stripe\",\"handler\":\"mirror\"},\n {\"id\":\"b\"}]"),
+            refused(
+                "[{\"id\":\"crm\",\"match\":\"stripe\",\"handler\":\"mirror\"},\n {\"id\":\"b\"}]"
+            ),
             "ROUTES cannot be used, nothing was started:\n  \
              route 1 (\"crm\", line 1): match must be source:type, such as stripe:invoice.*, not \
              \"stripe\"\n  \

@@ -188,7 +188,9 @@ fn is_loopback(address: &reqwest::Url) -> bool {
     let host = address.host_str().unwrap_or_default();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match host.parse::<IpAddr>() {
-        Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
+        }
         Ok(IpAddr::V4(ip)) => ip.is_loopback(),
         Err(_) => {
             let name = host.trim_end_matches('.');

@@ -107,7 +107,8 @@ impl Routes {
             let pattern = given.pattern.clone();
             let pattern = pattern.as_deref().and_then(|pattern| {
                 let parts = pattern.split_once(':');
-                let parts = parts.filter(|(endpoint, kind)| !endpoint.is_empty() && !kind.is_empty());
+                let parts =
+                    parts.filter(|(endpoint, kind)| !endpoint.is_empty() && !kind.is_empty());
                 if parts.is_none() {
                     given.problem(format!(
                         "match must be source:type, such as stripe:invoice.*, not {pattern:?}"

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use inbox_aws::{
-    AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SecretsManagerSecrets, SqsQueue, lambda, sdk_config,
+    AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SecretsManagerSecrets, SqsQueue, lambda,
+    sdk_config,
 };
 use inbox_core::secrets::SecretCache;
 use inbox_core::{Timestamp, telemetry};

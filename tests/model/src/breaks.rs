@@ -169,9 +169,7 @@ impl Break {
             Self::CompleteWithoutLife => {
                 Config { replays: &[Again::All], left: left(1, 1, 1), ..two }
             }
-            Self::ReopenWithoutCondition
-            | Self::OperatorsOwnClock
-            | Self::ReopenWritesHandlers => {
+            Self::ReopenWithoutCondition | Self::OperatorsOwnClock | Self::ReopenWritesHandlers => {
                 Config { replays: &[Again::Unfinished], left: left(1, 1, 1), ..two }
             }
         }

@@ -102,7 +102,7 @@ async fn targets_that_are_there_are_told_so() {
     assert_eq!(
         told(&ran),
         [
-            "ok route crm: function billing is there, with a time limit of 30 s".to_owned(),
+            "ok route crm: function billing is there; it may run for 30 s, and 30 s are waited for".to_owned(),
             format!("ok route ship: queue {queue} is there"),
             format!("ok route tell: topic {topic} is there"),
             format!("ok route bus: bus {name} is there"),
@@ -115,9 +115,8 @@ async fn a_function_that_may_run_longer_than_is_waited_for_is_told_with_the_limi
     let mut operator = Operator::new().await;
     let routes = json!([route("crm", "invoke", &json!({"function": "slow"}))]);
     let deployed = environment(&operator, &routes);
-    operator.deploy_processor_and(&deployed, |call| {
-        function(call, "slow", 31).unwrap_or(Fault::None)
-    });
+    operator
+        .deploy_processor_and(&deployed, |call| function(call, "slow", 31).unwrap_or(Fault::None));
     let ran = operator.run(&["doctor", "--json"]).await.expect(1);
     let found = findings(&ran.json());
     let (_, says) = found.iter().find(|(about, _)| about == "warning route crm").expect("found");

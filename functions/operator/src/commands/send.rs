@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use inbox_aws::SecretsManagerSecrets;
 use inbox_aws::AwsClock;
+use inbox_aws::SecretsManagerSecrets;
 use inbox_core::event::clean_text;
 use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::{CACHE_FOR, Secret, Secrets as _};

@@ -226,9 +226,10 @@ fn life(record: &Record) -> Table {
             TransitionKind::Failed => {
                 (Tone::Warning, format!("attempt {}: {}", entry.attempt, entry.detail))
             }
-            TransitionKind::Buried => {
-                (Tone::Bad, format!("after {}: {}", counted(entry.attempt.into(), "attempt"), entry.detail))
-            }
+            TransitionKind::Buried => (
+                Tone::Bad,
+                format!("after {}: {}", counted(entry.attempt.into(), "attempt"), entry.detail),
+            ),
             TransitionKind::Redriven | TransitionKind::Replayed | TransitionKind::Forgotten => {
                 (Tone::Strong, format!("by {}: {}", entry.actor, entry.detail))
             }

@@ -35,6 +35,8 @@ async fn check_source(
             return Ok(());
         }
     };
+    let repeats = source.repeats(provider.signs_url());
+    findings.ok(format!("repeats to {name}"), format!("each is {repeats}"));
     let held = Held {
         about,
         secret_id: &source.secret_id,

@@ -104,7 +104,10 @@ fn check_time(
     let waits = waits.unwrap_or(stack().defaults.handler_timeout_seconds);
     let (limit, most) = (limit.as_secs(), longest_handler_seconds());
     if limit <= u64::from(waits) {
-        findings.ok(about, format!("function {name} is there, with a time limit of {limit} s"));
+        let says = format!(
+            "function {name} is there; it may run for {limit} s, and {waits} s are waited for"
+        );
+        findings.ok(about, says);
         return;
     }
     findings.warn(
@@ -159,7 +162,8 @@ impl Target<'_> {
                 let asked = client.get_function_configuration().function_name(*name).send().await;
                 match asked {
                     Ok(held) => {
-                        let seconds = held.timeout().and_then(|seconds| u64::try_from(seconds).ok());
+                        let seconds =
+                            held.timeout().and_then(|seconds| u64::try_from(seconds).ok());
                         Seen::There(seconds.map(Duration::from_secs))
                     }
                     Err(error) => seen("GetFunctionConfiguration", &error),
@@ -173,7 +177,10 @@ impl Target<'_> {
             }
             Self::Topic(arn) => {
                 let client = aws_sdk_sns::Client::new(aws);
-                there("GetTopicAttributes", client.get_topic_attributes().topic_arn(*arn).send().await)
+                there(
+                    "GetTopicAttributes",
+                    client.get_topic_attributes().topic_arn(*arn).send().await,
+                )
             }
             Self::Bus(name) => {
                 let client = aws_sdk_eventbridge::Client::new(aws);

@@ -77,8 +77,7 @@ async fn tail(file: PathBuf, no_follow: bool) -> Result<Outcome, Fault> {
     };
     let status = ended.map_err(|fault| Fault::io("wait for `tail`", &fault))?;
     // Ctrl-C goes to both, and whoever read the log may have had enough.
-    let was_ended =
-        [SIGINT, SIGPIPE].map(Some).contains(&status.signal()) || stop.is_asked();
+    let was_ended = [SIGINT, SIGPIPE].map(Some).contains(&status.signal()) || stop.is_asked();
     if status.success() || was_ended {
         return Ok(Outcome::Done);
     }

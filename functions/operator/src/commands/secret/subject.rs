@@ -168,9 +168,8 @@ fn unknown(id: &str, routes: &Routes) -> Fault {
             "only what a route with handler `forward` sends is signed",
         );
     }
-    let known: Vec<String> = routes.forwarding()
-        .map(|(route, _)| format!("{PREFIX_ROUTE}{}", route.id))
-        .collect();
+    let known: Vec<String> =
+        routes.forwarding().map(|(route, _)| format!("{PREFIX_ROUTE}{}", route.id)).collect();
     let advice = match known.as_slice() {
         [] => "no deployed route forwards; `inbox routes` lists them".to_owned(),
         known => format!("known are {}", known.join(", ")),
