@@ -31,7 +31,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::MetadataDirective;
 use bytes::Bytes;
 use inbox_core::event::Event;
-use inbox_core::ledger::{LedgerError, PayloadRef};
+use inbox_core::ledger::{LedgerError, PayloadRef, Record};
 use inbox_core::signature::sha256_hex;
 
 use crate::compression::{Encoding, compress, decompress};

@@ -102,7 +102,8 @@ async fn targets_that_are_there_are_told_so() {
     assert_eq!(
         told(&ran),
         [
-            "ok route crm: function billing is there; it may run for 30 s, and 30 s are waited for".to_owned(),
+            "ok route crm: function billing is there; it may run for 30 s, and 30 s are waited for"
+                .to_owned(),
             format!("ok route ship: queue {queue} is there"),
             format!("ok route tell: topic {topic} is there"),
             format!("ok route bus: bus {name} is there"),
