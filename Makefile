@@ -170,7 +170,9 @@ clean: ## remove what was built, installed and logged
 # Packaging, and what can be known of infra/ without an AWS account.
 PACKAGE_TOOLS := .local/package-tools
 CHECKOV := .local/checkov
-PROVIDER_SCHEMA := @cdktf/provider-aws@21.22.1
+# Of the oldest AWS provider that infra/ allows (6.40.0) and of the newest (6.66.0).
+PROVIDER_OLDEST := @cdktn/provider-aws@23.7.0
+PROVIDER_NEWEST := @cdktn/provider-aws@25.7.0
 NODE ?= node
 NPM ?= npm
 # Those that this machine can run, whatever is deployed.
@@ -194,12 +196,14 @@ infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules
 	  --skip-download --skip-path '\.terraform'
 	@echo "infra/ holds"
 
-infra-schema: ## make tests/fixtures/aws_provider.json anew, from the npm package that carries the AWS provider's schema
-	@rm -rf .local/schema && mkdir -p .local/schema
-	@cd .local/schema && $(NPM) pack --silent $(PROVIDER_SCHEMA) >/dev/null && tar xzf *.tgz
-	@$(NODE) tests/infra/extract_schema.mjs .local/schema/package infra tests/fixtures/aws_provider.json
+infra-schema: ## make tests/fixtures/aws_provider_*.json anew, from the npm packages that carry the AWS provider's schema
+	@for end in oldest=$(PROVIDER_OLDEST) newest=$(PROVIDER_NEWEST); do \
+	  fixture=tests/fixtures/aws_provider_$${end%%=*}.json && \
+	  rm -rf .local/schema && mkdir -p .local/schema && \
+	  (cd .local/schema && $(NPM) pack --silent "$${end#*=}" >/dev/null && tar xzf *.tgz) && \
+	  $(NODE) tests/infra/extract_schema.mjs .local/schema/package infra $$fixture && \
+	  echo "$$fixture is of $${end#*=}" || exit 1; done
 	@rm -rf .local/schema
-	@echo "tests/fixtures/aws_provider.json is of $(PROVIDER_SCHEMA)"
 
 # Subscribers that the tests and the demo run, and that a team may start from.
 EXAMPLES := .local/examples

@@ -7,7 +7,7 @@ use hcl::expr::Expression;
 use hcl::structure::{Block, Body, Structure};
 
 use crate::module::{Declared, Mistake, Module, attribute, label};
-use crate::schema::{Content, schema};
+use crate::schema::{Content, Kind, Schema, schemas};
 
 /// What Terraform itself takes in any resource.
 /// <https://developer.hashicorp.com/terraform/language/meta-arguments/depends_on>
@@ -21,13 +21,31 @@ const LIFECYCLE_ARGUMENTS: [&str; 6] = [
     "replace_triggered_by",
 ];
 
-/// Every mistake in a module's resources and data sources.
+/// Every mistake in a module's resources and data sources, by both ends of the provider.
+/// What both say stands there once.
 pub(crate) fn mistakes(module: &Module) -> Vec<Mistake> {
+    let by_end = schemas().map(|schema| (schema.version(), mistakes_by(module, schema)));
+    let [(oldest, by_oldest), (newest, by_newest)] = &by_end;
+    let only = |version: &str, mistake: &Mistake| Mistake {
+        reason: format!("{} (provider {version})", mistake.reason),
+        ..mistake.clone()
+    };
+    let mut found: Vec<Mistake> = Vec::new();
+    for mistake in by_oldest {
+        let is_in_both = by_newest.contains(mistake);
+        found.push(if is_in_both { mistake.clone() } else { only(oldest, mistake) });
+    }
+    let new = by_newest.iter().filter(|it| !by_oldest.contains(it));
+    found.extend(new.map(|it| only(newest, it)));
+    found
+}
+
+fn mistakes_by(module: &Module, schema: &Schema) -> Vec<Mistake> {
     let mut found = Vec::new();
     for declared in module.declared() {
-        match schema().find(declared.is_data, declared.kind) {
+        match schema.find(declared.is_data, declared.kind) {
             Some(resource) => {
-                Check { declared, found: &mut found }.body(declared.body, &resource.content, "");
+                Check { declared, found: &mut found }.body(declared.body, &resource.block, "");
             }
             None => found.push(declared.mistake(format!(
                 "the provider's schema does not know {}; if the provider does, add it: make infra-schema",
@@ -56,14 +74,15 @@ impl Check<'_> {
                 Structure::Attribute(it) => {
                     let name = it.key.as_str();
                     given.insert(name.to_owned());
-                    match content.arguments.get(name) {
-                        Some(kind) => {
+                    match content.argument(name) {
+                        Some(argument) => {
+                            let kind = &argument.kind;
                             if let Some(fault) = misfit(&it.expr, kind) {
                                 self.wrong(format!("{within}{name} is a {kind}, not {fault}"));
                             }
                         }
                         None if within.is_empty() && META_ARGUMENTS.contains(&name) => {}
-                        None if content.blocks.contains_key(name) => {
+                        None if content.block_types.contains_key(name) => {
                             self.wrong(format!("{within}{name} is a block: write it without `=`"));
                         }
                         None => self.wrong(format!("there is no argument {within}{name}")),
@@ -72,7 +91,7 @@ impl Check<'_> {
                 Structure::Block(block) => self.block(block, content, within, &mut given),
             }
         }
-        for name in content.required.iter().filter(|name| !given.contains(*name)) {
+        for name in content.required().filter(|name| !given.contains(*name)) {
             self.wrong(format!("{within}{name} is missing"));
         }
     }
@@ -92,23 +111,23 @@ impl Check<'_> {
         if name == "provisioner" && within.is_empty() {
             return;
         }
-        let Some(nested) = content.blocks.get(name) else {
-            return match content.arguments.get(name) {
+        let Some(nested) = content.block_types.get(name) else {
+            return match content.argument(name) {
                 Some(_) => self.wrong(format!("{within}{name} is an argument: write it with `=`")),
                 None => self.wrong(format!("there is no block {within}{name}")),
             };
         };
         let is_second = !given.insert(name.to_owned());
-        if is_second && !nested.many {
+        if is_second && !nested.is_many() {
             self.wrong(format!("there may be only one block {within}{name}"));
         }
         let inner = format!("{within}{name}.");
         if !is_dynamic {
-            return self.body(&block.body, &nested.content, &inner);
+            return self.body(&block.body, &nested.block, &inner);
         }
         let content = block.body.blocks().find(|it| it.identifier.as_str() == "content");
         match (attribute(&block.body, "for_each"), content) {
-            (Some(_), Some(content)) => self.body(&content.body, &nested.content, &inner),
+            (Some(_), Some(content)) => self.body(&content.body, &nested.block, &inner),
             _ => self.wrong(format!("dynamic {within}{name} needs for_each and content")),
         }
     }
@@ -128,37 +147,36 @@ impl Check<'_> {
 
 /// What a written value is, where it can be seen that it is not of this type.
 /// Terraform itself turns numbers and booleans into strings and back.
-fn misfit(expression: &Expression, kind: &str) -> Option<String> {
+fn misfit(expression: &Expression, kind: &Kind) -> Option<String> {
+    use Kind::{Bool, List, Map, Number, Object, Set, String as Text};
     match (expression, kind) {
         (Expression::Parenthesis(inner), _) => misfit(inner, kind),
         (Expression::Conditional(it), _) => {
             misfit(&it.true_expr, kind).or_else(|| misfit(&it.false_expr, kind))
         }
-        (Expression::String(text), "number") if text.parse::<f64>().is_err() => {
+        (Expression::String(text), Number) if text.parse::<f64>().is_err() => {
             Some(format!("{text:?}"))
         }
-        (Expression::String(text), "boolean") if !["true", "false"].contains(&text.as_str()) => {
+        (Expression::String(text), Bool) if !["true", "false"].contains(&text.as_str()) => {
             Some(format!("{text:?}"))
         }
-        (Expression::Bool(value), "number") => Some(value.to_string()),
-        (Expression::Number(value), "boolean") => Some(value.to_string()),
-        (Expression::Array(_), "string" | "number" | "boolean" | "map" | "object") => {
+        (Expression::Bool(value), Number) => Some(value.to_string()),
+        (Expression::Number(value), Bool) => Some(value.to_string()),
+        (Expression::Array(_), Text | Number | Bool | Map(_) | Object(_)) => {
             Some("a list".to_owned())
         }
-        (Expression::Object(_), "string" | "number" | "boolean") => Some("a map".to_owned()),
-        (Expression::Object(_), list) if list.starts_with("list(") => Some("a map".to_owned()),
+        (Expression::Object(_), Text | Number | Bool | List(_) | Set(_)) => {
+            Some("a map".to_owned())
+        }
         (
             Expression::String(_)
             | Expression::Number(_)
             | Expression::Bool(_)
             | Expression::TemplateExpr(_),
-            list,
-        ) if list.starts_with("list(") || ["map", "object"].contains(&list) => {
-            Some("a single value".to_owned())
-        }
-        (Expression::Array(items), list) => {
-            let element = list.strip_prefix("list(").and_then(|it| it.strip_suffix(')'))?;
-            items.iter().find_map(|item| misfit(item, element))
+            List(_) | Set(_) | Map(_) | Object(_),
+        ) => Some("a single value".to_owned()),
+        (Expression::Array(items), List(of) | Set(of)) => {
+            items.iter().find_map(|item| misfit(item, of))
         }
         _ => None,
     }
@@ -239,9 +257,9 @@ mod tests {
         for (argument, reason) in [
             ("delay_seconds = \"soon\"", "delay_seconds is a number, not \"soon\""),
             ("delay_seconds = true", "delay_seconds is a number, not true"),
-            ("fifo_queue = 1", "fifo_queue is a boolean, not 1"),
+            ("fifo_queue = 1", "fifo_queue is a bool, not 1"),
             ("name = [\"a\"]", "name is a string, not a list"),
-            ("tags = [\"a\"]", "tags is a map, not a list"),
+            ("tags = [\"a\"]", "tags is a map(string), not a list"),
             ("name = var.a ? {} : \"x\"", "name is a string, not a map"),
         ] {
             let found = reasons(&format!("resource \"aws_sqs_queue\" \"q\" {{ {argument} }}"));
@@ -254,6 +272,26 @@ mod tests {
           policy        = jsonencode({})
         }"#;
         assert_eq!(reasons(fine), [""; 0]);
+    }
+
+    #[test]
+    fn what_only_one_end_of_the_provider_refuses_is_named_with_its_release() {
+        let [oldest, newest] = schemas().map(Schema::version);
+        assert_eq!(
+            reasons(r#"resource "aws_secretsmanager_secret" "s" { type = "a" }"#),
+            [format!(
+                "queue.tf: resource aws_secretsmanager_secret.s: there is no argument type \
+                 (provider {oldest})"
+            )]
+        );
+        let both = r#"resource "aws_cloudwatch_metric_alarm" "a" { alarm_name = "a" }"#;
+        let missing = ["comparison_operator", "evaluation_periods"].map(|it| {
+            format!(
+                "queue.tf: resource aws_cloudwatch_metric_alarm.a: {it} is missing \
+                 (provider {oldest})"
+            )
+        });
+        assert_eq!(reasons(both), missing, "{newest} requires neither");
     }
 
     #[test]

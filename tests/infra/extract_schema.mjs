@@ -1,12 +1,15 @@
-// Writes tests/fixtures/aws_provider.json: what the AWS provider for Terraform takes
-// and gives, for the resources and data sources that a stack like ours uses.
+// Writes a fixture of what one release of the AWS provider for Terraform takes and gives,
+// for the resources and data sources that a stack like ours uses, in the form of
+// `terraform providers schema -json`.
 //
-//   @cdktf/provider-aws (npm) ── typings (.d.ts) ──▶ names, types, required, blocks
-//                             └─ code (.js) ───────▶ names of attributes to refer to
+//   @cdktn/provider-aws (npm) ── code (.js) ── its source map ── source (.ts)
+//                                                                 │
+//        names, types, blocks and their nesting, required / optional / computed
 //
-// The package is generated from the provider's own schema, and its typings keep the
-// names of that schema in links to the provider's documentation. Anything here that
-// does not look as expected ends the run: a silent gap would let mistakes through.
+// The package is generated from the provider's own schema and keeps its names and flags.
+// It knows no limit on blocks but "at least one" and "at most one", and not what is
+// deprecated or sensitive. It is read, never run. Anything that does not look as expected
+// ends the reading: a silent gap would let mistakes through.
 //
 // Usage: node extract_schema.mjs PACKAGE_FOLDER INFRA_FOLDER OUTPUT
 
@@ -47,15 +50,35 @@ const DATA = `
   lambda_function partition region route53_zone s3_bucket secretsmanager_secret service_principal
   sns_topic sqs_queue
 `;
+// What the getters of the generated code give, by the method that they call.
+const GETTERS = {
+  getStringAttribute: 'string',
+  getNumberAttribute: 'number',
+  getBooleanAttribute: 'bool',
+  getListAttribute: ['list', 'string'],
+  getNumberListAttribute: ['list', 'number'],
+  getStringMapAttribute: ['map', 'string'],
+  getNumberMapAttribute: ['map', 'number'],
+  getBooleanMapAttribute: ['map', 'bool'],
+  interpolationForAttribute: 'dynamic',
+};
+// Collections that the generated code holds in a class of the library.
+const HELD = {
+  StringMap: ['map', 'string'],
+  NumberMap: ['map', 'number'],
+  BooleanMap: ['map', 'bool'],
+  StringMapList: ['list', ['map', 'string']],
+};
+const SIMPLE = { string: 'string', number: 'number', boolean: 'bool', any: 'dynamic' };
 
 const [folder, infra, output] = process.argv.slice(2);
 if (output === undefined) fail('usage: extract_schema.mjs PACKAGE_FOLDER INFRA_FOLDER OUTPUT');
 const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 const versions = new Set();
 
-const schema = { resources: {}, data: {} };
-for (const name of names('resource', RESOURCES)) schema.resources[`aws_${name}`] = read(name, false);
-for (const name of names('data', DATA)) schema.data[`aws_${name}`] = read(name, true);
+const schema = { provider: provider(), resource_schemas: {}, data_source_schemas: {} };
+for (const name of names('resource', RESOURCES)) schema.resource_schemas[`aws_${name}`] = read(name, false);
+for (const name of names('data', DATA)) schema.data_source_schemas[`aws_${name}`] = read(name, true);
 if (versions.size !== 1) fail(`the package speaks of several providers: ${[...versions]}`);
 write();
 
@@ -88,73 +111,154 @@ function terraformFiles(root) {
 function read(name, isData) {
   const directory = join(folder, 'lib', (isData ? 'data-aws-' : '') + name.replaceAll('_', '-'));
   if (!existsSync(directory)) fail(`the provider has no ${isData ? 'data source' : 'resource'} aws_${name}`);
-  const typings = readFileSync(join(directory, 'index.d.ts'), 'utf8');
-  const code = readFileSync(join(directory, 'index.js'), 'utf8');
-  for (const [, version] of typings.matchAll(/providers\/hashicorp\/aws\/(\d+\.\d+\.\d+)\//g)) {
-    versions.add(version);
-  }
-  const interfaces = new Map();
-  for (const [, title, members] of typings.matchAll(
-    /^export interface (\w+)(?: extends [\w.]+)? \{\n([\s\S]*?)^\}/gm,
-  )) interfaces.set(title, members);
-  const type = typings.match(/class (\w+) extends cdktf\.Terraform(?:Resource|DataSource)/)?.[1];
-  if (type === undefined) fail(`aws_${name}: no class`);
-  return { ...body(interfaces, `${type}Config`, name, code), exports: exported(code, type, name) };
+  const source = { name: `aws_${name}`, text: original(join(directory, 'index.js')) };
+  for (const [, version] of source.text.matchAll(/providerVersion: '(\d+\.\d+\.\d+)'/g)) versions.add(version);
+  const type = source.text.match(/^export class (\w+) extends cdktn\.Terraform(?:Resource|DataSource) /m)?.[1];
+  if (type === undefined) fail(`${source.name}: no class`);
+  const own = classOf(source, type);
+  const given = part(source, /^ {2}protected synthesizeHclAttributes\(\)[\s\S]*?^ {2}}/m, 'list of arguments', own);
+  return { block: block(source, given, own) };
 }
 
-/** Arguments and blocks of one interface. */
-function body(interfaces, title, resource, code) {
-  // A data source without any argument has no configuration of its own.
-  const members = interfaces.get(title);
-  if (members === undefined && title.endsWith('Config')) return { arguments: {}, required: [], blocks: {} };
-  if (members === undefined) fail(`aws_${resource}: no interface ${title}`);
-  const read = { arguments: {}, required: [], blocks: {} };
-  const member = /\/\*\*([\s\S]*?)\*\/\s*readonly (\w+)(\??): ([^;]+);/g;
-  let found = 0;
-  for (const [, doc, property, optional, type] of members.matchAll(member)) {
-    found += 1;
-    const name = doc.match(/#(\w+) \w+#\1\}/)?.[1];
-    if (name === undefined) fail(`aws_${resource}: ${title}.${property} does not say its name`);
-    const isBlock = new RegExp(`^\\s*\\* ${name} block$`, 'm').test(doc);
-    const plain = type.replaceAll(' | cdktf.IResolvable', '').trim();
-    const element = plain.replace(/\[\]$/, '');
-    if (isBlock) {
-      const block = body(interfaces, element, resource, code);
-      const computed = exported(code, `${element}OutputReference`, resource).filter(
-        (it) => !(it in block.arguments) && !(it in block.blocks),
-      );
-      read.blocks[name] = { many: plain.endsWith('[]'), ...block, ...(computed.length > 0 && { computed }) };
-    } else {
-      read.arguments[name] = simple(plain, interfaces) ?? fail(`aws_${resource}: ${property}: ${type}`);
+/** What the provider itself takes; its `endpoints`, one for each service, are left out. */
+function provider() {
+  const source = { name: 'the provider', text: original(join(folder, 'lib', 'provider', 'index.js')) };
+  const own = classOf(source, 'AwsProvider');
+  const given = part(source, /^ {2}protected synthesizeHclAttributes\(\)[\s\S]*?^ {2}}/m, 'list of arguments', own);
+  // `alias` is Terraform's own.
+  const left = given.replace(/^ {6}(?:alias|endpoints): \{[\s\S]*?^ {6}\},\n/gm, '');
+  return { block: block(source, left, own.replace(/^ *\/\/ (?:alias|endpoints) - .*$/gm, '')) };
+}
+
+/** The TypeScript that a file was compiled from, which its source map holds. */
+function original(path) {
+  const map = readFileSync(path, 'utf8').match(/^\/\/# sourceMappingURL=data:application\/json;base64,(\S+)$/m)?.[1];
+  if (map === undefined) fail(`${path}: no source map`);
+  const [text, ...others] = JSON.parse(Buffer.from(map, 'base64')).sourcesContent ?? [];
+  if (text === undefined || others.length > 0) fail(`${path}: the source map does not hold one source`);
+  return text;
+}
+
+function part({ name, text: all }, pattern, what, text = all) {
+  return text.match(pattern)?.[0] ?? fail(`${name}: no ${what}`);
+}
+
+function classOf(source, title) {
+  return part(source, new RegExp(`^export class ${title} extends [\\s\\S]*?^}`, 'm'), `class ${title}`);
+}
+
+/** Attributes and blocks of a resource, or of a block within. */
+function block(source, list, holder) {
+  const result = { attributes: {}, block_types: {} };
+  const flags = flagsOf(holder);
+  for (const { name, value, isBlock, type, storage } of members(source, list)) {
+    const its = flags.get(name) ?? fail(`${source.name}: nothing says whether ${name} is required`);
+    flags.delete(name);
+    if (!isBlock) {
+      result.attributes[name] = { type: typeOf(source, type, storage), ...its };
+      continue;
     }
-    if (optional === '') read.required.push(name);
+    if (!['list', 'set', 'struct'].includes(type)) fail(`${source.name}: ${name} nests as ${type}`);
+    const isSingle = type === 'struct';
+    const isMany = value.startsWith('cdktn.listMapperHcl(');
+    result.block_types[name] = {
+      nesting_mode: isSingle ? 'single' : type,
+      ...(its.required && !isSingle && { min_items: 1 }),
+      ...(!isMany && !isSingle && { max_items: 1 }),
+      block: nested(source, storage.replace(/List$/, '')),
+    };
   }
-  if (found !== (members.match(/^\s+readonly /gm) ?? []).length) fail(`aws_${resource}: ${title} is not read whole`);
-  return read;
+  const got = gotten(source, holder);
+  for (const [name, its] of flags) {
+    if (its.required || its.optional) fail(`${source.name}: ${name} is not among the arguments`);
+    result.attributes[name] = { type: got.get(name) ?? fail(`${source.name}: ${name} has no type`), ...its };
+  }
+  result.attributes = Object.fromEntries(Object.entries(result.attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
+  if (Object.keys(result.block_types).length === 0) delete result.block_types;
+  return result;
 }
 
-/** The type as Terraform would say it; nested objects are not looked into. */
-function simple(type, interfaces) {
-  if (type.endsWith('[]')) {
-    const element = simple(type.slice(0, -2), interfaces);
-    return element && `list(${element})`;
-  }
-  if (type.startsWith('Array<')) return `list(${simple(type.slice(6, -1), interfaces) ?? 'any'})`;
-  const map = type.match(/^\{ \[key: string\]: (.+)$/s) ?? type.match(/^\{\s*\[key: string\]: \(?([^;]+)/s);
-  if (map) return 'map';
-  if (['string', 'number', 'boolean', 'any'].includes(type)) return type;
-  if (type === '(boolean)') return 'boolean';
-  return interfaces.has(type) ? 'object' : undefined;
+function nested(source, title) {
+  // The provider's own blocks cannot be referred to, so they have no such class.
+  const holder = title.startsWith('AwsProvider') ? interfaceOf(source, title) : classOf(source, `${title}OutputReference`);
+  return block(source, structure(source, title), holder);
 }
 
-/** What can be referred to: `aws_x.y.NAME`, or within a block. */
-function exported(code, type, resource) {
-  const own = code.match(new RegExp(`^class ${type} extends[\\s\\S]*?^}`, 'm'))?.[0];
-  if (own === undefined) fail(`aws_${resource}: no class ${type} in the code`);
-  const all = new Set();
-  for (const [, name] of own.matchAll(/this\.(?:get\w+Attribute|interpolationForAttribute)\('(\w+)'\)/g)) all.add(name);
-  for (const [, name] of own.matchAll(/= new (?:\w+|cdktf\.\w+)\(this, "(\w+)"/g)) all.add(name);
-  return [...all].sort();
+/** An interface, its members' flags written as a class has them. */
+function interfaceOf(source, title) {
+  const text = part(source, new RegExp(`^export interface ${title} \\{[\\s\\S]*?^}`, 'm'), `interface ${title}`);
+  const all = [...text.matchAll(/#(\w+) \w+#\1\}\s*\*\/\s*readonly \w+(\??):/g)];
+  return all.map(([, name, optional]) => `// ${name} - computed: false, optional: ${optional !== ''}, required: ${optional === ''}`).join('\n');
+}
+
+/** The function that writes a structure out tells what is in it. */
+function structure(source, title) {
+  const writer = title[0].toLowerCase() + title.slice(1) + 'ToHclTerraform';
+  return part(source, new RegExp(`^export function ${writer}\\([\\s\\S]*?^}`, 'm'), writer);
+}
+
+/** `// arn - computed: true, optional: false, required: false` */
+function flagsOf(holder) {
+  const lines = holder.matchAll(/^ *\/\/ (\w+) - computed: (true|false), optional: (true|false), required: (true|false)$/gm);
+  return new Map([...lines].map(([, name, computed, optional, required]) => [name, {
+    ...(required === 'true' && { required: true }),
+    ...(optional === 'true' && { optional: true }),
+    ...(computed === 'true' && { computed: true }),
+  }]));
+}
+
+/** What one `const attrs = {…}` lists. */
+function members(source, text) {
+  const list = text.match(/const attrs = \{\n([\s\S]*?)^ *\};?$/m)?.[1];
+  // What has nothing to give has no such list.
+  if (list === undefined && /(return|const attrs =) \{\s*\}/.test(text)) return [];
+  if (list === undefined) fail(`${source.name}: a list of arguments is not as expected`);
+  const found = [...list.matchAll(
+    /^ +(\w+): \{\s+value: (.+),\s+isBlock: (true|false),\s+type: "(\w+)",\s+storageClassType: "(\w+)",\s+\},$/gm,
+  )].map(([, name, value, isBlock, type, storage]) => ({ name, value, isBlock: isBlock === 'true', type, storage }));
+  if (found.length !== (list.match(/storageClassType:/g) ?? []).length) {
+    fail(`${source.name}: a list of arguments is not read whole`);
+  }
+  return found;
+}
+
+/** An argument's type as Terraform says it. */
+function typeOf(source, type, storage) {
+  if (type === 'simple') return SIMPLE[storage] ?? fail(`${source.name}: a simple ${storage}`);
+  const element = storage.match(/^(string|number|boolean|any)(List|Map)$/);
+  if (element !== null) return [type, SIMPLE[element[1]]];
+  if (type === 'struct') return objectOf(source, storage);
+  if (['list', 'set'].includes(type) && /^[A-Z]\w+List$/.test(storage)) {
+    return [type, objectOf(source, storage.replace(/List$/, ''))];
+  }
+  return fail(`${source.name}: a ${type} of ${storage}`);
+}
+
+/** Objects in what is no block. */
+function objectOf(source, title) {
+  const { attributes, block_types } = nested(source, title);
+  if (block_types !== undefined) fail(`${source.name}: ${title} is no block and holds blocks`);
+  return ['object', Object.fromEntries(Object.entries(attributes).map(([name, { type }]) => [name, type]))];
+}
+
+/** The types of what a class lets one refer to: `aws_x.y.NAME`, or within a block. */
+function gotten(source, holder) {
+  const all = new Map();
+  for (const [, toSet, method, name] of holder.matchAll(
+    /return (cdktn\.Fn\.tolist\()?this\.(get\w+Attribute|interpolationForAttribute)\('(\w+)'\)/g,
+  )) {
+    const type = GETTERS[method] ?? fail(`${source.name}: ${name} is got by ${method}`);
+    all.set(name, toSet === undefined ? type : ['set', type[1]]);
+  }
+  for (const [, title, name] of holder.matchAll(/= new cdktn\.(\w+)\(this, "(\w+)"/g)) {
+    all.set(name, HELD[title] ?? fail(`${source.name}: ${name} is a ${title}`));
+  }
+  for (const [, title, name, isSet] of holder.matchAll(/= new (\w+)List\(this, "(\w+)", (true|false)\)/g)) {
+    // Those that can be given, blocks mostly, are known already.
+    const isComputed = !flagsOf(holder).get(name)?.optional && !flagsOf(holder).get(name)?.required;
+    if (isComputed) all.set(name, [isSet === 'true' ? 'set' : 'list', objectOf(source, title)]);
+  }
+  return all;
 }
 
 /** One line a resource, so that a new version shows in a diff what it changed. */
@@ -168,11 +272,12 @@ function write() {
   };
   writeFileSync(output, `{
   "origin": ${JSON.stringify(origin)},
-  "resources": {
-${section(schema.resources)}
+  "provider": ${JSON.stringify(schema.provider)},
+  "resource_schemas": {
+${section(schema.resource_schemas)}
   },
-  "data": {
-${section(schema.data)}
+  "data_source_schemas": {
+${section(schema.data_source_schemas)}
   }
 }
 `);

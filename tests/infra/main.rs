@@ -76,10 +76,25 @@ fn every_reference_leads_somewhere_and_everything_declared_is_used() {
     assert_no_mistakes(|module| references::mistakes(module, &Module::read));
 }
 
+/// Each module names the oldest provider of which we know that it takes the module.
 #[test]
-fn the_schema_is_of_the_provider_that_the_module_asks_for() {
-    let provider = &schema::schema().origin["provider"];
-    assert!(provider.starts_with("hashicorp/aws 6."), "{provider}");
+fn the_oldest_schema_is_of_the_oldest_provider_that_each_module_allows() {
+    let [oldest, newest] = schema::schemas().map(schema::Schema::version);
+    let (floor, _) = oldest.rsplit_once('.').unwrap();
+    let major = newest.split('.').next().unwrap();
+    let expected = format!(">= {floor}, < {}.0", major.parse::<u32>().unwrap() + 1);
+    for folder in module_folders() {
+        let text = std::fs::read_to_string(folder.join("versions.tf")).unwrap();
+        let versions = text.lines().filter_map(|it| it.trim().strip_prefix("version "));
+        let allowed: Vec<&str> = versions.filter_map(|it| it.split('"').nth(1)).collect();
+        assert_eq!(
+            allowed,
+            [expected.as_str()],
+            "{}: must allow the releases between both ends of tests/fixtures/aws_provider_*.json; \
+             for another oldest one change PROVIDER_OLDEST in the Makefile and run `make infra-schema`",
+            folder.join("versions.tf").display()
+        );
+    }
 }
 
 #[test]

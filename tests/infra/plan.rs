@@ -20,7 +20,7 @@ use hcl::value::Map;
 use crate::expressions::evaluate;
 use crate::functions;
 use crate::module::{Declared, Mistake, Module, attribute, label};
-use crate::schema::{Content, schema};
+use crate::schema::{Content, Nesting, oldest};
 use crate::variables;
 
 /// Enough for the longest chain of locals and resources, and some.
@@ -232,7 +232,7 @@ impl<'a> Pass<'a> {
 
     /// Notes the instance, and gives what expressions see of it.
     fn instance(&mut self, declared: Declared<'_>, key: String, context: &Context<'_>) -> Value {
-        let Some(resource) = schema().find(declared.is_data, declared.kind) else {
+        let Some(resource) = oldest().find(declared.is_data, declared.kind) else {
             return Value::Null;
         };
         let mut reasons = Vec::new();
@@ -246,11 +246,8 @@ impl<'a> Pass<'a> {
             key,
             values: json(&Value::Object(values.clone())),
         };
-        let names = resource.exports.iter().chain(resource.content.arguments.keys());
-        let unknown = names.map(|name| (name.clone(), instance.reference(name).into()));
-        let mut seen: Map<String, Value> = unknown.collect();
-        seen.extend(values.into_iter().filter(|(_, value)| !value.is_null()));
-        complete(&mut seen, &resource.content, &instance.address());
+        let mut seen = values;
+        complete(&mut seen, &resource.block, &instance.address());
         self.plan.instances.push(instance);
         Value::Object(seen)
     }
@@ -295,15 +292,23 @@ fn is_left_to_default(
     value.is_null() && nullable.is_some_and(|it| it.expr == hcl::Expression::Bool(false))
 }
 
-/// What AWS fills into blocks that are written.
+/// What expressions see of what was not given: what the provider fills in stands for
+/// itself, the rest is null, and blocks are none.
 fn complete(seen: &mut Map<String, Value>, content: &Content, address: &str) {
-    for (name, nested) in &content.blocks {
-        let Some(Value::Array(blocks)) = seen.get_mut(name) else { continue };
+    for (name, attribute) in &content.attributes {
+        let value = seen.entry(name.clone()).or_insert(Value::Null);
+        if value.is_null() && attribute.computed {
+            *value = format!("<{address}.{name}>").into();
+        }
+    }
+    for (name, nested) in &content.block_types {
+        let none = match nested.nesting_mode {
+            Nesting::Single => Value::Null,
+            Nesting::List | Nesting::Set => Value::Array(vec![]),
+        };
+        let Value::Array(blocks) = seen.entry(name.clone()).or_insert(none) else { continue };
         for block in blocks.iter_mut().filter_map(Value::as_object_mut) {
-            for computed in &nested.computed {
-                let unknown = format!("<{address}.{name}.{computed}>").into();
-                block.entry(computed.clone()).or_insert(unknown);
-            }
+            complete(block, &nested.block, &format!("{address}.{name}"));
         }
     }
 }

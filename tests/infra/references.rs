@@ -9,7 +9,7 @@ use hcl::expr::Expression;
 use hcl::structure::BlockLabel;
 
 use crate::module::{Mistake, Module, attribute};
-use crate::schema::schema;
+use crate::schema::{Schema, schemas};
 use crate::walk::{self, references, references_of_body};
 
 /// Names that Terraform gives.
@@ -117,10 +117,12 @@ impl Check<'_> {
         if !declared.iter().any(|it| is_meant(&it)) {
             return Some(format!("{written} refers to nothing"));
         }
-        let resource = schema().find(is_data, kind)?;
         let attribute = attribute?;
-        (!resource.exports.contains(attribute))
-            .then(|| format!("{kind} has no attribute {attribute}"))
+        let lacks = |schema: &&Schema| {
+            schema.find(is_data, kind).is_some_and(|it| !it.block.has(attribute))
+        };
+        let first = schemas().into_iter().find(lacks)?;
+        Some(format!("{kind} has no attribute {attribute} in provider {}", first.version()))
     }
 
     /// The module that a call names, where it is one of ours.
@@ -275,8 +277,11 @@ mod tests {
             ("var.nothing", "there is no variable nothing"),
             ("local.nothing", "there is no local value nothing"),
             ("aws_sqs_queue.other.arn", "aws_sqs_queue.other.arn refers to nothing"),
-            ("aws_sqs_queue.events.urn", "aws_sqs_queue has no attribute urn"),
-            ("aws_sqs_queue.events[0].urn", "aws_sqs_queue has no attribute urn"),
+            ("aws_sqs_queue.events.urn", "aws_sqs_queue has no attribute urn in provider 6.40.0"),
+            (
+                "aws_sqs_queue.events[0].urn",
+                "aws_sqs_queue has no attribute urn in provider 6.40.0",
+            ),
             ("data.aws_region.other.region", "data.aws_region.other.region refers to nothing"),
             ("module.other.url", "there is no module other"),
             ("module.child.uri", "module child has no output uri"),

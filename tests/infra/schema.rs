@@ -1,63 +1,239 @@
-//! What the AWS provider takes and gives: `tests/fixtures/aws_provider.json`, which
-//! `make infra-schema` makes from a published package.
+//! What the AWS provider takes and gives, at both ends of what the module allows: the
+//! oldest release and the newest one. `make infra-schema` makes the fixtures from
+//! published packages, in the form of `terraform providers schema -json`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../fixtures/aws_provider.json")).expect("the fixture reads")
-});
+static OLDEST: LazyLock<Schema> =
+    LazyLock::new(|| read(include_str!("../fixtures/aws_provider_oldest.json")));
+static NEWEST: LazyLock<Schema> =
+    LazyLock::new(|| read(include_str!("../fixtures/aws_provider_newest.json")));
 
-/// The fixture.
-pub(crate) fn schema() -> &'static Schema {
-    &SCHEMA
+fn read(text: &str) -> Schema {
+    serde_json::from_str(text).expect("the fixture reads")
 }
 
-/// Resources and data sources by type.
+/// Of the oldest provider that the module allows: what it lacks the module cannot use.
+pub(crate) fn oldest() -> &'static Schema {
+    &OLDEST
+}
+
+/// Both ends, the oldest first.
+pub(crate) fn schemas() -> [&'static Schema; 2] {
+    [&OLDEST, &NEWEST]
+}
+
+/// One release of the provider.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Schema {
-    pub(crate) origin: BTreeMap<String, String>,
-    pub(crate) resources: BTreeMap<String, Resource>,
-    pub(crate) data: BTreeMap<String, Resource>,
+    origin: BTreeMap<String, String>,
+    /// What the provider itself takes.
+    pub(crate) provider: Resource,
+    pub(crate) resource_schemas: BTreeMap<String, Resource>,
+    pub(crate) data_source_schemas: BTreeMap<String, Resource>,
 }
 
 impl Schema {
     /// By the type's name; none where the fixture does not know it.
     pub(crate) fn find(&self, is_data: bool, kind: &str) -> Option<&Resource> {
-        if is_data { self.data.get(kind) } else { self.resources.get(kind) }
+        let schemas = if is_data { &self.data_source_schemas } else { &self.resource_schemas };
+        schemas.get(kind)
+    }
+
+    /// The release, such as `6.40.0`.
+    pub(crate) fn version(&self) -> &str {
+        let provider = &self.origin["provider"];
+        provider.strip_prefix("hashicorp/aws ").expect("the AWS provider")
     }
 }
 
-/// One resource or data source.
+/// One resource or data source, or the provider itself.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Resource {
-    #[serde(flatten)]
-    pub(crate) content: Content,
-    /// What can be referred to.
-    pub(crate) exports: BTreeSet<String>,
+    pub(crate) block: Content,
 }
 
-/// What a resource or a block takes.
+/// What a resource or a block takes and gives.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Content {
-    /// Name and type: `string`, `number`, `boolean`, `map`, `list(string)`, …
-    pub(crate) arguments: BTreeMap<String, String>,
-    /// Arguments and blocks that must be there.
-    pub(crate) required: BTreeSet<String>,
-    pub(crate) blocks: BTreeMap<String, NestedBlock>,
+    pub(crate) attributes: BTreeMap<String, Attribute>,
+    #[serde(default)]
+    pub(crate) block_types: BTreeMap<String, NestedBlock>,
+}
+
+impl Content {
+    /// An attribute that may be given.
+    pub(crate) fn argument(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.get(name).filter(|it| it.required || it.optional)
+    }
+
+    /// Whether it can be referred to, as attribute or as block.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.attributes.contains_key(name) || self.block_types.contains_key(name)
+    }
+
+    /// Arguments and blocks that must be given.
+    pub(crate) fn required(&self) -> impl Iterator<Item = &str> {
+        let attributes = self.attributes.iter().filter(|(_, it)| it.required);
+        let blocks = self.block_types.iter().filter(|(_, it)| it.min_items > 0);
+        attributes.map(|(name, _)| name.as_str()).chain(blocks.map(|(name, _)| name.as_str()))
+    }
+}
+
+/// One attribute.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attribute {
+    #[serde(rename = "type")]
+    pub(crate) kind: Kind,
+    #[serde(default)]
+    pub(crate) required: bool,
+    #[serde(default)]
+    pub(crate) optional: bool,
+    /// The provider fills it in where it is not given.
+    #[serde(default)]
+    pub(crate) computed: bool,
 }
 
 /// A block within.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NestedBlock {
-    /// Whether it may stand there more than once.
-    pub(crate) many: bool,
-    #[serde(flatten)]
-    pub(crate) content: Content,
-    /// What AWS fills in, besides the arguments.
+    pub(crate) nesting_mode: Nesting,
     #[serde(default)]
-    pub(crate) computed: Vec<String>,
+    pub(crate) min_items: u32,
+    /// None where there may be any number.
+    pub(crate) max_items: Option<u32>,
+    pub(crate) block: Content,
+}
+
+impl NestedBlock {
+    /// Whether it may stand there more than once.
+    pub(crate) fn is_many(&self) -> bool {
+        self.nesting_mode != Nesting::Single && self.max_items.is_none_or(|it| it > 1)
+    }
+}
+
+/// How a block's occurrences are held.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Nesting {
+    List,
+    Set,
+    Single,
+}
+
+/// A type, written as Terraform's schemas have it: `"string"`, `["list","string"]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "serde_json::Value")]
+pub(crate) enum Kind {
+    String,
+    Number,
+    Bool,
+    /// Any type.
+    Dynamic,
+    List(Box<Kind>),
+    Set(Box<Kind>),
+    Map(Box<Kind>),
+    Object(BTreeMap<String, Kind>),
+}
+
+impl TryFrom<serde_json::Value> for Kind {
+    type Error = String;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, String> {
+        let parts: Vec<serde_json::Value> = match value.as_str() {
+            Some("string") => return Ok(Self::String),
+            Some("number") => return Ok(Self::Number),
+            Some("bool") => return Ok(Self::Bool),
+            Some("dynamic") => return Ok(Self::Dynamic),
+            _ => {
+                serde_json::from_value(value.clone()).map_err(|_| format!("{value} is no type"))?
+            }
+        };
+        let [name, of] = parts.as_slice() else { return Err(format!("{value} is no type")) };
+        let element = || Self::try_from(of.clone()).map(Box::new);
+        match name.as_str() {
+            Some("list") => Ok(Self::List(element()?)),
+            Some("set") => Ok(Self::Set(element()?)),
+            Some("map") => Ok(Self::Map(element()?)),
+            Some("object") => {
+                let of = of.as_object().ok_or_else(|| format!("{of} are no attributes"))?;
+                let of = of.iter().map(|(name, of)| Ok((name.clone(), of.clone().try_into()?)));
+                of.collect::<Result<_, String>>().map(Self::Object)
+            }
+            _ => Err(format!("{value} is no type")),
+        }
+    }
+}
+
+/// As a variable's type is written.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::String => f.write_str("string"),
+            Self::Number => f.write_str("number"),
+            Self::Bool => f.write_str("bool"),
+            Self::Dynamic => f.write_str("any"),
+            Self::List(of) => write!(f, "list({of})"),
+            Self::Set(of) => write!(f, "set({of})"),
+            Self::Map(of) => write!(f, "map({of})"),
+            Self::Object(_) => f.write_str("object"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_read_as_terraform_writes_them() {
+        let kind = |text: &str| serde_json::from_str::<Kind>(text).map(|it| it.to_string()).ok();
+        for (text, shown) in [
+            (r#""bool""#, Some("bool")),
+            (r#"["set",["map","string"]]"#, Some("set(map(string))")),
+            (r#"["list",["object",{"arn":"string"}]]"#, Some("list(object)")),
+            (r#""text""#, None),
+            (r#"["bag","string"]"#, None),
+            (r#"["list"]"#, None),
+            (r#"["object",{"arn":"text"}]"#, None),
+        ] {
+            assert_eq!(kind(text).as_deref(), shown, "{text}");
+        }
+    }
+
+    /// What the fixtures say of some arguments whose every flag is known from the
+    /// provider's documentation: a fixture that was read wrongly would say otherwise.
+    #[test]
+    fn the_fixtures_say_what_is_required_computed_and_nested() {
+        for schema in schemas() {
+            let version = schema.version();
+            let table = &schema.find(false, "aws_dynamodb_table").unwrap().block;
+            let flags = |name: &str| {
+                let it = &table.attributes[name];
+                (it.required, it.optional, it.computed)
+            };
+            assert_eq!(flags("name"), (true, false, false), "{version}");
+            assert_eq!(flags("billing_mode"), (false, true, false), "{version}");
+            assert_eq!(flags("region"), (false, true, true), "{version}");
+            assert_eq!(flags("arn"), (false, false, true), "{version}");
+            let index = &table.block_types["global_secondary_index"];
+            assert_eq!((index.nesting_mode, index.is_many()), (Nesting::Set, true), "{version}");
+            let keys = &index.block.block_types["key_schema"];
+            let required: Vec<&str> = keys.block.required().collect();
+            assert_eq!(required, ["attribute_name", "key_type"], "{version}");
+            let ttl = &table.block_types["ttl"];
+            assert_eq!((ttl.nesting_mode, ttl.is_many()), (Nesting::List, false), "{version}");
+            let region = &schema.provider.block.attributes["region"];
+            assert_eq!((&region.kind, region.optional), (&Kind::String, true), "{version}");
+        }
+    }
 }

@@ -68,12 +68,13 @@
 //! `due_at` (a message too early or too late), `expires_at` (seconds of 15 days or more),
 //! a signature's age (seconds of 5 minutes).
 //!
-//! The decisions are pure functions in `rules`; `tests/model` explores what can
+//! The decisions are pure functions in `rules` and `steering`; `tests/model` explores what can
 //! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
 //! conditions, and one conformance suite holds both to the same behaviour.
 
 mod record;
 mod rules;
+mod steering;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -87,9 +88,10 @@ pub use record::{
     Record, RouteFailure, SCHEMA, State, Transition, TransitionKind,
 };
 pub use rules::{
-    Reopened, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_forget,
-    apply_reopen, apply_sweep, is_swept, judge_claim, shard_of, sweep_due_at,
+    apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,
+    judge_claim, shard_of, sweep_due_at,
 };
+pub use steering::{Reopened, apply_forget, apply_reopen};
 
 /// How much clocks may disagree when `next_at` is compared.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
