@@ -73,14 +73,14 @@ async fn answers_too_slow_to_tell_the_time_by_are_refused_before_anything_is_wri
     let operator = Operator::new().await;
     make(&operator, [Given::new("evt-busy", State::Dead, Duration::from_mins(5))]).await;
     let before = held(&operator).await;
-    operator.proxy.set_hook(|_| Fault::DelayReply(Duration::from_millis(4100)));
+    operator.proxy.set_hook(|_| Fault::DelayReply(Duration::from_millis(4500)));
     for arguments in [
         &["replay", "stripe", "evt-busy", "--yes"][..],
         &["forget", "stripe", "evt-busy", "--unhandled", "--yes"],
     ] {
         let ran = operator.run(arguments).await.expect(1);
-        let said = "AWS's time is only known to within 5.1 s";
-        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+        assert!(ran.stderr.contains("AWS's time is only known to within 5."), "{}", ran.stderr);
+        assert!(ran.stderr.contains("5 s is the most that is safe"), "{}", ran.stderr);
         assert!(ran.stderr.contains("try again on a better line"), "{}", ran.stderr);
     }
     assert_eq!(held(&operator).await, before);
@@ -90,7 +90,7 @@ async fn answers_too_slow_to_tell_the_time_by_are_refused_before_anything_is_wri
 async fn doctor_says_how_the_clock_stands_to_that_of_aws() {
     let operator = Operator::new().await;
     let ran = operator.run(&["doctor"]).await.expect(0);
-    let agrees = "ok       clock of this machine: agrees with AWS's, to within 1.";
+    let agrees = "ok       clock of this machine: agrees with AWS's, to within ";
     assert!(ran.text().contains(agrees), "{}", ran.text());
     // Whole seconds and the round trip leave a second or two open.
     for (ahead, says) in [

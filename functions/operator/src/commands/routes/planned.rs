@@ -18,6 +18,8 @@ const TYPE: &str = "aws_lambda_function";
 const NAME: &str = "processor";
 const VARIABLE_ROUTES: &str = "ROUTES";
 
+static NOTHING: Value = Value::Null;
+
 /// One inbox of a plan; a caller may deploy several.
 #[derive(Debug)]
 pub(super) struct Planned {
@@ -70,7 +72,7 @@ fn judged(resource: &Value, plan: &Value) -> Planned {
             .into_iter()
             .flatten()
             .find(|change| change["address"] == address.as_str())
-            .map_or(&Value::Null, |change| &change["change"]["after_unknown"]["environment"]),
+            .map_or(&NOTHING, |change| &change["change"]["after_unknown"]["environment"]),
     };
     if variables.is_unknown(VARIABLE_ROUTES) {
         return Planned { address, routes: None };
