@@ -200,7 +200,7 @@ async fn no_call_takes_longer_than_its_limit() {
         attempts: 3,
         call: Duration::from_millis(600),
     };
-    let aws = sdk_config(limits, &AwsClock::new(Timestamp::now))
+    let aws = sdk_config(limits, &AwsClock::new(inbox_core::Timestamp::now))
         .await
         .into_builder()
         .endpoint_url(proxy.url())
