@@ -28,6 +28,7 @@ pub(crate) mod logs;
 mod lost_replies;
 mod lost_routes;
 mod main_job;
+mod make_run;
 mod memory;
 
 mod outages;

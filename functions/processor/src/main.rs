@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
+use inbox_aws::{AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
 use inbox_core::config::ConfigError;
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
@@ -49,7 +49,9 @@ async fn main() -> ExitCode {
 
 async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name).ok())?;
-    let aws = sdk_config(Limits::BACKGROUND).await;
+    let aws_clock = AwsClock::new(Timestamp::now);
+    let aws = sdk_config(Limits::BACKGROUND, &aws_clock).await;
+    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || aws_clock.now());
     let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
     let resources = Resources {
         aws: aws.clone(),
@@ -58,7 +60,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         payloads: payloads.clone(),
         handler_timeout: config.handler_timeout,
         own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
-        clock: Arc::new(Timestamp::now),
+        clock: Arc::clone(&clock),
         http: HttpClients::default(),
     };
     let routes =
@@ -88,7 +90,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         handler_timeout: config.handler_timeout,
         lease_margin: defaults.lease_margin(),
         retention: Duration::from_hours(24 * u64::from(defaults.retention_days)),
-        clock: Arc::new(Timestamp::now),
+        clock,
         chance: Arc::new(fastrand::f64),
         budget: Budget::of_memory(memory_mb()),
     })

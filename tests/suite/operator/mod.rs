@@ -2,6 +2,7 @@
 //! queues of the test's own.
 
 mod basics;
+mod clock;
 mod deliveries;
 mod dlq;
 mod doctor;
@@ -12,6 +13,7 @@ mod forward_secret;
 mod large;
 mod letters;
 mod listen;
+mod logs;
 mod move_tasks;
 mod purge;
 mod receivers;
@@ -19,6 +21,7 @@ mod redrive;
 mod redrive_task;
 mod replay;
 pub(crate) mod rig;
+mod route_targets;
 mod routes;
 mod secret;
 mod send;

@@ -7,8 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue};
+use inbox_aws::AwsClock;
 use inbox_aws::SecretsManagerSecrets;
-use inbox_core::Timestamp;
 use inbox_core::event::clean_text;
 use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::{CACHE_FOR, Secret, Secrets as _};
@@ -106,6 +106,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         print_curl(context, &target, &request);
         return Ok(Outcome::Done);
     }
+    if let Some(warning) = HttpClient::warning(&target.url) {
+        context.console.note(warning);
+    }
     let client = HttpClient::new()?;
     if args.count == 1 {
         let draft = bodies.next(0, &mut random);
@@ -125,6 +128,7 @@ struct Target {
     signed_url: Option<String>,
     /// Sent besides.
     headers: Vec<(String, String)>,
+    clock: AwsClock,
 }
 
 impl Target {
@@ -142,6 +146,7 @@ impl Target {
             url,
             signed_url: args.signed_url.clone(),
             headers: args.headers.clone(),
+            clock: context.clock.clone(),
         })
     }
 
@@ -157,7 +162,7 @@ impl Target {
             body: &fresh.body,
             id: &fresh.id,
             event_type,
-            now: Timestamp::now(),
+            now: self.clock.now(),
         };
         let mut headers = vec![
             ("Content-Type".to_owned(), content_type.clone()),

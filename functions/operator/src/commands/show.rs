@@ -14,9 +14,10 @@ use serde_json::value::RawValue;
 use super::events::tone;
 use crate::console::{Console, Tone};
 use crate::context::Context;
+use crate::deployment::Deployment;
 use crate::fault::{Fault, Outcome};
 use crate::lookup;
-use crate::moments::{clock, relative};
+use crate::moments::{clock, counted, relative};
 use crate::pretty;
 use crate::shell::word;
 use crate::table::{Cell, Column, Table};
@@ -53,8 +54,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let console = &context.console;
     let key = EventKey { source: args.source, id: args.id };
     let ledger = context.ledger().await?;
-    let found = lookup::record(context, &ledger, key.clone(), Timestamp::now()).await?;
-    let mut record = found.ok_or_else(|| missing(&key))?;
+    let found = lookup::record(context, &ledger, key.clone(), context.now()).await?;
+    let mut record = found.ok_or_else(|| missing(&context.deployment, &key))?;
     // Whatever has become of its payload, what became of the event is shown.
     let unloaded = ledger.load(&mut record).await.err();
     if args.payload {
@@ -70,13 +71,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     if console.json {
         console.value(&document(&record, unloaded.as_ref()));
     } else {
-        print(console, &record, unloaded.as_ref(), Timestamp::now());
+        print(console, &record, unloaded.as_ref(), context.now());
     }
     Ok(Outcome::Done)
 }
 
-/// There is no such event.
-pub(super) fn missing(key: &EventKey) -> Fault {
+/// There is no such event, or no such source: one that was taken out of the deployment
+/// may still have events, so it is only asked about when nothing was found.
+pub(super) fn missing(deployment: &Deployment, key: &EventKey) -> Fault {
+    if !deployment.sources.is_empty()
+        && let Err(unknown) = deployment.source(&key.source)
+    {
+        return unknown;
+    }
     Fault::refused(
         format!("source {:?} has no event {:?}", key.source, key.id),
         format!(
@@ -228,9 +235,10 @@ fn life(record: &Record) -> Table {
             TransitionKind::Failed => {
                 (Tone::Warning, format!("attempt {}: {}", entry.attempt, entry.detail))
             }
-            TransitionKind::Buried => {
-                (Tone::Bad, format!("after {} attempts: {}", entry.attempt, entry.detail))
-            }
+            TransitionKind::Buried => (
+                Tone::Bad,
+                format!("after {}: {}", counted(entry.attempt.into(), "attempt"), entry.detail),
+            ),
             TransitionKind::Completed => (Tone::Good, format!("by {}", entry.detail)),
             TransitionKind::Redriven | TransitionKind::Replayed | TransitionKind::Forgotten => {
                 (Tone::Strong, format!("by {}: {}", entry.actor, entry.detail))

@@ -9,6 +9,7 @@ use super::Findings;
 use crate::context::Context;
 use crate::deployment::Source;
 use crate::fault::Fault;
+use crate::moments::counted;
 
 pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<(), Fault> {
     if context.deployment.sources.is_empty() {
@@ -34,6 +35,8 @@ async fn check_source(
             return Ok(());
         }
     };
+    let repeats = source.repeats(provider.signs_url());
+    findings.ok(format!("repeats to {name}"), format!("each is {repeats}"));
     let held = Held {
         about,
         secret_id: &source.secret_id,
@@ -118,8 +121,8 @@ impl Held<'_> {
             }
         }
         if is_good {
-            let plural = if all == 1 { "" } else { "s" };
-            findings.ok(about, format!("{used_by}, {all} signing secret{plural}"));
+            let secrets = counted(all as u64, "signing secret");
+            findings.ok(about, format!("{used_by}, {secrets}"));
         }
     }
 }

@@ -94,7 +94,7 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, mut args: Args) -> Result<Outcome, Fault> {
     let console = &context.console;
-    let now = Timestamp::now();
+    let now = context.now();
     args.read_ids()?;
     args.check(&context.deployment)?;
     // Names and AWS first: a plan for nothing helps nobody.
@@ -321,7 +321,7 @@ async fn named(
         let found = lookup::of_delivery(context, ledger, sources, &missing.id, now).await?;
         let [one] = found.as_slice() else {
             return Err(match found.as_slice() {
-                [] => show::missing(missing),
+                [] => show::missing(&context.deployment, missing),
                 several => lookup::ambiguous(&missing.id, several),
             });
         };
