@@ -238,7 +238,9 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
                     .note("event_type", &accepted.event_type)
                     .emit(now);
             }
-            Ok(Answer::Handshake(_)) => metrics.count("Handshake", 1).emit(now),
+            Ok(Answer::Handshake(_)) => {
+                tracing::info!(source = self.config.source, "handshake answered");
+            }
             Err(refusal) if refusal.is_ours() => {
                 let fault = std::error::Error::source(refusal)
                     .map_or_else(|| "time limit".to_owned(), ToString::to_string);
@@ -246,7 +248,10 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
                 metrics.count("Unavailable", 1).emit(now);
             }
             Err(refusal) => {
-                metrics.by("Reason", refusal.to_string()).count("Rejected", 1).emit(now);
+                metrics
+                    .by_each_and_all("Reason", refusal.to_string())
+                    .count("Rejected", 1)
+                    .emit(now);
             }
         }
     }
