@@ -54,6 +54,7 @@ impl Place {
         let found = match (instance.kind.as_str(), attribute) {
             ("aws_caller_identity", "account_id") => Some(self.account_id.clone()),
             ("aws_partition", "partition") => Some("aws".to_owned()),
+            ("aws_partition", "dns_suffix") => Some("amazonaws.com".to_owned()),
             ("aws_region", "region" | "name" | "id") => Some(self.region.clone()),
             (_, "arn") => self.arn(plan, instance)?,
             (_, "name" | "id" | "bucket" | "function_name") => Some(self.name(plan, instance)?),
@@ -87,6 +88,10 @@ impl Place {
             "aws_dynamodb_table" => here("dynamodb", &format!("table/{}", name()?)),
             "aws_iam_policy" => format!("arn:aws:iam::{account_id}:policy/{}", name()?),
             "aws_iam_role" => format!("arn:aws:iam::{account_id}:role/{}", name()?),
+            "aws_lambda_alias" => {
+                let function = self.filled(plan, instance.text("function_name"))?;
+                here("lambda", &format!("function:{function}:{}", name()?))
+            }
             "aws_lambda_function" => here("lambda", &format!("function:{}", name()?)),
             "aws_s3_bucket" => format!("arn:aws:s3:::{}", name()?),
             "aws_scheduler_schedule_group" => {

@@ -277,22 +277,3 @@ fn routes_that_cannot_work_are_refused_before_anything_is_made() {
     }));
     assert!(without_bus.len() == 1 && without_bus[0].contains("needs a bus"), "{without_bus:?}");
 }
-
-/// The names of secrets that are made count, though no caller has written them.
-#[test]
-fn routes_that_do_not_fit_the_environment_are_refused() {
-    assert_eq!((&PLAIN.refused, &EVERYTHING.refused), (&vec![], &vec![]));
-    let refused = |with: &str| {
-        let with = with.to_owned();
-        let routes = (0..20).map(|number| {
-            let with: Value = hcl::value!({ url = (with.clone()) });
-            let id = format!("route-{number:0>40}");
-            hcl::value!({ id = id, match = "*:*", handler = "forward", with = with })
-        });
-        let routes = Value::Array(routes.collect());
-        planned(&hcl::value!({ processor = { routes = routes } })).refused
-    };
-    // 2,500 characters as written, and 20 secrets of 80 more.
-    let said = refused("https://example.com");
-    assert!(said.len() == 1 && said[0].contains("more than 3,000 characters"), "{said:?}");
-}
