@@ -86,15 +86,22 @@ logs: inbox ## follow a function's log: FUNCTION=processor, sweeper or receiver-
 	@$(INBOX) logs $(FUNCTION) $(ARGS)
 
 # The targets below speak to an AWS account. Each ENV has a state, names and a
-# working folder of its own, so that a change of ENV never touches another's.
+# working folder of its own, so that a change of ENV never touches another's. Where it
+# lives stands in its settings, not in somebody's shell: with another region the provider
+# would plan to destroy everything here and to make it there.
 ENV ?= dev
+SETTINGS := infra/env/$(ENV).tfvars
+setting = $(shell sed -n 's/^$(1)[[:space:]]*=[[:space:]]*"\([a-z0-9-]*\)".*/\1/p' $(SETTINGS) 2>/dev/null)
+REGION = $(call setting,region)
 ARCH ?= arm64
 TERRAFORM ?= terraform
+AWS ?= aws
 PACKAGES ?= $(CURDIR)/.local/package/$(ARCH)
 DEPLOYED := .local/deployed.json
-TF := TF_DATA_DIR='$(CURDIR)/.local/terraform/$(ENV)' $(TERRAFORM) -chdir=infra
-TF_VARS := -var=environment=$(ENV) -var=architecture=$(ARCH) -var='packages_directory=$(PACKAGES)' \
-  $(if $(wildcard infra/env/$(ENV).tfvars),-var-file=env/$(ENV).tfvars)
+TF_FOLDER = .local/terraform/$(REGION)/$(ENV)
+TF = TF_DATA_DIR='$(CURDIR)/$(TF_FOLDER)' $(TERRAFORM) -chdir=infra
+TF_VARS = -var=environment=$(ENV) -var=architecture=$(ARCH) -var='packages_directory=$(PACKAGES)' \
+  $(if $(wildcard $(SETTINGS)),-var-file=env/$(ENV).tfvars) -var=region=$(REGION)
 
 plan: account package packed initialised ## show what a deployment would change: ENV=dev, ARCH=arm64; settings in infra/env/ENV.tfvars
 	@$(TF) plan $(TF_VARS)
@@ -104,9 +111,13 @@ deploy: account package packed initialised ## deploy into the AWS account: ENV=d
 	@$(MAKE) --no-print-directory outputs
 
 destroy: account packed initialised ## take a deployment down, with everything that it holds: ENV=dev
-	@if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then \
-	  echo "the tables of $(ENV) refuse to be deleted, and nothing was: put \`deletion_protection = false\`" >&2; \
-	  echo "into infra/env/$(ENV).tfvars, run \`make deploy ENV=$(ENV)\`, then this again" >&2; exit 1; fi
+	@$(TF) output -json >$(TF_FOLDER)/outputs.json
+	@stopped=; \
+	AWS='$(AWS)' $(PYTHON) infra/obstacles.py '$(REGION)' <$(TF_FOLDER)/outputs.json || stopped=1; \
+	if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then stopped=1; \
+	  echo "the tables of $(ENV) refuse to be deleted: put \`deletion_protection = false\` into" >&2; \
+	  echo "$(SETTINGS) and run \`make deploy ENV=$(ENV)\`" >&2; fi; \
+	[ -z "$$stopped" ] || { echo "nothing was destroyed; then run \`make destroy ENV=$(ENV)\` again" >&2; exit 1; }
 	@$(TF) destroy $(TF_VARS) $(if $(YES),-auto-approve)
 
 outputs: account initialised ## write where everything is into .local/deployed.json, and say what to do next: ENV=dev
@@ -121,6 +132,14 @@ outputs: account initialised ## write where everything is into .local/deployed.j
 account:
 	@printf '%s' '$(ENV)' | grep -Eq '^[a-z][a-z0-9-]{0,10}[a-z0-9]$$' || { \
 	  echo "ENV must be 2 to 12 lower-case letters, digits and hyphens, such as dev or prod, not '$(ENV)'" >&2; exit 2; }
+	@[ -n '$(REGION)' ] || { \
+	  echo "in which region does $(ENV) live? Say it once, in $(SETTINGS):" >&2; \
+	  echo "  mkdir -p infra/env && echo 'region = \"$${AWS_REGION:-eu-central-1}\"' >>$(SETTINGS)" >&2; exit 1; }
+	@for named in $(call setting,region) $$AWS_REGION $$AWS_DEFAULT_REGION; do \
+	  [ "$$named" = '$(REGION)' ] || { \
+	    echo "two regions are named, $(REGION) and $$named, and another region would be another inbox:" >&2; \
+	    echo "$(ENV) lives where $(SETTINGS) says, so unset AWS_REGION, AWS_DEFAULT_REGION and REGION," >&2; \
+	    echo "or name another ENV" >&2; exit 1; }; done
 	@command -v $(TERRAFORM) >/dev/null || { \
 	  echo "terraform is missing: install 1.11 or later, or name one with TERRAFORM=" >&2; exit 1; }
 	@$(TERRAFORM) version -json 2>/dev/null | tr -d ' \n' | grep -Eq '"terraform_version":"(1\.(1[1-9]|[2-9][0-9])|[2-9])' || { \
@@ -128,13 +147,18 @@ account:
 	@[ -f infra/backend.hcl ] || { \
 	  echo "infra/backend.hcl is missing: it says in which S3 bucket Terraform keeps its state." >&2; \
 	  echo "Copy infra/backend.hcl.example to it and name a bucket of yours" >&2; exit 1; }
-	@if command -v aws >/dev/null; then \
-	  fault=$$(aws sts get-caller-identity 2>&1 >/dev/null) || { \
-	    echo "AWS does not know who you are: $$(printf '%s' "$$fault" | tr -s '\n' ' ')" >&2; \
+	@if command -v $(AWS) >/dev/null; then \
+	  said=$$($(AWS) sts get-caller-identity --region '$(REGION)' --query Account --output text 2>&1) || { \
+	    echo "AWS does not know who you are: $$(printf '%s' "$$said" | tr -s '\n' ' ')" >&2; \
 	    echo "log in (\`aws sso login\`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; }; \
+	  account='$(call setting,account_id)'; \
+	  [ "$${account:-$$said}" = "$$said" ] || { \
+	    echo "your credentials are of account $$said, and $(ENV) lives in $$account ($(SETTINGS))" >&2; exit 1; }; \
+	  echo "$(ENV): account $$said, region $(REGION)" >&2; \
 	elif [ -z "$$AWS_PROFILE$$AWS_ACCESS_KEY_ID$$AWS_WEB_IDENTITY_TOKEN_FILE$$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" ] \
 	    && [ ! -f "$$HOME/.aws/credentials" ] && [ ! -f "$$HOME/.aws/config" ]; then \
-	  echo "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; fi
+	  echo "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; \
+	else echo "$(ENV): region $(REGION); no AWS CLI is here to tell the account" >&2; fi
 
 # Terraform reads the packages even to destroy what was made of them.
 packed:
@@ -142,9 +166,10 @@ packed:
 	  echo "$(PACKAGES)/$$function.zip is missing: run \`make package ARCH=$(ARCH)\`" >&2; exit 1; }; done
 
 initialised:
-	@mkdir -p .local/terraform/$(ENV)
-	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=key=webhook-inbox/$(ENV).tfstate \
-	  >.local/terraform/$(ENV)/init.log || { cat .local/terraform/$(ENV)/init.log >&2; exit 1; }
+	@mkdir -p $(TF_FOLDER)
+	@$(TF) init -input=false -backend-config=backend.hcl \
+	  -backend-config=key=webhook-inbox/$(REGION)/$(ENV).tfstate \
+	  >$(TF_FOLDER)/init.log || { cat $(TF_FOLDER)/init.log >&2; exit 1; }
 
 model: ## explore the protocol in all its worlds, large ones too; SECONDS=600 ends it
 	@$(CARGO) build --quiet --workspace
