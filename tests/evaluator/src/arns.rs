@@ -128,6 +128,11 @@ mod tests {
               name     = "q-${each.key}"
             }
             resource "aws_secretsmanager_secret" "s" { name = "x/y" }
+            resource "aws_lambda_function" "f" { function_name = "f-worker" }
+            resource "aws_lambda_alias" "live" {
+              name          = "live"
+              function_name = aws_lambda_function.f.function_name
+            }
             resource "aws_kms_key" "k" {}"#;
         let plan = plan(&Module::parse(Path::new("."), [("main.tf", text)]), &hcl::Map::new());
         let mut place = Place {
@@ -141,6 +146,10 @@ mod tests {
             (
                 "<aws_secretsmanager_secret.s.arn>",
                 "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x/y-??????",
+            ),
+            (
+                "<aws_lambda_alias.live.arn>",
+                "arn:aws:lambda:eu-west-1:123456789012:function:f-worker:live",
             ),
             ("plain", "plain"),
         ] {

@@ -248,3 +248,24 @@ fn flat(all: Vec<Value>) -> Vec<Value> {
     };
     all.into_iter().flat_map(flatten).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expressions::evaluate;
+
+    #[test]
+    fn texts_are_encoded_and_measured_as_terraform_does() {
+        let mut context = Context::new();
+        declare(&mut context);
+        for (text, expected) in [
+            (r#"base64encode("abcd")"#, Value::from("YWJjZA==")),
+            (r#"length(regexall("=", base64encode("abcd")))"#, 2.into()),
+            (r#"regexall("[0-9]+", "a1b22")"#, hcl::value!(["1", "22"])),
+            (r#"jsonencode({ url = "a?b=<1>&c" })"#, "{\"url\":\"a?b=\\u003c1\\u003e\\u0026c\"}".into()),
+            (r#"length(jsonencode("&"))"#, 8.into()),
+        ] {
+            assert_eq!(evaluate(&text.parse().unwrap(), &context), Ok(expected), "{text}");
+        }
+    }
+}
