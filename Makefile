@@ -100,38 +100,49 @@ logs: inbox ## follow a function's log: FUNCTION=processor, sweeper or receiver-
 	@$(INBOX) logs $(ARGS) -- $(call given,FUNCTION)
 
 # The targets below speak to an AWS account. Each ENV has a state, names and a
-# working folder of its own, so that a change of ENV never touches another's.
+# working folder of its own, so that a change of ENV never touches another's. Where it
+# lives stands in its settings, not in somebody's shell: with another region the provider
+# would plan to destroy everything here and to make it there.
 ENV ?= dev
+SETTINGS = infra/env/$(value ENV).tfvars
+setting = $(shell sed -n 's/^$(1)[[:space:]]*=[[:space:]]*"\([a-z0-9-]*\)".*/\1/p' $(call quoted,$(SETTINGS)) 2>/dev/null)
+REGION = $(call setting,region)
 ARCH ?= arm64
 TERRAFORM ?= terraform
+AWS ?= aws
 PACKAGES ?= $(CURDIR)/.local/package/$(ARCH)
 DEPLOYED := .local/deployed.json
-TF = TF_DATA_DIR=$(call quoted,$(CURDIR)/.local/terraform/$(value ENV)) $(TERRAFORM) -chdir=infra
+TF_FOLDER = .local/terraform/$(REGION)/$(value ENV)
+TF = TF_DATA_DIR=$(call quoted,$(CURDIR)/$(TF_FOLDER)) $(TERRAFORM) -chdir=infra
 TF_VARS = -var=environment=$(call given,ENV) -var=architecture=$(call given,ARCH) \
   -var=$(call quoted,packages_directory=$(PACKAGES)) \
-  $(if $(wildcard infra/env/$(ENV).tfvars),-var-file=$(call quoted,env/$(ENV).tfvars))
+  $(if $(wildcard $(SETTINGS)),-var-file=$(call quoted,env/$(value ENV).tfvars)) -var=region=$(call quoted,$(REGION))
 
 # What is planned, and what the processor's own code says of its routes, before anything
 # is changed: a processor that does not start leaves events waiting. A plan may hold values
 # that are nobody else's to read.
-PLAN := $(CURDIR)/.local/terraform/$(ENV).plan
-planned = umask 077 && $(TF) plan $(TF_VARS) -out='$(PLAN)' \
-  && { $(TF) show -json '$(PLAN)' | $(INBOX) routes check --plan -; }
+PLAN = $(call quoted,$(CURDIR)/.local/terraform/$(value ENV).plan)
+planned = umask 077 && $(TF) plan $(TF_VARS) -out=$(PLAN) \
+  && { $(TF) show -json $(PLAN) | $(INBOX) routes check --plan -; }
 
 plan: account inbox package packed initialised ## show what a deployment would change: ENV=dev, ARCH=arm64; settings in infra/env/ENV.tfvars
-	@$(planned); judged=$$?; rm -f '$(PLAN)'; exit $$judged
+	@$(planned); judged=$$?; rm -f $(PLAN); exit $$judged
 
 deploy: account inbox package packed initialised ## deploy into the AWS account: ENV=dev, ARCH=arm64; YES=1 asks nothing
-	@$(planned) || { rm -f '$(PLAN)'; echo "nothing was deployed" >&2; exit 2; }
-	@$(if $(YES),:,printf 'Deploy this to $(ENV)? Only `yes` does: '; read answer; [ "$$answer" = yes ]) \
-	  || { rm -f '$(PLAN)'; echo "nothing was deployed" >&2; exit 1; }
-	@$(TF) apply '$(PLAN)'; applied=$$?; rm -f '$(PLAN)'; exit $$applied
+	@$(planned) || { rm -f $(PLAN); echo "nothing was deployed" >&2; exit 2; }
+	@$(if $(YES),:,printf 'Deploy this to %s? Only `yes` does: ' $(call given,ENV); read answer; [ "$$answer" = yes ]) \
+	  || { rm -f $(PLAN); echo "nothing was deployed" >&2; exit 1; }
+	@$(TF) apply $(PLAN); applied=$$?; rm -f $(PLAN); exit $$applied
 	@$(MAKE) --no-print-directory outputs
 
 destroy: account packed initialised ## take a deployment down, with everything that it holds: ENV=dev
-	@if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then \
-	  echo "the tables of "$(call given,ENV)" refuse to be deleted, and nothing was: put \`deletion_protection = false\`" >&2; \
-	  echo "into infra/env/"$(call given,ENV)".tfvars, run \`make deploy ENV="$(call given,ENV)"\`, then this again" >&2; exit 1; fi
+	@$(TF) output -json >$(call quoted,$(TF_FOLDER)/outputs.json)
+	@stopped=; \
+	AWS=$(call given,AWS) $(PYTHON) infra/obstacles.py $(call quoted,$(REGION)) <$(call quoted,$(TF_FOLDER)/outputs.json) || stopped=1; \
+	if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then stopped=1; \
+	  echo "the tables of "$(call given,ENV)" refuse to be deleted: put \`deletion_protection = false\` into" >&2; \
+	  echo $(call quoted,$(SETTINGS))" and run \`make deploy ENV="$(call given,ENV)"\`" >&2; fi; \
+	[ -z "$$stopped" ] || { echo "nothing was destroyed; then run \`make destroy ENV="$(call given,ENV)"\` again" >&2; exit 1; }
 	@$(TF) destroy $(TF_VARS) $(if $(YES),-auto-approve)
 
 outputs: account initialised ## write where everything is into .local/deployed.json, and say what to do next: ENV=dev
@@ -146,6 +157,16 @@ outputs: account initialised ## write where everything is into .local/deployed.j
 account:
 	@printf '%s' $(call given,ENV) | grep -Eq '^[a-z][a-z0-9-]{0,10}[a-z0-9]$$' || { \
 	  printf "ENV must be 2 to 12 lower-case letters, digits and hyphens, such as dev or prod, not '%s'\n" $(call given,ENV) >&2; exit 2; }
+	@printf '%s' $(call quoted,$(REGION)) | grep -Eq '^[a-z0-9-]*$$' || { \
+	  printf "'%s' is no region\n" $(call quoted,$(REGION)) >&2; exit 2; }
+	@[ -n $(call quoted,$(REGION)) ] || { \
+	  echo "in which region does "$(call given,ENV)" live? Say it once, in "$(call quoted,$(SETTINGS))":" >&2; \
+	  echo "  mkdir -p infra/env && echo 'region = \"$${AWS_REGION:-eu-central-1}\"' >>"$(call quoted,$(SETTINGS)) >&2; exit 1; }
+	@for named in $(call setting,region) $$AWS_REGION $$AWS_DEFAULT_REGION; do \
+	  [ "$$named" = $(call quoted,$(REGION)) ] || { \
+	    echo "two regions are named, "$(call quoted,$(REGION))" and $$named, and another region would be another inbox:" >&2; \
+	    echo $(call given,ENV)" lives where "$(call quoted,$(SETTINGS))" says, so unset AWS_REGION, AWS_DEFAULT_REGION and REGION," >&2; \
+	    echo "or name another ENV" >&2; exit 1; }; done
 	@command -v $(TERRAFORM) >/dev/null || { \
 	  echo "terraform is missing: install 1.11 or later, or name one with TERRAFORM=" >&2; exit 1; }
 	@$(TERRAFORM) version -json 2>/dev/null | tr -d ' \n' | grep -Eq '"terraform_version":"(1\.(1[1-9]|[2-9][0-9])|[2-9])' || { \
@@ -153,13 +174,18 @@ account:
 	@[ -f infra/backend.hcl ] || { \
 	  echo "infra/backend.hcl is missing: it says in which S3 bucket Terraform keeps its state." >&2; \
 	  echo "Copy infra/backend.hcl.example to it and name a bucket of yours" >&2; exit 1; }
-	@if command -v aws >/dev/null; then \
-	  fault=$$(aws sts get-caller-identity 2>&1 >/dev/null) || { \
-	    echo "AWS does not know who you are: $$(printf '%s' "$$fault" | tr -s '\n' ' ')" >&2; \
+	@if command -v $(AWS) >/dev/null; then \
+	  said=$$($(AWS) sts get-caller-identity --region '$(REGION)' --query Account --output text 2>&1) || { \
+	    echo "AWS does not know who you are: $$(printf '%s' "$$said" | tr -s '\n' ' ')" >&2; \
 	    echo "log in (\`aws sso login\`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; }; \
+	  account='$(call setting,account_id)'; \
+	  [ "$${account:-$$said}" = "$$said" ] || { \
+	    echo "your credentials are of account $$said, and $(ENV) lives in $$account ($(SETTINGS))" >&2; exit 1; }; \
+	  echo "$(ENV): account $$said, region $(REGION)" >&2; \
 	elif [ -z "$$AWS_PROFILE$$AWS_ACCESS_KEY_ID$$AWS_WEB_IDENTITY_TOKEN_FILE$$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" ] \
 	    && [ ! -f "$$HOME/.aws/credentials" ] && [ ! -f "$$HOME/.aws/config" ]; then \
-	  echo "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; fi
+	  echo "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its like" >&2; exit 1; \
+	else echo "$(ENV): region $(REGION); no AWS CLI is here to tell the account" >&2; fi
 
 # Terraform reads the packages even to destroy what was made of them.
 packed:
@@ -167,9 +193,10 @@ packed:
 	  echo $(call quoted,$(PACKAGES))"/$$function.zip is missing: run \`make package ARCH="$(call given,ARCH)"\`" >&2; exit 1; }; done
 
 initialised:
-	@mkdir -p $(call quoted,.local/terraform/$(value ENV))
-	@$(TF) init -input=false -backend-config=backend.hcl -backend-config=$(call quoted,key=webhook-inbox/$(value ENV).tfstate) \
-	  >$(call quoted,.local/terraform/$(value ENV)/init.log) || { cat $(call quoted,.local/terraform/$(value ENV)/init.log) >&2; exit 1; }
+	@mkdir -p $(call quoted,$(TF_FOLDER))
+	@$(TF) init -input=false -backend-config=backend.hcl \
+	  -backend-config=$(call quoted,key=webhook-inbox/$(REGION)/$(value ENV).tfstate) \
+	  >$(call quoted,$(TF_FOLDER)/init.log) || { cat $(call quoted,$(TF_FOLDER)/init.log) >&2; exit 1; }
 
 model: ## explore the protocol in all its worlds, large ones too; SECONDS=600 ends it
 	@$(CARGO) build --quiet --workspace

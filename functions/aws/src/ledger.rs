@@ -145,7 +145,9 @@ impl DynamoDbLedger {
 
 /// No source name holds a capital letter, so this is nobody's key.
 fn warm_up_key() -> EventKey {
-    EventKey { source: "WARM-UP".to_owned(), id: "WARM-UP".to_owned() }
+    let key = &stack().table.warm_up_key;
+    let (source, id) = key.split_once('#').unwrap_or((key, key));
+    EventKey { source: source.to_owned(), id: id.to_owned() }
 }
 
 pub(crate) fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError> {
@@ -362,6 +364,14 @@ impl Ledger for DynamoDbLedger {
         now: Timestamp,
     ) -> Result<DuePage, LedgerError> {
         self.due_page(shard, after, limit, now).await
+    }
+
+    async fn oldest_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        self.first_dead(shard, since).await
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {

@@ -136,6 +136,20 @@ impl Ledger for MemoryLedger {
         Ok(DuePage { due, is_last })
     }
 
+    async fn oldest_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        let shards = stack().table.open_index.shards;
+        let records = self.records();
+        let dead = records.iter().filter_map(|(key, record)| match record.open {
+            Some(Open::Dead { due_at }) if shard_of(key, shards) == shard => Some(due_at),
+            _ => None,
+        });
+        Ok(dead.filter(|died_at| *died_at > since).min())
+    }
+
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
         let mut records = self.records();
         let held = records.get_mut(&due.key);

@@ -54,6 +54,9 @@ pub struct Table {
     pub partition_key: String,
     /// Attribute that TTL looks at.
     pub ttl_attribute: String,
+    /// A key that no event has: writes to it, which never happen, open connections, and
+    /// a receiver's role allows it besides its own source's.
+    pub warm_up_key: String,
     /// All events by source and hour.
     pub timeline_index: Index,
     /// Unfinished and dead events by when somebody must look.
@@ -156,6 +159,9 @@ pub struct Defaults {
     /// Largest body taken where there is a payload bucket: what Lambda takes as an
     /// event at all, 6 MB with its escapes or base64.
     pub max_body_bytes: usize,
+    /// How long a receiver may take for a request, whatever happens: what the sources'
+    /// throttles come to in receivers at once.
+    pub request_timeout_ms: u64,
     /// Largest payload, compressed, that is kept in the item itself: it fits the
     /// 400 KB of a DynamoDB item with room for the other attributes. Without a
     /// payload bucket also the largest body.

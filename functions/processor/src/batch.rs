@@ -339,8 +339,6 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         let now = self.now();
         let completed = self.ledger.complete(record, &route.id, &others, now).await?;
         if completed != Completed::Superseded {
-            let source = Metrics::of_source(&record.event.key.source);
-            source.by("Handler", &route.id).count("Handled", 1).emit(now);
             record.handlers.insert(route.id.clone(), now);
             fates.completed(&route.id);
             self.completed(record, Ok(completed));

@@ -62,8 +62,13 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         for route in fates.given_up() {
             let error = &fates.failures()[route].error;
             tracing::error!(event = %record.event.key, route, error, "route given up");
-            let source = Metrics::of_source(&record.event.key.source);
-            source.by("Handler", route).count("GivenUp", 1).emit(now);
+            // Not by route or source: each pair would be a metric, paid for by the month.
+            Metrics::of_inbox()
+                .count("GivenUp", 1)
+                .note("source", &record.event.key.source)
+                .note("event_id", &record.event.key.id)
+                .note("route", route)
+                .emit(now);
         }
         let Conclusion::Wait(next_at) = fates.conclusion() else {
             return self.bury(record, &fates.epitaph(), fates.failures()).await;

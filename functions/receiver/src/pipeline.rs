@@ -249,7 +249,9 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
                     .note("event_type", &accepted.event_type)
                     .emit(now);
             }
-            Ok(Answer::Handshake(_)) => metrics.count("Handshake", 1).emit(now),
+            Ok(Answer::Handshake(_)) => {
+                tracing::info!(source = self.config.source, "handshake answered");
+            }
             Err(refusal) if refusal.is_ours() => {
                 tracing::error!(
                     source = self.config.source,
@@ -259,7 +261,10 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
                 metrics.count("Unavailable", 1).emit(now);
             }
             Err(refusal) => {
-                metrics.by("Reason", refusal.to_string()).count("Rejected", 1).emit(now);
+                metrics
+                    .by_each_and_all("Reason", refusal.to_string())
+                    .count("Rejected", 1)
+                    .emit(now);
             }
         }
     }

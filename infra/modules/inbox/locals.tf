@@ -13,6 +13,9 @@ locals {
   partition  = data.aws_partition.this.partition
   region     = data.aws_region.this.region
 
+  # What callers call each function by.
+  alias = "live"
+
   # A namespace for each inbox: its alarms must not count another's events.
   metrics_namespace = "WebhookInbox/${var.name}"
 

@@ -32,6 +32,10 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "payloads" {
   rule {
     bucket_key_enabled = local.has_customer_key
 
+    # What S3 sets for new buckets: nobody writes with a key that only the caller knows.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html
+    blocked_encryption_types = ["SSE-C"]
+
     apply_server_side_encryption_by_default {
       sse_algorithm     = local.has_customer_key ? "aws:kms" : "AES256"
       kms_master_key_id = local.customer_key_arn

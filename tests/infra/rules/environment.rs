@@ -81,34 +81,6 @@ fn routes_are_read_by_the_processor(plan: &Plan) -> Vec<String> {
     Routes::parse(variables["ROUTES"].as_str(), &resources).err().unwrap_or_default()
 }
 
-/// Names and values together, where AWS ends at 4 KB.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-fn settings_fit_the_environment(plan: &Plan) -> Vec<String> {
-    const BYTES_MAX: usize = 4096;
-    // What a precondition of the function lets routes take.
-    const ROUTES_BYTES_MAX: usize = 3000;
-    // What AWS fills in: the longest is a queue's URL.
-    const FILLED_IN_BYTES: usize = 120;
-    let mut problems = Vec::new();
-    for (_, function) in plan.functions() {
-        let variables = &function.values["environment"][0]["variables"];
-        let sizes = variables.as_object().into_iter().flatten().map(|(name, value)| {
-            let value = value.as_str().unwrap_or_default();
-            name.len()
-                + match name.as_str() {
-                    "ROUTES" => ROUTES_BYTES_MAX,
-                    _ if value.contains('<') => FILLED_IN_BYTES,
-                    _ => value.len(),
-                }
-        });
-        let bytes: usize = sizes.sum();
-        if bytes > BYTES_MAX {
-            problems.push(format!("{}: its environment may take {bytes}", function.address()));
-        }
-    }
-    problems
-}
-
 fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
     let (ledger, mirror) = plan.tables();
     let queue = plan.queue();
@@ -171,16 +143,6 @@ fn the_processor_takes_the_routes_that_it_is_given() {
     catches(rule, "route 1 (\"a\"): handler forward: needs `secret_id`", |plan| {
         let routes = json!([{ "id": "a", "match": "*:*", "handler": "forward", "with": { "url": "https://example.com" } }]);
         plan.set("aws_lambda_function.processor", pointer, json!(routes.to_string()));
-    });
-}
-
-#[test]
-fn every_environment_fits_however_long_the_routes() {
-    let rule = settings_fit_the_environment;
-    holds(rule);
-    catches(rule, "aws_lambda_function.processor: its environment may take", |plan| {
-        let long = json!("x".repeat(1000));
-        plan.set("aws_lambda_function.processor", "/environment/0/variables/RUST_LOG", long);
     });
 }
 

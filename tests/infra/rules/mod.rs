@@ -5,12 +5,18 @@
 //! plan on purpose and looks whether the rule says so.
 
 mod alarms;
+mod capacity;
+mod conditions;
+mod deployer;
 mod environment;
 mod functions;
 mod keys;
+mod metrics;
+mod names;
 mod permissions;
 mod queues;
 mod routes;
+mod sizes;
 mod sources;
 mod stores;
 mod targets;
@@ -58,7 +64,7 @@ static EVERYTHING: LazyLock<Plan> = LazyLock::new(|| {
         custom_domain = {
             name = "hooks.example.com"
             certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
-            hosted_zone_id = "Z1"
+            hosted_zone = { id = "Z1" }
         }
         customer_key = { create = true }
         tracing = true

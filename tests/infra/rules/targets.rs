@@ -318,22 +318,3 @@ fn what_a_route_may_retry_on_and_how_long_it_may_take_is_let_through() {
     let said = planned(&hcl::value!({ processor = processor })).refused;
     assert_eq!(said, Vec::<String>::new());
 }
-
-/// The names of secrets that are made count, though no caller has written them.
-#[test]
-fn routes_that_do_not_fit_the_environment_are_refused() {
-    assert_eq!((&PLAIN.refused, &EVERYTHING.refused), (&vec![], &vec![]));
-    let refused = |with: &str| {
-        let with = with.to_owned();
-        let routes = (0..20).map(|number| {
-            let with: Value = hcl::value!({ url = (with.clone()) });
-            let id = format!("route-{number:0>40}");
-            hcl::value!({ id = id, match = "*:*", handler = "forward", with = with })
-        });
-        let routes = Value::Array(routes.collect());
-        planned(&hcl::value!({ processor = { routes = routes } })).refused
-    };
-    // 2,500 characters as written, and 20 secrets of 80 more.
-    let said = refused("https://example.com");
-    assert!(said.len() == 1 && said[0].contains("more than 3,000 characters"), "{said:?}");
-}

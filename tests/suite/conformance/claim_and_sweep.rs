@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use inbox_core::Timestamp;
 use inbox_core::ledger::{Claimed, Due, Ledger, NewEvent, Open, Record, Reopen, Settled, shard_of};
 use inbox_core::stack::stack;
 
@@ -20,7 +21,30 @@ on_every_ledger!(
     a_repeated_sweep_finds_its_own_work,
     a_sweep_never_creates_an_item,
     a_parked_event_is_due_at_its_next_attempt,
+    the_first_dead_event_is_told_until_it_is_reopened_or_too_old_to_matter,
 );
+
+/// When the first dead event of a shard died, of those that died after some second.
+async fn oldest_dead<L: Ledger>(ledger: &L, shard: u32, since: u64) -> Option<Timestamp> {
+    ledger.oldest_dead(shard, at(since)).await.expect("oldest dead")
+}
+
+async fn the_first_dead_event_is_told_until_it_is_reopened_or_too_old_to_matter<L: Ledger>(
+    ledger: &L,
+) {
+    let shard = shard_of(&key(), stack().table.open_index.shards);
+    claim(ledger, 0).await;
+    assert_eq!(oldest_dead(ledger, shard, 0).await, None, "it is pending");
+    let record = run(ledger, "a", 1, 1).await;
+    bury(ledger, &record, 2).await;
+    assert_eq!(oldest_dead(ledger, shard, 0).await, Some(at(2)));
+    assert_eq!(oldest_dead(ledger, shard, 2).await, None, "it died before that");
+    let other = (shard + 1) % stack().table.open_index.shards;
+    assert_eq!(oldest_dead(ledger, other, 0).await, None, "it is another shard's");
+    let dead = held(ledger).await;
+    reopen(ledger, &dead, Reopen::Redrive { life: 2 }, "request-1", 3).await;
+    assert_eq!(oldest_dead(ledger, shard, 0).await, None, "it lives again");
+}
 
 async fn due<L: Ledger>(ledger: &L, seconds: u64) -> Vec<Due> {
     let shard = shard_of(&key(), stack().table.open_index.shards);

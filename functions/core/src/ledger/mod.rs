@@ -407,6 +407,14 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<DuePage, LedgerError>> + Send;
 
+    /// When the first of one shard's dead events died, of those that died after `since`.
+    /// The index may lag behind the table.
+    fn oldest_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
+
     /// Moves a due event's time forward, so that a backlog is not multiplied,
     /// and returns the record whose message is to be sent; `None` when it is no
     /// longer as it was read.
