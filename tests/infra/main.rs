@@ -21,6 +21,7 @@ mod plan;
 mod references;
 mod rules;
 mod schema;
+mod terraform;
 mod validations;
 mod variables;
 mod walk;
