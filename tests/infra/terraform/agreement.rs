@@ -85,8 +85,15 @@ fn by_terraform(workspace: &Workspace, number: usize, variables: &str) -> Theirs
     let (tfvars, out) = (file("tfvars").display().to_string(), file("plan").display().to_string());
     workspace.write(&format!("form_{number}.tfvars"), variables);
     let state = format!("-state={}", file("tfstate").display());
-    let arguments =
-        ["plan", "-input=false", "-no-color", "-lock=false", &state, &format!("-var-file={tfvars}"), &format!("-out={out}")];
+    let arguments = [
+        "plan",
+        "-input=false",
+        "-no-color",
+        "-lock=false",
+        &state,
+        &format!("-var-file={tfvars}"),
+        &format!("-out={out}"),
+    ];
     let output = workspace.run(MODULE, &arguments);
     assert!(output.status.success(), "terraform plan:\n{}", shown(&output));
     let output = workspace.run(MODULE, &["show", "-json", &out]);
@@ -130,19 +137,17 @@ fn marked(values: &Json, unknown: &Json) -> Json {
         (_, Json::Bool(true)) => json!(UNKNOWN),
         (Json::Object(values), Json::Object(unknown)) => {
             let names: BTreeSet<&String> = values.keys().chain(unknown.keys()).collect();
-            let of = |side: &Map<String, Json>, name: &str| {
-                side.get(name).cloned().unwrap_or_default()
-            };
-            let all = names.into_iter().map(|name| {
-                (name.clone(), marked(&of(values, name), &of(unknown, name)))
-            });
+            let of =
+                |side: &Map<String, Json>, name: &str| side.get(name).cloned().unwrap_or_default();
+            let all = names
+                .into_iter()
+                .map(|name| (name.clone(), marked(&of(values, name), &of(unknown, name))));
             Json::Object(all.collect())
         }
         (Json::Array(values), Json::Array(unknown)) => {
             let of = |side: &[Json], number: usize| side.get(number).cloned().unwrap_or_default();
             let length = values.len().max(unknown.len());
-            let all =
-                (0..length).map(|number| marked(&of(values, number), &of(unknown, number)));
+            let all = (0..length).map(|number| marked(&of(values, number), &of(unknown, number)));
             Json::Array(all.collect())
         }
         _ => values.clone(),

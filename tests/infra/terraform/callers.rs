@@ -176,8 +176,8 @@ fn terraform_finds_every_module_valid_by_both_ends_of_the_provider() {
                     let directory = format!("infra/{}", relative.display());
                     workspace.init(&directory);
                     let output = workspace.run(&directory, &["validate", "-json"]);
-                    let found: serde_json::Value =
-                        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+                    let found: serde_json::Value = serde_json::from_slice(&output.stdout)
+                        .unwrap_or_else(|_| {
                             panic!("{directory}: no JSON but:\n{}", shown(&output))
                         });
                     let said: Vec<String> = found["diagnostics"]

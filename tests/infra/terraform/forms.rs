@@ -158,10 +158,7 @@ fn every_variable_and_every_attribute_is_given_by_a_form() {
             take(&mut left, name, value);
         }
     }
-    assert!(
-        left.is_empty(),
-        "no form gives {left:?}: add each to tests/infra/terraform/forms.rs"
-    );
+    assert!(left.is_empty(), "no form gives {left:?}: add each to tests/infra/terraform/forms.rs");
 }
 
 /// `sources.*.throttle.burst`

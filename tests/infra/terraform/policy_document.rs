@@ -56,15 +56,14 @@ fn statement(block: &Value) -> Json {
 }
 
 fn all_principals(blocks: &[Value]) -> Json {
-    let is_anybody = |it: &Value| {
-        it.member("type").text() == "*" && it.member("identifiers").items().len() == 1
-    };
+    let is_anybody =
+        |it: &Value| it.member("type").text() == "*" && it.member("identifiers").items().len() == 1;
     if blocks.iter().any(is_anybody) {
         return json!("*");
     }
-    let all = blocks.iter().map(|it| {
-        (it.member("type").text().to_owned(), texts(it.member("identifiers").items()))
-    });
+    let all = blocks
+        .iter()
+        .map(|it| (it.member("type").text().to_owned(), texts(it.member("identifiers").items())));
     Json::Object(all.collect())
 }
 

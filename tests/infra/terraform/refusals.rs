@@ -49,14 +49,8 @@ const REFUSED: &[(&str, &str)] = &[
         "public_base_url must be",
         r#"sources = { a = { provider = "twilio", public_base_url = "http://example.com" } }"#,
     ),
-    (
-        "max_body_bytes must be",
-        r#"sources = { a = { provider = "stripe", max_body_bytes = 0 } }"#,
-    ),
-    (
-        "retention_days must be",
-        r#"sources = { a = { provider = "stripe", retention_days = 14 } }"#,
-    ),
+    ("max_body_bytes must be", r#"sources = { a = { provider = "stripe", max_body_bytes = 0 } }"#),
+    ("retention_days must be", r#"sources = { a = { provider = "stripe", retention_days = 14 } }"#),
     (
         "A zip is missing",
         r#"packages = { receiver = "nowhere", processor = "nowhere", sweeper = "nowhere" }"#,

@@ -25,7 +25,10 @@ pub(crate) fn is_there() -> bool {
     let is_required = ["CI", "REQUIRED"]
         .iter()
         .any(|name| std::env::var(name).is_ok_and(|it| !["", "0", "false"].contains(&&*it)));
-    assert!(!is_required, "{reason}, and CI or REQUIRED is set: install it, or name one by TERRAFORM=");
+    assert!(
+        !is_required,
+        "{reason}, and CI or REQUIRED is set: install it, or name one by TERRAFORM="
+    );
     // Past the test harness, which would keep it to itself.
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),
