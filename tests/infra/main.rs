@@ -14,20 +14,14 @@
 
 mod arguments;
 mod examples;
-mod expressions;
-mod functions;
-mod module;
-mod plan;
 mod references;
 mod rules;
-mod schema;
 mod terraform;
 mod validations;
-mod variables;
-mod walk;
 
 use std::path::{Path, PathBuf};
 
+use inbox_evaluator::{expressions, module, plan, schema, walk};
 use inbox_local::paths;
 
 use crate::module::Module;

@@ -9,18 +9,20 @@ use hcl::structure::{Body, Structure};
 use hcl::template::{Directive, Element, Template};
 
 /// `var.sources`, `aws_sqs_queue.events.arn`: the names, in order.
-pub(crate) type Path = Vec<String>;
+pub type Path = Vec<String>;
 
 /// Every reference in a body, nested blocks and all, that is not to a variable of a
 /// `for` or of a `dynamic` block around it.
-pub(crate) fn references_of_body(body: &Body) -> Vec<Path> {
+#[must_use]
+pub fn references_of_body(body: &Body) -> Vec<Path> {
     let mut walk = Walk::default();
     walk.body(body);
     walk.found
 }
 
 /// Every reference in an expression that is not to a variable of a `for` around it.
-pub(crate) fn references(expression: &Expression) -> Vec<Path> {
+#[must_use]
+pub fn references(expression: &Expression) -> Vec<Path> {
     let mut walk = Walk::default();
     walk.expression(expression);
     walk.found

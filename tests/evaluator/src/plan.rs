@@ -31,38 +31,45 @@ const NO_CONTENT: [&str; 6] =
 
 /// One resource or data source as it would be made.
 #[derive(Clone, Debug)]
-pub(crate) struct Instance {
-    pub(crate) is_data: bool,
-    pub(crate) kind: String,
-    pub(crate) name: String,
+pub struct Instance {
+    /// Whether it is a data source.
+    pub is_data: bool,
+    /// `aws_lambda_function`
+    pub kind: String,
+    /// `receiver`
+    pub name: String,
     /// `["stripe"]`, `[0]`, or nothing.
-    pub(crate) key: String,
+    pub key: String,
     /// Arguments, and lists of blocks, by name.
-    pub(crate) values: serde_json::Value,
+    pub values: serde_json::Value,
 }
 
 impl Instance {
     /// `aws_lambda_function.receiver["stripe"]`
-    pub(crate) fn address(&self) -> String {
+    #[must_use]
+    pub fn address(&self) -> String {
         let prefix = if self.is_data { "data." } else { "" };
         format!("{prefix}{}.{}{}", self.kind, self.name, self.key)
     }
 
     /// How another one's argument refers to it.
-    pub(crate) fn reference(&self, attribute: &str) -> String {
+    #[must_use]
+    pub fn reference(&self, attribute: &str) -> String {
         format!("<{}.{attribute}>", self.address())
     }
 }
 
 /// A module's instances and outputs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) instances: Vec<Instance>,
-    pub(crate) outputs: BTreeMap<String, serde_json::Value>,
+pub struct Plan {
+    /// Every resource and data source.
+    pub instances: Vec<Instance>,
+    /// Values by name.
+    pub outputs: BTreeMap<String, serde_json::Value>,
     /// What could not be evaluated.
-    pub(crate) mistakes: Vec<Mistake>,
+    pub mistakes: Vec<Mistake>,
     /// What preconditions say of it, in their own words.
-    pub(crate) refused: Vec<String>,
+    pub refused: Vec<String>,
 }
 
 /// What is known so far.
@@ -74,7 +81,8 @@ struct Known {
 }
 
 /// What every expression of a module sees: functions, paths and variables.
-pub(crate) fn surroundings(module: &Module, given: &Map<String, Value>) -> Context<'static> {
+#[must_use]
+pub fn surroundings(module: &Module, given: &Map<String, Value>) -> Context<'static> {
     let mut base = Context::new();
     functions::declare(&mut base);
     let folder = module.folder.display().to_string();
@@ -89,8 +97,18 @@ pub(crate) fn surroundings(module: &Module, given: &Map<String, Value>) -> Conte
     base
 }
 
+/// A caller's variables from JSON.
+#[must_use]
+pub fn given(variables: &serde_json::Value) -> Map<String, Value> {
+    match serde_json::from_value(variables.clone()) {
+        Ok(Value::Object(given)) => given,
+        _ => Map::new(),
+    }
+}
+
 /// Evaluates a module with what its caller gives it.
-pub(crate) fn plan(module: &Module, given: &Map<String, Value>) -> Plan {
+#[must_use]
+pub fn plan(module: &Module, given: &Map<String, Value>) -> Plan {
     let base = surroundings(module, given);
     let mut known = Known::default();
     for _ in 0..PASSES {
@@ -266,7 +284,7 @@ impl<'a> Pass<'a> {
 }
 
 /// What a `validation` or a `precondition` says, where its condition does not hold.
-pub(crate) fn checked(block: &Block, context: &Context<'_>) -> Result<Option<String>, String> {
+pub fn checked(block: &Block, context: &Context<'_>) -> Result<Option<String>, String> {
     let part = |name: &str| {
         let part = attribute(&block.body, name).ok_or_else(|| format!("no {name}"))?;
         evaluate(&part.expr, context)

@@ -8,7 +8,7 @@ use hcl::expr::{Expression, ForExpr, Operation, TraversalOperator};
 use hcl::value::Map;
 
 /// The value, or why there is none.
-pub(crate) fn evaluate(expression: &Expression, context: &Context<'_>) -> Result<Value, String> {
+pub fn evaluate(expression: &Expression, context: &Context<'_>) -> Result<Value, String> {
     match expression {
         Expression::ForExpr(it) => run(it, context),
         // Only what is chosen needs a value.

@@ -8,13 +8,13 @@ use hcl::structure::{Attribute, Block, Body};
 
 /// Something in the files that is wrong, named so that it can be found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mistake {
+pub struct Mistake {
     /// `modules/inbox/queue.tf`
-    pub(crate) file: String,
+    pub file: String,
     /// `resource aws_sqs_queue.events`
-    pub(crate) place: String,
+    pub place: String,
     /// What is wrong there.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 impl std::fmt::Display for Mistake {
@@ -25,31 +25,38 @@ impl std::fmt::Display for Mistake {
 
 /// One module.
 #[derive(Clone, Debug)]
-pub(crate) struct Module {
+pub struct Module {
     /// Its folder, which `path.module` gives.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// Name and content of each file.
-    pub(crate) files: Vec<(String, Body)>,
+    pub files: Vec<(String, Body)>,
 }
 
 /// `resource "aws_sqs_queue" "events" {…}` or `data …`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Declared<'a> {
-    pub(crate) file: &'a str,
-    pub(crate) is_data: bool,
-    pub(crate) kind: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) body: &'a Body,
+pub struct Declared<'a> {
+    /// The file it stands in.
+    pub file: &'a str,
+    /// Whether it is a data source.
+    pub is_data: bool,
+    /// `aws_sqs_queue`
+    pub kind: &'a str,
+    /// `events`
+    pub name: &'a str,
+    /// What stands between its braces.
+    pub body: &'a Body,
 }
 
 impl Declared<'_> {
     /// How expressions name it: `aws_sqs_queue.events`, `data.aws_region.current`.
-    pub(crate) fn address(&self) -> String {
+    #[must_use]
+    pub fn address(&self) -> String {
         let prefix = if self.is_data { "data." } else { "" };
         format!("{prefix}{}.{}", self.kind, self.name)
     }
 
-    pub(crate) fn mistake(&self, reason: impl Into<String>) -> Mistake {
+    /// A mistake in it.
+    pub fn mistake(&self, reason: impl Into<String>) -> Mistake {
         let kind = if self.is_data { "" } else { "resource " };
         Mistake {
             file: self.file.to_owned(),
@@ -61,7 +68,8 @@ impl Declared<'_> {
 
 impl Module {
     /// Reads every `.tf` file of a folder.
-    pub(crate) fn read(folder: &Path) -> Self {
+    #[must_use]
+    pub fn read(folder: &Path) -> Self {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
             .unwrap_or_else(|fault| panic!("{}: {fault}", folder.display()))
             .map(|entry| entry.expect("a readable folder").path())
@@ -77,7 +85,7 @@ impl Module {
     }
 
     /// A module from texts, for tests; the folder is where `file` looks.
-    pub(crate) fn parse(
+    pub fn parse(
         folder: &Path,
         files: impl IntoIterator<Item = (impl Into<String>, impl AsRef<str>)>,
     ) -> Self {
@@ -90,10 +98,7 @@ impl Module {
     }
 
     /// Top-level blocks of one kind, with their files.
-    pub(crate) fn blocks<'a>(
-        &'a self,
-        identifier: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a Block)> {
+    pub fn blocks<'a>(&'a self, identifier: &'a str) -> impl Iterator<Item = (&'a str, &'a Block)> {
         self.files.iter().flat_map(move |(file, body)| {
             let blocks = body.blocks().filter(move |block| block.identifier.as_str() == identifier);
             blocks.map(move |block| (file.as_str(), block))
@@ -101,15 +106,14 @@ impl Module {
     }
 
     /// Blocks with one label by that label: `variable`, `output`, `module`.
-    pub(crate) fn labelled<'a>(
-        &'a self,
-        identifier: &'a str,
-    ) -> BTreeMap<&'a str, (&'a str, &'a Block)> {
+    #[must_use]
+    pub fn labelled<'a>(&'a self, identifier: &'a str) -> BTreeMap<&'a str, (&'a str, &'a Block)> {
         self.blocks(identifier).map(|(file, block)| (label(block, 0), (file, block))).collect()
     }
 
     /// Every local value.
-    pub(crate) fn locals(&self) -> BTreeMap<&str, (&str, &Expression)> {
+    #[must_use]
+    pub fn locals(&self) -> BTreeMap<&str, (&str, &Expression)> {
         let all = self.blocks("locals").flat_map(|(file, block)| {
             block.body.attributes().map(move |it| (it.key.as_str(), (file, &it.expr)))
         });
@@ -117,7 +121,8 @@ impl Module {
     }
 
     /// Every resource and data source.
-    pub(crate) fn declared(&self) -> Vec<Declared<'_>> {
+    #[must_use]
+    pub fn declared(&self) -> Vec<Declared<'_>> {
         let of = |identifier: &'static str| {
             self.blocks(identifier).map(move |(file, block)| Declared {
                 file,
@@ -132,11 +137,13 @@ impl Module {
 }
 
 /// A block's label by position, or nothing.
-pub(crate) fn label(block: &Block, position: usize) -> &str {
+#[must_use]
+pub fn label(block: &Block, position: usize) -> &str {
     block.labels.get(position).map_or("", |label| label.as_str())
 }
 
 /// An attribute of a body by name.
-pub(crate) fn attribute<'a>(body: &'a Body, name: &str) -> Option<&'a Attribute> {
+#[must_use]
+pub fn attribute<'a>(body: &'a Body, name: &str) -> Option<&'a Attribute> {
     body.attributes().find(|it| it.key.as_str() == name)
 }

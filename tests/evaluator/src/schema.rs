@@ -9,44 +9,50 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 static OLDEST: LazyLock<Schema> =
-    LazyLock::new(|| read(include_str!("../fixtures/aws_provider_oldest.json")));
+    LazyLock::new(|| read(include_str!("../../fixtures/aws_provider_oldest.json")));
 static NEWEST: LazyLock<Schema> =
-    LazyLock::new(|| read(include_str!("../fixtures/aws_provider_newest.json")));
+    LazyLock::new(|| read(include_str!("../../fixtures/aws_provider_newest.json")));
 
 fn read(text: &str) -> Schema {
     serde_json::from_str(text).expect("the fixture reads")
 }
 
 /// Of the oldest provider that the module allows: what it lacks the module cannot use.
-pub(crate) fn oldest() -> &'static Schema {
+#[must_use]
+pub fn oldest() -> &'static Schema {
     &OLDEST
 }
 
 /// Both ends, the oldest first.
-pub(crate) fn schemas() -> [&'static Schema; 2] {
+#[must_use]
+pub fn schemas() -> [&'static Schema; 2] {
     [&OLDEST, &NEWEST]
 }
 
 /// One release of the provider.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Schema {
+pub struct Schema {
     origin: BTreeMap<String, String>,
     /// What the provider itself takes.
-    pub(crate) provider: Resource,
-    pub(crate) resource_schemas: BTreeMap<String, Resource>,
-    pub(crate) data_source_schemas: BTreeMap<String, Resource>,
+    pub provider: Resource,
+    /// By type: `aws_sqs_queue`.
+    pub resource_schemas: BTreeMap<String, Resource>,
+    /// By type: `aws_region`.
+    pub data_source_schemas: BTreeMap<String, Resource>,
 }
 
 impl Schema {
     /// By the type's name; none where the fixture does not know it.
-    pub(crate) fn find(&self, is_data: bool, kind: &str) -> Option<&Resource> {
+    #[must_use]
+    pub fn find(&self, is_data: bool, kind: &str) -> Option<&Resource> {
         let schemas = if is_data { &self.data_source_schemas } else { &self.resource_schemas };
         schemas.get(kind)
     }
 
     /// The release, such as `6.40.0`.
-    pub(crate) fn version(&self) -> &str {
+    #[must_use]
+    pub fn version(&self) -> &str {
         let provider = &self.origin["provider"];
         provider.strip_prefix("hashicorp/aws ").expect("the AWS provider")
     }
@@ -55,32 +61,37 @@ impl Schema {
 /// One resource or data source, or the provider itself.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Resource {
-    pub(crate) block: Content,
+pub struct Resource {
+    /// What it takes and gives.
+    pub block: Content,
 }
 
 /// What a resource or a block takes and gives.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Content {
-    pub(crate) attributes: BTreeMap<String, Attribute>,
+pub struct Content {
+    /// By name.
+    pub attributes: BTreeMap<String, Attribute>,
+    /// By name.
     #[serde(default)]
-    pub(crate) block_types: BTreeMap<String, NestedBlock>,
+    pub block_types: BTreeMap<String, NestedBlock>,
 }
 
 impl Content {
     /// An attribute that may be given.
-    pub(crate) fn argument(&self, name: &str) -> Option<&Attribute> {
+    #[must_use]
+    pub fn argument(&self, name: &str) -> Option<&Attribute> {
         self.attributes.get(name).filter(|it| it.required || it.optional)
     }
 
     /// Whether it can be referred to, as attribute or as block.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
         self.attributes.contains_key(name) || self.block_types.contains_key(name)
     }
 
     /// Arguments and blocks that must be given.
-    pub(crate) fn required(&self) -> impl Iterator<Item = &str> {
+    pub fn required(&self) -> impl Iterator<Item = &str> {
         let attributes = self.attributes.iter().filter(|(_, it)| it.required);
         let blocks = self.block_types.iter().filter(|(_, it)| it.min_items > 0);
         attributes.map(|(name, _)| name.as_str()).chain(blocks.map(|(name, _)| name.as_str()))
@@ -90,33 +101,40 @@ impl Content {
 /// One attribute.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Attribute {
+pub struct Attribute {
+    /// Its type.
     #[serde(rename = "type")]
-    pub(crate) kind: Kind,
+    pub kind: Kind,
+    /// It must be given.
     #[serde(default)]
-    pub(crate) required: bool,
+    pub required: bool,
+    /// It may be given.
     #[serde(default)]
-    pub(crate) optional: bool,
+    pub optional: bool,
     /// The provider fills it in where it is not given.
     #[serde(default)]
-    pub(crate) computed: bool,
+    pub computed: bool,
 }
 
 /// A block within.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NestedBlock {
-    pub(crate) nesting_mode: Nesting,
+pub struct NestedBlock {
+    /// How its occurrences are held.
+    pub nesting_mode: Nesting,
+    /// How often it must stand there.
     #[serde(default)]
-    pub(crate) min_items: u32,
+    pub min_items: u32,
     /// None where there may be any number.
-    pub(crate) max_items: Option<u32>,
-    pub(crate) block: Content,
+    pub max_items: Option<u32>,
+    /// What it takes and gives.
+    pub block: Content,
 }
 
 impl NestedBlock {
     /// Whether it may stand there more than once.
-    pub(crate) fn is_many(&self) -> bool {
+    #[must_use]
+    pub fn is_many(&self) -> bool {
         self.nesting_mode != Nesting::Single && self.max_items.is_none_or(|it| it > 1)
     }
 }
@@ -124,24 +142,34 @@ impl NestedBlock {
 /// How a block's occurrences are held.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Nesting {
+pub enum Nesting {
+    /// In order.
     List,
+    /// Without order.
     Set,
+    /// One at most.
     Single,
 }
 
 /// A type, written as Terraform's schemas have it: `"string"`, `["list","string"]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "serde_json::Value")]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Text.
     String,
+    /// Whole or not.
     Number,
+    /// True or false.
     Bool,
     /// Any type.
     Dynamic,
+    /// Of one type, in order.
     List(Box<Kind>),
+    /// Of one type, without order.
     Set(Box<Kind>),
+    /// Of one type, by name.
     Map(Box<Kind>),
+    /// Of a type each.
     Object(BTreeMap<String, Kind>),
 }
 
@@ -176,7 +204,8 @@ impl TryFrom<serde_json::Value> for Kind {
 
 impl Kind {
     /// As it was read.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
         let of = |name: &str, of: serde_json::Value| serde_json::json!([name, of]);
         match self {
             Self::String => "string".into(),
