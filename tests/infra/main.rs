@@ -18,6 +18,7 @@ mod examples;
 mod make;
 mod references;
 mod rules;
+mod terraform;
 mod validations;
 
 use std::path::{Path, PathBuf};
