@@ -35,6 +35,7 @@ impl Output {
                 tokio::fs::OpenOptions::new()
                     .create(true)
                     .append(true)
+                    .mode(private::FILE)
                     .open(&path)
                     .await
                     .map_err(LocalError::io(format!("open {}", path.display())))?,

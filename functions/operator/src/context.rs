@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 
 use aws_config::{Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue};
 use tokio::sync::OnceCell;
 
 use crate::console::{Colour, Console};
-use crate::deployment::Deployment;
+use crate::deployment::{AccessKey, Deployment};
 use crate::fault::Fault;
 
 /// Options that every command takes.
@@ -104,9 +105,20 @@ impl Context {
         if let Some(region) = self.region.as_ref().or(self.deployment.region.as_ref()) {
             loader = loader.region(Region::new(region.clone()));
         }
-        // A local stack takes any credentials, and must not be sent real ones.
+        // A local stack has keys of its own, and must not be sent real ones.
         if let Some(url) = &self.deployment.endpoint_url {
-            loader = loader.endpoint_url(url).test_credentials();
+            loader = loader.endpoint_url(url);
+            loader = match &self.deployment.operator {
+                Some(AccessKey { access_key_id, secret_access_key }) => loader
+                    .credentials_provider(Credentials::new(
+                        access_key_id,
+                        secret_access_key,
+                        None,
+                        None,
+                        "stack file",
+                    )),
+                None => loader.test_credentials(),
+            };
         }
         loader.load().await
     }
