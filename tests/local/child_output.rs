@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::watch;
 
-use crate::LocalError;
+use crate::{LocalError, private};
 use crate::watch::{Lines, Watch};
 
 /// How long the last output of an ended process is waited for.
