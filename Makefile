@@ -5,6 +5,8 @@ PYTHON ?= python3
 PORT ?= 9000
 VENV := .local/venv
 STAMP := $(VENV)/.stamp
+# What the emulators of a whole test run decided.
+DECISIONS := .local/decisions
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/debug/local
 
 # What reaches a shell as one word, whatever stands in it: ids are chosen by whoever
@@ -62,7 +64,9 @@ test: setup examples ## format, lints, build, all tests: what CI runs
 	@echo "… compiling"
 	@$(CARGO) build --quiet --workspace
 	@echo "… testing"
-	@$(CARGO) test --quiet --workspace
+	@rm -rf $(DECISIONS)
+	@INBOX_DECISIONS='$(CURDIR)/$(DECISIONS)' $(CARGO) test --quiet --workspace
+	@$(LOCAL) needed $(DECISIONS)
 	@echo "all tests passed"
 
 chaos: setup ## faults, kills and lost messages against the binaries: SECONDS=60 or EVENTS=, SEED= to repeat one

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::watch;
 
-use crate::LocalError;
+use crate::{LocalError, private};
 use crate::watch::{Lines, Watch};
 
 /// How long the last output of an ended process is waited for.
@@ -35,6 +35,7 @@ impl Output {
                 tokio::fs::OpenOptions::new()
                     .create(true)
                     .append(true)
+                    .mode(private::FILE)
                     .open(&path)
                     .await
                     .map_err(LocalError::io(format!("open {}", path.display())))?,

@@ -333,3 +333,34 @@ async fn a_taken_port_is_known_before_anything_starts() {
     assert!(matches!(error, LocalError::PortTaken { .. }), "{error}");
     assert!(!directory.join("emulator.log").exists());
 }
+
+/// They hold signing secrets, keys, and what functions write.
+#[tokio::test]
+async fn nobody_else_on_the_machine_may_read_the_stacks_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let options = options("private-files");
+    let directory = options.directory.clone();
+    let stack = started(options).await;
+    request(&stack, "POST", "/webhooks/stripe", &[("content-type", "text/plain")], "queue:x").await;
+    log_with(&stack, "processor", "got x receives=1").await;
+    let mut found = Vec::new();
+    let mut left = vec![directory.clone(), directory.join("logs")];
+    while let Some(path) = left.pop() {
+        for entry in std::fs::read_dir(&path).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+            found.push((path.strip_prefix(&directory).expect("inside").to_owned(), mode & 0o077));
+        }
+    }
+    let open: Vec<_> = found.iter().filter(|(_, others)| *others != 0).collect();
+    assert!(open.is_empty(), "others may read or enter {open:?}");
+    for name in ["stack.json", "emulator.log", "decisions.jsonl", "logs/processor.log"] {
+        let is_there = found.iter().any(|(path, _)| path.ends_with(name) || path == Path::new(name));
+        let elsewhere = name == "decisions.jsonl" && stack.decisions() != directory.join(name);
+        assert!(is_there || elsewhere, "{name} is not among {found:?}");
+    }
+    let mode = std::fs::metadata(stack.decisions()).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "what was decided names keys of events");
+    stack.stop().await;
+}

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_aws::{AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SqsQueue};
 use inbox_core::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::console::{Colour, Console};
-use crate::deployment::Deployment;
+use crate::deployment::{AccessKey, Deployment};
 use crate::fault::Fault;
 
 /// A lease outlasts the run that holds it by ten seconds (`lease_margin_seconds` of
@@ -114,9 +115,20 @@ impl Context {
         if let Some(region) = self.region.as_ref().or(self.deployment.region.as_ref()) {
             loader = loader.region(Region::new(region.clone()));
         }
-        // A local stack takes any credentials, and must not be sent real ones.
+        // A local stack has keys of its own, and must not be sent real ones.
         if let Some(url) = &self.deployment.endpoint_url {
-            loader = loader.endpoint_url(url).test_credentials();
+            loader = loader.endpoint_url(url);
+            loader = match &self.deployment.operator {
+                Some(AccessKey { access_key_id, secret_access_key }) => loader
+                    .credentials_provider(Credentials::new(
+                        access_key_id,
+                        secret_access_key,
+                        None,
+                        None,
+                        "stack file",
+                    )),
+                None => loader.test_credentials(),
+            };
         }
         loader.load().await
     }

@@ -16,6 +16,7 @@
 //! which are the functions' own variables, win over it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use inbox_core::stack::stack;
@@ -33,6 +34,9 @@ pub struct Deployment {
     pub region: Option<String>,
     /// Where AWS calls go instead of AWS: a local stack.
     pub endpoint_url: Option<String>,
+    /// With which key a local stack is spoken to: of a user who may do what an operator
+    /// may. In AWS the account's own credentials are used.
+    pub operator: Option<AccessKey>,
     /// The ledger's table.
     pub table: Option<String>,
     /// The queue of events.
@@ -50,6 +54,21 @@ pub struct Deployment {
     pub functions: BTreeMap<String, String>,
     /// Where a local stack's functions write, as `{function}.log`.
     pub logs: Option<PathBuf>,
+}
+
+/// A key that a local stack has made.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct AccessKey {
+    /// `AKIA…`
+    pub access_key_id: String,
+    /// What requests are signed with.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey")
+    }
 }
 
 /// One endpoint.
@@ -240,6 +259,18 @@ mod tests {
         assert_eq!(Deployment::parse(&wrapped).unwrap(), read);
         assert_eq!(read.table(), Ok("t"));
         assert_eq!(read.source("stripe").unwrap().url, "https://x/y");
+    }
+
+    #[test]
+    fn a_local_stacks_key_is_read_and_not_shown() {
+        let key = r#"{"access_key_id":"AKIAMARKER","secret_access_key":"marker"}"#;
+        let read = Deployment::parse(&format!(r#"{{"operator":{key}}}"#)).unwrap();
+        let held = read.operator.as_ref().unwrap();
+        assert_eq!(
+            (held.access_key_id.as_str(), held.secret_access_key.as_str()),
+            ("AKIAMARKER", "marker")
+        );
+        assert!(!format!("{read:?}").to_lowercase().contains("marker"), "{read:?}");
     }
 
     #[test]

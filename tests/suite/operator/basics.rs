@@ -1,7 +1,7 @@
 //! What is the same for every command: names, exit codes, words on faults.
 
 use inbox_core::ledger::State;
-use inbox_local::calls::Fault;
+use inbox_local::iam::Iam;
 
 use super::rig::Operator;
 use super::world::{Given, ids, make};
@@ -163,8 +163,11 @@ async fn without_a_region_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_permission_that_is_missing_is_named() {
-    let operator = Operator::new().await;
-    operator.proxy.set_hook(|_| Fault::status(400, "AccessDeniedException"));
+    let mut operator = Operator::new().await;
+    let iam = Iam::new(&operator.bed.endpoint_url);
+    let name = format!("{}-without", operator.bed.table);
+    let user = iam.create_user(&name, &[]).await.expect("a user who may do nothing");
+    operator.set("operator", serde_json::to_value(user).expect("JSON"));
     for arguments in COMMANDS {
         let ran = operator.run(arguments).await.expect(3);
         assert!(ran.stderr.contains("AccessDenied"), "{arguments:?}: {}", ran.stderr);

@@ -101,12 +101,13 @@ pub(crate) async fn function(bed: &TestBed) -> String {
     zip.write_all(FUNCTION.as_bytes()).expect("its text");
     let zip = zip.finish().expect("a zip").into_inner();
     let name = format!("{}-function", bed.table);
+    let role = bed.create_bare_role("function").await.expect("a role");
     let lambda = aws_sdk_lambda::Client::new(&bed.sdk_config());
     lambda
         .create_function()
         .function_name(&name)
         .runtime(Runtime::Python312)
-        .role("arn:aws:iam::000000000000:role/function")
+        .role(role)
         .handler("index.handler")
         .timeout(FUNCTION_SECONDS)
         .code(FunctionCode::builder().zip_file(Blob::new(zip)).build())

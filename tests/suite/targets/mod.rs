@@ -8,7 +8,8 @@
 //!              │               └ bucket
 //! ```
 //!
-//! The handlers run in this process, so that what they say of a failure can be
+//! The handlers run in this process, under the role that the module gives the processor
+//! for a route with their options, so that what they say of a failure can be
 //! compared word by word; the end-to-end tests run them in the real binary.
 
 mod enqueue;
@@ -31,9 +32,8 @@ use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_core::provider::Payload;
 use inbox_local::TestBed;
 use inbox_local::proxy::Proxy;
-use inbox_local::resources::sdk_config;
 use inbox_processor::handlers::{HttpClients, Resources, build};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A bed, and the proxy through which handlers reach it.
 struct World {
@@ -49,7 +49,8 @@ impl World {
     }
 
     fn handler(&self, name: &str, with: &Value) -> Arc<dyn Handler> {
-        let aws = sdk_config(self.proxy.url());
+        let routes = json!([{ "id": "billing", "match": "*:*", "handler": name, "with": with }]);
+        let aws = self.bed.sdk_config_of("processor", &[], &routes, self.proxy.url());
         let resources = Resources {
             mirror_table: None,
             event_bus: None,
