@@ -123,7 +123,7 @@ impl Functions<'_> {
 
     fn sweeper(&self) -> Result<Function, LocalError> {
         let mut environment = self.common_environment(SWEEPER);
-        environment.insert("PAYLOAD_BUCKET".to_owned(), PAYLOAD_BUCKET.to_owned());
+        environment.insert("PAYLOAD_BUCKET".to_owned(), payload_bucket(NAME));
         environment.extend(self.options.sweeper_environment.clone());
         let facts = self.facts.sweeper.function();
         self.function(SWEEPER, &self.binaries.sweeper, environment, facts)
