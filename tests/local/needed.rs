@@ -22,7 +22,7 @@ pub type Permission = (String, String, String);
 
 /// Every permission of an inbox whose routes use every handler.
 pub fn granted() -> Result<BTreeSet<Permission>, LocalError> {
-    let sources = options::default_sources().into_iter();
+    let sources = options::default_sources(options::random_bytes).into_iter();
     let sources = sources.map(|it| {
         let source = Source { provider: it.provider, secret_arn: None };
         (it.name, source)

@@ -164,6 +164,8 @@ pub fn random_bytes() -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use inbox_core::secrets::Secret;
+
     use super::*;
 
     #[test]
@@ -176,7 +178,7 @@ mod tests {
         for ((provider, mine), (_, theirs)) in one.iter().zip(&other) {
             assert_ne!(mine, theirs, "{provider}: a request signed for one copy passes at another");
             let known = inbox_receiver::providers::find(provider).unwrap();
-            assert_eq!(known.check_secret(&Secret::from(mine.clone())), Ok(()), "{provider}");
+            assert_eq!(known.check_secret(&Secret::new(mine.clone())), Ok(()), "{provider}");
         }
     }
 

@@ -315,7 +315,7 @@ pub struct TimelinePartition<'a> {
     pub until: Timestamp,
 }
 
-const ATTRIBUTES: [&str; 16] = [
+const ATTRIBUTES: [&str; 17] = [
     "provider",
     "event_type",
     "delivery_id",

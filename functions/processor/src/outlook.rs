@@ -114,7 +114,8 @@ mod tests {
             headers: BTreeMap::new(),
         };
         let new = NewEvent { event, request_id: String::new(), due_at: now, expires_at: now };
-        let failure = |next_at| RouteFailure { error: "no".into(), attempts: 1, next_at };
+        let failure =
+            |next_at| RouteFailure { error: "no".into(), quote: None, attempts: 1, next_at };
         let soon = now.plus(std::time::Duration::from_hours(1));
         Record {
             state: State::Failing,

@@ -426,11 +426,11 @@ mod tests {
     fn route(endpoint: &str) -> Route {
         let json = format!(r#"[{{"id":"a","match":"{endpoint}:*","handler":"mirror"}}]"#);
         let routes = Routes::parse(Some(&json), &testing::resources());
-        routes.unwrap_or_else(|problems| panic!("{problems:?}")).0.remove(0)
+        routes.unwrap_or_else(|problems| panic!("{problems:?}")).all.remove(0)
     }
 
     fn testing_route(endpoint: &str) -> Route {
         let routes = Routes::of(vec![route(endpoint)]).among(["github", "github_contractors"]);
-        routes.0.into_iter().next().expect("one")
+        routes.all.into_iter().next().expect("one")
     }
 }

@@ -157,7 +157,8 @@ fn environments_keep_lambdas_limit() {
 /// `count` routes that forward, to an address that takes `letters` besides.
 fn with_routes(count: usize, letters: usize) -> Plan {
     let routes = (0..count).map(|number| {
-        let (id, url) = (format!("r{number}"), format!("https://example.com/{}", "u".repeat(letters)));
+        let (id, url) =
+            (format!("r{number}"), format!("https://example.com/{}", "u".repeat(letters)));
         hcl::value!({ id = id, match = "*:*", handler = "forward", with = { url = url } })
     });
     let routes = Value::Array(routes.collect());

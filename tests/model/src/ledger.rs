@@ -370,7 +370,7 @@ impl Rules {
     }
 
     /// What an operator's conditions are judged by: AWS's time, as everybody's.
-    fn operators_time(&self) -> Timestamp {
+    fn operators_time(self) -> Timestamp {
         if self.has(Break::OperatorsOwnClock) { at(AHEAD_MS) } else { now() }
     }
 

@@ -132,6 +132,7 @@ pub fn build(
 
 #[cfg(test)]
 mod tests {
+    use inbox_core::handler::HandlerError;
     use serde_json::json;
 
     use super::*;

@@ -51,13 +51,13 @@ pub(super) fn read(text: &str) -> Result<Vec<Given>, String> {
 
 fn read_one(number: usize, line: Option<usize>, raw: &RawValue) -> Given {
     let mut problems = Vec::new();
-    let members: Map<String, Value> = match serde_json::from_str(raw.get()) {
-        Ok(Value::Object(members)) => members,
-        _ => {
+    let members: Map<String, Value> =
+        if let Ok(Value::Object(members)) = serde_json::from_str(raw.get()) {
+            members
+        } else {
             problems.push("must be an object".to_owned());
             Map::new()
-        }
-    };
+        };
     // Nothing is missing from what is no route at all.
     let is_route = problems.is_empty();
     let mut text = |name: &str| match members.get(name) {

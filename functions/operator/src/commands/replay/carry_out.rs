@@ -6,6 +6,7 @@ use std::pin::pin;
 
 use futures_util::stream::{self, StreamExt as _};
 use inbox_aws::{DynamoDbLedger, SqsQueue, Summary};
+use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, LedgerError, Reopen, Reopening, Settled, State};
 use inbox_core::queue::Queue as _;

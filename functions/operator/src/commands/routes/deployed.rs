@@ -54,7 +54,10 @@ impl Environment {
 
 /// A file's routes as the processor will read them once they are deployed; nothing is
 /// called.
-pub(super) fn parse(text: &str, deployment: &Deployment) -> Result<Routes, Vec<String>> {
+pub(in crate::commands) fn parse(
+    text: &str,
+    deployment: &Deployment,
+) -> Result<Routes, Vec<String>> {
     let own_queues = [&deployment.queue_url, &deployment.dlq_url];
     let own_queues = own_queues.into_iter().flatten().cloned().collect();
     let surroundings = Surroundings {
@@ -87,7 +90,7 @@ pub(in crate::commands) async fn aws_for(
 }
 
 /// A file's text, or standard input's.
-pub(super) fn read(file: &Path) -> Result<String, Fault> {
+pub(in crate::commands) fn read(file: &Path) -> Result<String, Fault> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
         let read = std::io::stdin().read_to_string(&mut text);
