@@ -22,7 +22,8 @@ impl DynamoDbLedger {
         let Some(reference) = after.payload_ref.as_ref().filter(|_| is_moved) else {
             return Ok(());
         };
-        match self.payloads()?.renew(reference).await {
+        // Rare, and large: boxed, so that every write's future is not as large.
+        match Box::pin(self.payloads()?.renew(reference)).await {
             Err(LedgerError::PayloadLost(_)) | Ok(()) => Ok(()),
             fault => fault,
         }
@@ -49,8 +50,18 @@ impl DynamoDbLedger {
         if held.expires_at >= least {
             return Ok(None);
         }
-        let mut after = held.clone();
-        after.expires_at = least;
+        // Rare, and large: boxed, so that every sweep's future is not as large.
+        Box::pin(self.move_due_and_expiry(due, due_at, held, least)).await
+    }
+
+    async fn move_due_and_expiry(
+        &self,
+        due: &Due,
+        due_at: Timestamp,
+        held: Record,
+        least: Timestamp,
+    ) -> Result<Option<Record>, LedgerError> {
+        let after = Record { expires_at: least, ..held.clone() };
         let write = sweep(due, due_at, "");
         let write = match self.outlast(&held, &after).await {
             Ok(()) => write.lasting(&held, &after),

@@ -46,7 +46,7 @@ async fn dying_around_a_renewal_leaves_no_record_that_outlasts_its_payload() {
         let before = held(&ledger).await;
         // Nobody came to it for three weeks.
         let record = run(&ledger, "a", 1, 21 * DAY).await;
-        proxy.take_calls();
+        let _ = proxy.take_calls();
 
         let is_target = move |call: &Call| match dies {
             BeforeTheCopy | AfterTheCopy => is_copy(call),
