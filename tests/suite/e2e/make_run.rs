@@ -91,7 +91,8 @@ async fn a_function_that_dies_in_its_start_is_told_on_the_terminal() {
     control.set_variable("processor", "ROUTES", wrong).await.expect("set");
     control.invoke("processor", &json!({"Records": []})).await.expect_err("it does not start");
     let told = line_with(&mut lines, "! processor ").await;
-    let expected = "! processor cannot start: ROUTES: route 1 (\"a\"): no handler is named";
+    let expected = "! processor cannot start: configuration: ROUTES: route 1 (\"a\"): no handler is \
+                    named \"nobody\"";
     assert!(told.starts_with(expected), "{told}");
     assert!(told.ends_with("/logs/processor.log)"), "where to read more: {told}");
     stopped(child).await;

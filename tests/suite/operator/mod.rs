@@ -14,6 +14,7 @@ mod large;
 mod letters;
 mod listen;
 mod logs;
+mod make_plan;
 mod move_tasks;
 mod purge;
 mod receivers;

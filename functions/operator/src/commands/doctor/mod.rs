@@ -116,7 +116,6 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
     let mut findings = Findings::default();
     // The first call also finds out whether AWS answers at all.
     table::check(context, &mut findings).await?;
-    clock::check(context.clock.difference(), &mut findings);
     payloads::check(context, &mut findings).await?;
     queues::check(context, &mut findings).await?;
     processor::check(context, &mut findings).await?;
@@ -129,6 +128,7 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
         let problem = format!("nothing could be looked at; {}: {}", first.about, first.says);
         return Err(Fault::unavailable(problem));
     }
+    clock::check(context.clock.difference(), &mut findings);
     Ok(tell(&context.console, &findings.0))
 }
 

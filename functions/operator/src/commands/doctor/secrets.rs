@@ -5,7 +5,7 @@ use inbox_aws::SecretsManagerSecrets;
 use inbox_core::secrets::{Secret, SecretFault, Secrets as _, SecretsError};
 use inbox_receiver::providers;
 
-use super::Findings;
+use super::{Findings, Verdict};
 use crate::context::Context;
 use crate::deployment::Source;
 use crate::fault::Fault;
@@ -35,8 +35,6 @@ async fn check_source(
             return Ok(());
         }
     };
-    let repeats = source.repeats(provider.signs_url());
-    findings.ok(format!("repeats to {name}"), format!("each is {repeats}"));
     let held = Held {
         about,
         secret_id: &source.secret_id,
@@ -47,6 +45,11 @@ async fn check_source(
     let check = |secret: &Secret| provider.check_secret(secret);
     held.judge(context.aws().await?, findings, check, |secret| provider.secret_concern(secret))
         .await;
+    // Where nothing could be looked at, nothing is told.
+    if findings.0.last().is_some_and(|finding| finding.verdict != Verdict::Unknown) {
+        let repeats = source.repeats(provider.signs_url());
+        findings.ok(format!("repeats to {name}"), format!("each is {repeats}"));
+    }
     Ok(())
 }
 
