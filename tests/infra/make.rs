@@ -17,8 +17,7 @@ struct Place {
 
 impl Place {
     fn new(test: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("inbox-make-{test}-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("inbox-make-{test}-{}", std::process::id()));
         let root = paths::workspace_root();
         for below in ["infra/env", "bin", ".local/package/arm64"] {
             std::fs::create_dir_all(folder.join(below)).unwrap();

@@ -125,12 +125,7 @@ impl Metrics {
     /// Metrics of the whole inbox.
     #[must_use]
     pub fn of_inbox() -> Self {
-        Self {
-            dimensions: Vec::new(),
-            is_summed: false,
-            notes: Vec::new(),
-            values: Vec::new(),
-        }
+        Self { dimensions: Vec::new(), is_summed: false, notes: Vec::new(), values: Vec::new() }
     }
 
     /// Adds a dimension. Its values must be few: each makes a metric of its own.

@@ -262,7 +262,10 @@ mod tests {
             (r#"base64encode("abcd")"#, Value::from("YWJjZA==")),
             (r#"length(regexall("=", base64encode("abcd")))"#, 2.into()),
             (r#"regexall("[0-9]+", "a1b22")"#, hcl::value!(["1", "22"])),
-            (r#"jsonencode({ url = "a?b=<1>&c" })"#, "{\"url\":\"a?b=\\u003c1\\u003e\\u0026c\"}".into()),
+            (
+                r#"jsonencode({ url = "a?b=<1>&c" })"#,
+                "{\"url\":\"a?b=\\u003c1\\u003e\\u0026c\"}".into(),
+            ),
             (r#"length(jsonencode("&"))"#, 8.into()),
         ] {
             assert_eq!(evaluate(&text.parse().unwrap(), &context), Ok(expected), "{text}");

@@ -115,9 +115,10 @@ const EXAMPLES: [Example; 5] = [
 
 /// Both ways: nothing is missing, and nobody has more.
 fn services_use_the_key_as_aws_says(plan: &Plan) -> Vec<String> {
-    let documents = plan.instances.iter().filter(|it| {
-        it.kind == "aws_iam_policy_document" && it.name == "key_for_services"
-    });
+    let documents = plan
+        .instances
+        .iter()
+        .filter(|it| it.kind == "aws_iam_policy_document" && it.name == "key_for_services");
     let statements: Vec<Json> = documents.flat_map(|it| it.blocks("statement").to_vec()).collect();
     let mut problems = Vec::new();
     let mut left: Vec<&Example> = EXAMPLES.iter().collect();
@@ -163,7 +164,8 @@ fn every_condition_is_on_a_key_that_its_actions_carry() {
     });
     catches(rule, "sqs:SendMessage never carries aws:SourceAccount", |plan| {
         let document = "data.aws_iam_policy_document.sweeper";
-        let condition = json!([{ "test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1"] }]);
+        let condition =
+            json!([{ "test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1"] }]);
         plan.set(document, "/statement/2/condition", condition);
     });
 }
@@ -185,7 +187,8 @@ fn services_use_the_customers_key_as_awss_own_examples_do() {
         plan.set(document, &format!("{}/actions", place("Logs")), json!(["kms:Decrypt"]));
     });
     catches(rule, "is not AWS's example", |plan| {
-        let condition = json!([{ "test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1"] }]);
+        let condition =
+            json!([{ "test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1"] }]);
         plan.set(document, &format!("{}/condition", place("Describe")), condition);
     });
 }

@@ -62,7 +62,12 @@ fn allowed(policy: &Json) -> Vec<String> {
     let statements = policy["Statement"].as_array().expect("statements");
     let actions = statements.iter().flat_map(|it| match &it["Action"] {
         Json::String(one) => vec![one.clone()],
-        many => many.as_array().into_iter().flatten().map(|it| it.as_str().unwrap().to_owned()).collect(),
+        many => many
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|it| it.as_str().unwrap().to_owned())
+            .collect(),
     });
     actions.collect()
 }
@@ -71,9 +76,9 @@ fn allowed(policy: &Json) -> Vec<String> {
 fn matches(pattern: &str, action: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == action,
-        Some((start, rest)) => action.strip_prefix(start).is_some_and(|left| {
-            (0..=left.len()).any(|skipped| matches(rest, &left[skipped..]))
-        }),
+        Some((start, rest)) => action
+            .strip_prefix(start)
+            .is_some_and(|left| (0..=left.len()).any(|skipped| matches(rest, &left[skipped..]))),
     }
 }
 

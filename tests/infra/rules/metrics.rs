@@ -41,8 +41,8 @@ const OF_AWS: [(&str, &[&str], &[&[&str]]); 4] = [
 
 /// The words of the query language itself.
 const LANGUAGE: [&str; 17] = [
-    "SELECT", "AVG", "COUNT", "MAX", "MIN", "SUM", "FROM", "SCHEMA", "WHERE", "AND", "OR",
-    "GROUP", "BY", "ORDER", "ASC", "DESC", "LIMIT",
+    "SELECT", "AVG", "COUNT", "MAX", "MIN", "SUM", "FROM", "SCHEMA", "WHERE", "AND", "OR", "GROUP",
+    "BY", "ORDER", "ASC", "DESC", "LIMIT",
 ];
 
 fn metric(namespace: &str, name: &str, dimensions: &[&str]) -> Metric {
@@ -54,9 +54,8 @@ fn metric(namespace: &str, name: &str, dimensions: &[&str]) -> Metric {
 fn emitted(plan: &Plan) -> BTreeSet<Metric> {
     let variables = &plan.processor().values["environment"][0]["variables"];
     let namespace = variables["METRICS_NAMESPACE"].as_str().expect("a namespace");
-    let own = METRICS
-        .iter()
-        .flat_map(|(name, sets)| sets.iter().map(|set| metric(namespace, name, set)));
+    let own =
+        METRICS.iter().flat_map(|(name, sets)| sets.iter().map(|set| metric(namespace, name, set)));
     let filtered = plan.all("aws_cloudwatch_log_metric_filter").map(|filter| {
         let made = &filter.values["metric_transformation"][0];
         let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
@@ -167,9 +166,9 @@ fn names_in_queries_are_quoted(plan: &Plan) -> Vec<String> {
     for dashboard in plan.all("aws_cloudwatch_dashboard") {
         let body: Json = serde_json::from_str(dashboard.text("dashboard_body")).expect("JSON");
         let rows = body["widgets"].as_array().cloned().unwrap_or_default();
-        let rows = rows.iter().flat_map(|it| {
-            it["properties"]["metrics"].as_array().cloned().unwrap_or_default()
-        });
+        let rows = rows
+            .iter()
+            .flat_map(|it| it["properties"]["metrics"].as_array().cloned().unwrap_or_default());
         let texts = rows.filter_map(|it| it[0]["expression"].as_str().map(str::to_owned));
         expressions.extend(texts.map(|it| (dashboard.address(), it)));
     }
@@ -223,10 +222,9 @@ fn every_metric_that_is_read_is_emitted_under_those_dimensions() {
 fn every_metric_that_is_emitted_is_read_by_an_alarm_or_the_dashboard() {
     let rule = what_is_emitted_is_read;
     holds(rule);
-    for (removed, said) in [
-        ("unreadable", "reads Unreadable by {}"),
-        ("this", "reads Retried by {\"Source\"}"),
-    ] {
+    for (removed, said) in
+        [("unreadable", "reads Unreadable by {}"), ("this", "reads Retried by {\"Source\"}")]
+    {
         catches(rule, said, |plan| {
             plan.remove(|it| it.name == removed && it.kind.starts_with("aws_cloudwatch_"));
         });

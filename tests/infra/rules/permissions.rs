@@ -135,8 +135,12 @@ fn roles_are_known_whole(plan: &Plan) -> Vec<String> {
 fn is_below_own_name(plan: &Plan, arn: &str) -> bool {
     let name = plan.processor().text("function_name").trim_end_matches("-processor");
     let ends = [
-        format!(":secretsmanager:<data.aws_region.this.region>:<data.aws_caller_identity.this.account_id>:secret:{name}/*"),
-        format!(":logs:<data.aws_region.this.region>:<data.aws_caller_identity.this.account_id>:log-group:/aws/lambda/{name}-receiver-*:*"),
+        format!(
+            ":secretsmanager:<data.aws_region.this.region>:<data.aws_caller_identity.this.account_id>:secret:{name}/*"
+        ),
+        format!(
+            ":logs:<data.aws_region.this.region>:<data.aws_caller_identity.this.account_id>:log-group:/aws/lambda/{name}-receiver-*:*"
+        ),
     ];
     ends.iter().any(|end| arn.ends_with(end))
 }
@@ -162,7 +166,8 @@ fn receivers_put_their_own_events(plan: &Plan) -> Vec<String> {
         for statement in allowed_to(plan, role) {
             let is_on_table = texts(&statement["resources"]).contains(&&*ledger.reference("arn"));
             if is_on_table && statement["condition"] != own {
-                problems.push(format!("{}: it reaches events of other sources", function.address()));
+                problems
+                    .push(format!("{}: it reaches events of other sources", function.address()));
             }
         }
     }

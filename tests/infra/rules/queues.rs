@@ -211,11 +211,7 @@ fn partial_failures_are_reported_and_concurrency_is_limited_at_the_mapping() {
         ("/function_response_types", json!([]), "partial failures are ignored"),
         ("/scaling_config", json!([]), "no maximum_concurrency"),
         ("/batch_size", json!(100), "batch_size is not stack.json's"),
-        (
-            "/function_name",
-            json!("<aws_lambda_alias.sweeper.arn>"),
-            "does not feed the processor",
-        ),
+        ("/function_name", json!("<aws_lambda_alias.sweeper.arn>"), "does not feed the processor"),
         // What is not published changes under the poller's feet.
         (
             "/function_name",

@@ -134,7 +134,7 @@ fn policies_keep_iams_limits_with_many_sources_and_routes() {
         assert_eq!(policies_fit(plan), [""; 0]);
     }
     catches(policies_fit, "aws_iam_policy.source_operator: ", |plan| {
-        let secrets: Vec<Json> = (0..40)
+        let secrets: Vec<Json> = (0..60)
             .map(|number| json!(format!("<aws_secretsmanager_secret.source[\"{number}\"].arn>")))
             .collect();
         let document = "data.aws_iam_policy_document.source_operator";
@@ -157,7 +157,8 @@ fn environments_keep_lambdas_limit() {
 /// `count` routes that forward, to an address that takes `letters` besides.
 fn with_routes(count: usize, letters: usize) -> Plan {
     let routes = (0..count).map(|number| {
-        let (id, url) = (format!("r{number}"), format!("https://example.com/{}", "u".repeat(letters)));
+        let (id, url) =
+            (format!("r{number}"), format!("https://example.com/{}", "u".repeat(letters)));
         hcl::value!({ id = id, match = "*:*", handler = "forward", with = { url = url } })
     });
     let routes = Value::Array(routes.collect());
