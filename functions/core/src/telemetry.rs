@@ -28,6 +28,7 @@ pub const VARIABLES: [&str; 2] = [VARIABLE_NAMESPACE, EnvFilter::DEFAULT_ENV];
 pub const METRICS: &[(&str, &[&[&str]])] = &[
     ("Accepted", &[&["Source"]]),
     ("Buried", &[&["Source"]]),
+    ("Conflict", &[&["Source"]]),
     ("Done", &[&["Source"]]),
     ("Duplicate", &[&["Source"]]),
     ("EndToEndMilliseconds", &[&["Source"]]),
@@ -37,6 +38,7 @@ pub const METRICS: &[(&str, &[&[&str]])] = &[
     ("Rejected", &[&["Source"], &["Source", "Reason"]]),
     ("Resumed", &[&[]]),
     ("Retried", &[&["Source"]]),
+    ("RouteLost", &[&["Source"]]),
     ("SweepCutShort", &[&[]]),
     ("SweepFailed", &[&[]]),
     ("Swept", &[&[]]),

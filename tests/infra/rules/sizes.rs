@@ -134,7 +134,7 @@ fn policies_keep_iams_limits_with_many_sources_and_routes() {
         assert_eq!(policies_fit(plan), [""; 0]);
     }
     catches(policies_fit, "aws_iam_policy.source_operator: ", |plan| {
-        let secrets: Vec<Json> = (0..40)
+        let secrets: Vec<Json> = (0..60)
             .map(|number| json!(format!("<aws_secretsmanager_secret.source[\"{number}\"].arn>")))
             .collect();
         let document = "data.aws_iam_policy_document.source_operator";
