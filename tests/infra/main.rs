@@ -14,6 +14,8 @@
 
 mod arguments;
 mod examples;
+mod parliament;
+mod pins;
 mod references;
 mod rules;
 mod terraform;
