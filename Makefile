@@ -41,12 +41,12 @@ $(STAMP): tests/local/requirements.txt
 	@echo "… installing the emulator and the fault proxy into $(VENV)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 build: ## compile everything (debug profile)
 	@echo "… compiling (the first time takes a few minutes)"
-	@$(CARGO) build --quiet --workspace
+	@$(CARGO) build --locked --quiet --workspace
 
 run: setup build ## run the whole stack on http://127.0.0.1:9000/webhooks/{source} until Ctrl-C; PORT= changes it, PACKAGE=1 runs the packages
 	@INBOX_PACKAGES=$(if $(value PACKAGE),$(call quoted,$(OWN_PACKAGES))) exec $(LOCAL) run --port $(call given,PORT)
@@ -60,28 +60,28 @@ test: setup examples ## format, lints, build, all tests: what CI runs
 	@$(CARGO) fmt --all --check
 	@if command -v $(TERRAFORM) >/dev/null; then $(TERRAFORM) fmt -check -recursive infra; fi
 	@echo "… linting"
-	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	@$(CARGO) clippy --locked --quiet --workspace --all-targets -- -D warnings
 	@echo "… compiling"
-	@$(CARGO) build --quiet --workspace
+	@$(CARGO) build --locked --quiet --workspace
 	@echo "… testing"
 	@rm -rf $(DECISIONS)
-	@INBOX_DECISIONS='$(CURDIR)/$(DECISIONS)' $(CARGO) test --quiet --workspace
+	@INBOX_DECISIONS='$(CURDIR)/$(DECISIONS)' $(CARGO) test --locked --quiet --workspace
 	@$(LOCAL) needed $(DECISIONS)
 	@echo "all tests passed"
 
 chaos: setup ## faults, kills and lost messages against the binaries: SECONDS=60 or EVENTS=, SEED= to repeat one
-	@$(CARGO) build --quiet --workspace
-	@SECONDS=$(call given,SECONDS) EVENTS=$(call given,EVENTS) SEED=$(call given,SEED) $(CARGO) test --quiet --workspace --test suite -- \
+	@$(CARGO) build --locked --quiet --workspace
+	@SECONDS=$(call given,SECONDS) EVENTS=$(call given,EVENTS) SEED=$(call given,SEED) $(CARGO) test --locked --quiet --workspace --test suite -- \
 	  --ignored --nocapture --exact chaos::storms::as_long_as_it_is_told
 
 memory: setup ## peak memory of the processor at the documented limits, release build
-	@$(CARGO) build --quiet --release --package inbox-processor
+	@$(CARGO) build --locked --quiet --release --package inbox-processor
 	@PROCESSOR=$(abspath $(or $(CARGO_TARGET_DIR),target))/release/processor \
-	  $(CARGO) test --quiet --workspace --test suite -- --ignored --nocapture --exact \
+	  $(CARGO) test --locked --quiet --workspace --test suite -- --ignored --nocapture --exact \
 	  e2e::memory::ten_events_of_six_megabytes_with_32_routes_stay_below_400_mb
 
 inbox: ## compile the operator's command, target/debug/inbox
-	@$(CARGO) build --quiet --package inbox-operator
+	@$(CARGO) build --locked --quiet --package inbox-operator
 
 events: inbox ## list the newest events; ARGS='--source stripe --since 2h' filters
 	@$(INBOX) events $(ARGS)
@@ -203,7 +203,7 @@ initialised:
 	  >$(call quoted,$(TF_FOLDER)/init.log) || { cat $(call quoted,$(TF_FOLDER)/init.log) >&2; exit 1; }
 
 model: ## explore the protocol in all its worlds, large ones too; SECONDS=600 ends it
-	@$(CARGO) build --quiet --workspace
+	@$(CARGO) build --locked --quiet --workspace
 	@$(or $(CARGO_TARGET_DIR),target)/debug/model --seconds $(call quoted,$(or $(value SECONDS),600))
 
 fmt: ## format the code
@@ -216,6 +216,7 @@ clean: ## remove what was built, installed and logged
 # Packaging, and what can be known of infra/ without an AWS account.
 PACKAGE_TOOLS := .local/package-tools
 CHECKOV := .local/checkov
+PARLIAMENT := .local/parliament
 # Of the oldest AWS provider that infra/ allows (6.40.0) and of the newest (6.66.0).
 PROVIDER_OLDEST := @cdktn/provider-aws@23.7.0
 PROVIDER_NEWEST := @cdktn/provider-aws@25.7.0
@@ -228,15 +229,15 @@ package: $(PACKAGE_TOOLS)/.stamp ## build the functions' zips for Lambda: ARCH=a
 	@ARCH=$(call given,ARCH) infra/package/build.sh $(call quoted,$(PACKAGES))
 
 package-test: setup build ## run the packages of this machine's own architecture, as package left them
-	@INBOX_PACKAGES=$(call quoted,$(OWN_PACKAGES)) $(CARGO) test --quiet --workspace --test suite -- \
+	@INBOX_PACKAGES=$(call quoted,$(OWN_PACKAGES)) $(CARGO) test --locked --quiet --workspace --test suite -- \
 	  --ignored packages::
 
-infra-check: $(CHECKOV)/.stamp ## check infra/: format, provider's schema, rules, checkov
+infra-check: $(CHECKOV)/.stamp $(PARLIAMENT)/.stamp ## check infra/: format, provider's schemas, rules, policies by parliament, checkov
 	@if command -v $(TERRAFORM) >/dev/null; then echo "… checking the format"; \
 	  $(TERRAFORM) fmt -check -diff -recursive infra; \
 	else echo "SKIPPED: terraform is not installed, so the format of infra/ is not checked" >&2; fi
-	@echo "… holding infra/ against the provider's schema and our rules"
-	@$(CARGO) test --quiet --workspace --test infra
+	@echo "… holding infra/ against the provider's schemas and our rules, and its policies against parliament"
+	@PARLIAMENT='$(CURDIR)/$(PARLIAMENT)/bin/parliament' $(CARGO) test --locked --quiet --workspace --test infra -- --include-ignored
 	@echo "… checkov"
 	@$(CHECKOV)/bin/checkov --directory infra --framework terraform --quiet --compact \
 	  --skip-download --skip-path '\.terraform'
@@ -283,14 +284,27 @@ $(EXAMPLES)/invoke-typescript/.stamp: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/p
 $(PACKAGE_TOOLS)/.stamp: infra/package/requirements.txt
 	@echo "… installing cargo-lambda and zig into $(PACKAGE_TOOLS)"
 	@rm -rf $(PACKAGE_TOOLS) && $(PYTHON) -m venv $(PACKAGE_TOOLS)
-	@$(PACKAGE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@$(PACKAGE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-$(CHECKOV)/.stamp: tests/infra/checkov.txt
-	@echo "… installing checkov into $(CHECKOV)"
-	@rm -rf $(CHECKOV) && $(PYTHON) -m venv $(CHECKOV)
-	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+$(CHECKOV)/.stamp $(PARLIAMENT)/.stamp: .local/%/.stamp: tests/infra/%.txt
+	@echo "… installing $* into $(@D)"
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
+
+# What is pinned by hand stands in *.in; *.txt names each file of each package by its hash,
+# for every platform. checkov and parliament bring along what they need.
+UV := 0.13.9
+PINS := infra/package/requirements tests/local/requirements tests/infra/checkov tests/infra/parliament
+.PHONY: pins
+pins: ## make the lists of pinned Python packages anew, hashes and all, after a change of a *.in
+	@rm -rf .local/pins && $(PYTHON) -m venv .local/pins
+	@.local/pins/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@for list in $(PINS); do echo "… $$list.txt"; \
+	  case $$list in tests/infra/*) along= ;; *) along=--no-deps ;; esac; \
+	  UV_CUSTOM_COMPILE_COMMAND='make pins' .local/pins/bin/uv pip compile --quiet --universal $$along \
+	    --generate-hashes --no-annotate --python-version 3.10 --output-file $$list.txt $$list.in || exit 1; done
 
 # Fuzzing and the audit of what is compiled in. Both bring their tools, pinned, into
 # .local/; neither belongs to `make test`.
@@ -300,7 +314,7 @@ CARGO_DENY := 0.20.2
 FUZZ_TOOLCHAIN ?= nightly
 FUZZ_SECONDS ?= 30
 FUZZ_WORK := $(CURDIR)/.local/fuzz
-DENY = PATH='$(CURDIR)/$(CARGO_TOOLS)/bin':"$$PATH" $(CARGO) deny --log-level error
+DENY = PATH='$(CURDIR)/$(CARGO_TOOLS)/bin':"$$PATH" $(CARGO) deny --locked --log-level error
 ADVISORIES := .local/advisories.log
 
 .PHONY: fuzz audit
@@ -309,6 +323,7 @@ fuzz: $(CARGO_TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ) ## fuzz everything that reads 
 	@rustc +$(call given,FUZZ_TOOLCHAIN) --version >/dev/null 2>&1 || { \
 	  echo "libFuzzer needs a nightly toolchain: rustup toolchain install nightly, or name one with FUZZ_TOOLCHAIN=" >&2; exit 1; }
 	@echo "… compiling the targets (the first time takes some ten minutes)"
+	@$(CARGO) fetch --locked --quiet --manifest-path tests/fuzz/Cargo.toml
 	@RUSTUP_TOOLCHAIN=$(call given,FUZZ_TOOLCHAIN) PATH="$(CURDIR)/$(CARGO_TOOLS)/bin:$$PATH" \
 	  $(CARGO) fuzz build --fuzz-dir tests/fuzz --sanitizer none --target-dir $(FUZZ_WORK)/target 2>$(FUZZ_WORK).log \
 	  || { tail -40 $(FUZZ_WORK).log >&2; exit 1; }
@@ -325,5 +340,5 @@ audit: $(CARGO_TOOLS)/bin/cargo-deny-$(CARGO_DENY) ## check licences, sources an
 $(CARGO_TOOLS)/bin/cargo-%:
 	@tool=$*; name=cargo-$${tool%-*}; version=$${tool##*-}; \
 	  echo "… installing $$name $$version into $(CARGO_TOOLS)"; \
-	  $(CARGO) install --quiet --locked --force --root $(CARGO_TOOLS) --version $$version $$name
+	  $(CARGO) install --locked --quiet --force --root $(CARGO_TOOLS) --version $$version $$name
 	@touch $@

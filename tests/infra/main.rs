@@ -16,6 +16,8 @@ mod arguments;
 mod counts;
 mod examples;
 mod make;
+mod parliament;
+mod pins;
 mod references;
 mod rules;
 mod terraform;

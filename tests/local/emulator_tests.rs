@@ -129,11 +129,10 @@ async fn put(bed: &TestBed, key: &AccessKey, id: &str) -> Result<(), String> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&key.sdk_config(&bed.endpoint_url));
     let put = dynamodb.put_item().table_name(&bed.table);
     let put = put.item("pk", AttributeValue::S(id.to_owned())).send().await;
-    let code = |it: aws_sdk_dynamodb::error::SdkError<_, _>| {
+    put.map(|_| ()).map_err(|refused| {
         use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
-        it.into_service_error().code().unwrap_or_default().to_owned()
-    };
-    put.map(|_| ()).map_err(code)
+        refused.into_service_error().code().unwrap_or_default().to_owned()
+    })
 }
 
 #[tokio::test]

@@ -161,8 +161,8 @@ where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let code = |it: SdkError<E, R>| it.code().unwrap_or("no answer").to_owned();
-    result.map(|_| ()).map_err(code)
+    let code = |it: &E| it.code().unwrap_or("no answer").to_owned();
+    result.map(|_| ()).map_err(|it| it.as_service_error().map_or_else(|| it.to_string(), code))
 }
 
 #[tokio::test]

@@ -38,7 +38,10 @@ pub(crate) fn declare(context: &mut Context<'_>) {
         }),
         // Packages may or may not be built: what is known of them does not matter here.
         ("filebase64sha256", |it| Ok(format!("<hash of {}>", text(&it[0])?).into())),
-        ("fileexists", |_| Ok(true.into())),
+        ("fileexists", |it| {
+            let path = text(&it[0])?;
+            Ok((path.starts_with('<') || std::path::Path::new(&path).exists()).into())
+        }),
         ("flatten", |it| Ok(Value::Array(flat(items(&it[0])?)))),
         ("floor", |it| whole(number(&it[0])?.floor())),
         ("format", |it| format(&it)),
@@ -50,9 +53,9 @@ pub(crate) fn declare(context: &mut Context<'_>) {
         // As in Terraform, which writes what HTML reads as escapes.
         // <https://developer.hashicorp.com/terraform/language/functions/jsonencode>
         ("jsonencode", |it| {
-            let text = serde_json::to_string(&it[0]).map_err(|it| it.to_string())?;
-            let escaped = [("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")];
-            Ok(escaped.iter().fold(text, |text, (from, to)| text.replace(from, to)).into())
+            let text = serde_json::to_string(&in_order(it[0].clone()));
+            // Terraform escapes `<` and `>` too, which here stand around references.
+            text.map(|it| it.replace('&', "\\u0026").into()).map_err(|it| it.to_string())
         }),
         ("keys", |it| {
             Ok(Value::Array(sorted(object(&it[0])?).map(|(key, _)| key.into()).collect()))
@@ -201,6 +204,17 @@ fn sorted(object: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
     let mut entries: Vec<_> = object.into_iter().collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     entries.into_iter()
+}
+
+/// The same with every map in the order of its keys, as Terraform goes through them.
+pub(crate) fn in_order(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            Value::Object(sorted(object).map(|(key, it)| (key, in_order(it))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(in_order).collect()),
+        other => other,
+    }
 }
 
 fn text(value: &Value) -> Result<String, String> {

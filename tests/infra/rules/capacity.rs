@@ -15,8 +15,8 @@ fn said(given: &Value) -> Vec<String> {
 }
 
 /// The one refusal, which must say this.
-fn refused(given: Value, expected: &str) {
-    let found = said(&given);
+fn refused(given: &Value, expected: &str) {
+    let found = said(given);
     assert!(found.len() == 1 && found[0].contains(expected), "{given}: {found:?}");
 }
 
@@ -46,8 +46,8 @@ fn reservations_that_lambda_would_refuse_are_refused_at_plan() {
             }
         })
     };
-    refused(with(1, 10), "must leave 100 of account_concurrency (10)");
-    refused(with(901, 1000), "must leave 100 of account_concurrency (1000)");
+    refused(&with(1, 10), "must leave 100 of account_concurrency (10)");
+    refused(&with(901, 1000), "must leave 100 of account_concurrency (1000)");
     assert_eq!(said(&with(400, 1000)), [""; 0]);
 }
 
@@ -62,7 +62,7 @@ fn throttles_leave_half_of_the_account_when_the_table_is_slow() {
     };
     let too_much = "would take more than half of account_concurrency (1000)";
     assert_eq!(said(&stripe(200.0, 1000)), [""; 0]);
-    refused(stripe(200.1, 1000), too_much);
+    refused(&stripe(200.1, 1000), too_much);
     assert_eq!(said(&stripe(200.1, 1001)), [""; 0]);
     // Twilio calls with two methods, and each has the rate.
     let twilio = |rate: u32| {
@@ -71,7 +71,7 @@ fn throttles_leave_half_of_the_account_when_the_table_is_slow() {
         })
     };
     assert_eq!(said(&twilio(100)), [""; 0]);
-    refused(twilio(101), too_much);
+    refused(&twilio(101), too_much);
     // A reservation is a limit too.
     let reserved = hcl::value!({
         sources = {
@@ -95,7 +95,7 @@ fn rates_bursts_and_warm_receivers_that_aws_would_refuse_are_refused_at_plan() {
     ] {
         let throttle: Value = throttle;
         refused(
-            hcl::value!({ sources = { stripe = { provider = "stripe", throttle = throttle } } }),
+            &hcl::value!({ sources = { stripe = { provider = "stripe", throttle = throttle } } }),
             expected,
         );
     }
@@ -103,7 +103,7 @@ fn rates_bursts_and_warm_receivers_that_aws_would_refuse_are_refused_at_plan() {
         let reserved = if reserved == 0 { Value::Null } else { reserved.into() };
         let warm: f64 = if reserved.is_null() { 0.5 } else { warm.into() };
         refused(
-            hcl::value!({
+            &hcl::value!({
                 sources = {
                     stripe = {
                         provider = "stripe"
@@ -120,5 +120,5 @@ fn rates_bursts_and_warm_receivers_that_aws_would_refuse_are_refused_at_plan() {
 #[test]
 fn a_log_level_that_would_fill_the_environment_is_refused() {
     let long = "x".repeat(257);
-    refused(hcl::value!({ log_level = long }), "log_level must be 1 to 256");
+    refused(&hcl::value!({ log_level = long }), "log_level must be 1 to 256");
 }

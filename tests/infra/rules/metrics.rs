@@ -15,12 +15,15 @@ use crate::plan::Plan;
 /// Namespace, name and names of dimensions.
 type Metric = (String, String, BTreeSet<String>);
 
+/// Namespace, names, and the sets of dimensions that each comes with.
+type OfService = (&'static str, &'static [&'static str], &'static [&'static [&'static str]]);
+
 /// What AWS's own services emit, by the dimensions that their pages name:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>,
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>,
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html>,
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html>.
-const OF_AWS: [(&str, &[&str], &[&[&str]]); 4] = [
+const OF_AWS: [OfService; 4] = [
     (
         "AWS/SQS",
         &[

@@ -34,9 +34,9 @@ use crate::plan::{Plan, plan};
 type Rule = fn(&Plan) -> Vec<String>;
 
 /// As it comes: what no caller must say is left unsaid.
-static PLAIN: LazyLock<Plan> = LazyLock::new(|| planned(&hcl::value!({})));
+pub(crate) static PLAIN: LazyLock<Plan> = LazyLock::new(|| planned(&hcl::value!({})));
 /// With every option in use.
-static EVERYTHING: LazyLock<Plan> = LazyLock::new(|| {
+pub(crate) static EVERYTHING: LazyLock<Plan> = LazyLock::new(|| {
     planned(&hcl::value!({
         name = "hooks"
         architecture = "x86_64"

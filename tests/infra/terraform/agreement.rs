@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
 use serde_json::{Map, Value as Json, json};
+use sha2::Digest as _;
 
 use super::forms::{FORMS, MODULE};
 use super::workspace::{End, Workspace, is_there, shown};
@@ -84,18 +86,15 @@ fn by_terraform(workspace: &Workspace, number: usize, variables: &str) -> Theirs
     let file = |ending: &str| workspace.path(&format!("form_{number}.{ending}"));
     let (tfvars, out) = (file("tfvars").display().to_string(), file("plan").display().to_string());
     workspace.write(&format!("form_{number}.tfvars"), variables);
-    let state = format!("-state={}", file("tfstate").display());
-    let arguments = [
-        "plan",
-        "-input=false",
-        "-no-color",
-        "-lock=false",
-        &state,
-        &format!("-var-file={tfvars}"),
-        &format!("-out={out}"),
-    ];
+    let (var_file, out_file) = (format!("-var-file={tfvars}"), format!("-out={out}"));
+    let arguments = ["plan", "-input=false", "-no-color", "-lock=false", &var_file, &out_file];
     let output = workspace.run(MODULE, &arguments);
-    assert!(output.status.success(), "terraform plan:\n{}", shown(&output));
+    let said = shown(&output);
+    assert!(
+        output.status.success() && !said.contains("Warning:"),
+        "{}: Terraform must plan it, without a warning:\n{said}",
+        FORMS[number].0
+    );
     let output = workspace.run(MODULE, &["show", "-json", &out]);
     let plan: Json = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("terraform show:\n{}", shown(&output)));
@@ -116,14 +115,15 @@ impl Theirs {
     fn take(&mut self, resource: &Json, values: &Json, unknown: &Json) {
         let text = |name: &str| resource[name].as_str().unwrap_or_default();
         let address = text("address").to_owned();
-        let content = content(resource["mode"] == "data", text("type"));
+        let is_data = resource["mode"] == "data";
+        let content = content(is_data, text("type"));
         for (name, value) in values.as_object().into_iter().flatten() {
             if let Some(value) = value.as_str() {
                 self.known.insert(format!("{address}.{name}"), value.to_owned());
             }
         }
         let marked = marked(values, unknown);
-        self.shown.insert(address, common(&marked, content));
+        self.shown.insert(address, common(&marked, content, is_data));
     }
 }
 
@@ -163,8 +163,7 @@ fn by_us(variables: &str, theirs: &Theirs) -> BTreeMap<String, Json> {
         let content = content(it.is_data, &it.kind);
         let mut values = it.values.clone();
         fill(&mut values, &theirs.known);
-        complete(&mut values, content, theirs.shown.get(&it.address()).unwrap_or(&Json::Null));
-        (it.address(), common(&values, content))
+        (it.address(), common(&values, content, it.is_data))
     });
     instances.collect()
 }
@@ -173,28 +172,29 @@ fn by_us(variables: &str, theirs: &Theirs) -> BTreeMap<String, Json> {
 /// something by `?`.
 fn fill(value: &mut Json, known: &BTreeMap<String, String>) {
     match value {
+        Json::String(text) if text.starts_with("<hash of ") => {
+            let path = text.trim_start_matches("<hash of ").trim_end_matches('>');
+            let hash = sha2::Sha256::digest(std::fs::read(path).unwrap());
+            *text = base64::engine::general_purpose::STANDARD.encode(hash);
+        }
         Json::String(text) => {
             let mut filled = String::new();
             let mut rest = text.as_str();
             while let Some((before, after)) = rest.split_once('<') {
                 filled.push_str(before);
                 // What only looks like a reference stays.
-                match after.split_once('>').filter(|(inner, _)| is_reference(inner)) {
-                    Some((inner, after)) => match known.get(inner) {
-                        Some(value) => {
-                            filled.push_str(value);
-                            rest = after;
-                        }
-                        None => {
-                            UNKNOWN.clone_into(text);
-                            return;
-                        }
-                    },
-                    None => {
-                        filled.push('<');
-                        rest = after;
-                    }
-                }
+                let reference = after.split_once('>').filter(|(inner, _)| is_reference(inner));
+                let Some((inner, after)) = reference else {
+                    filled.push('<');
+                    rest = after;
+                    continue;
+                };
+                let Some(value) = known.get(inner) else {
+                    UNKNOWN.clone_into(text);
+                    return;
+                };
+                filled.push_str(value);
+                rest = after;
             }
             filled.push_str(rest);
             *text = filled;
@@ -209,39 +209,15 @@ fn is_reference(text: &str) -> bool {
     text.starts_with("aws_") || text.starts_with("data.aws_")
 }
 
-/// What the provider fills in is not for us to say.
-fn complete(values: &mut Json, content: &Content, theirs: &Json) {
-    let Some(members) = values.as_object_mut() else { return };
-    for (name, attribute) in &content.attributes {
-        if attribute.computed && members.get(name).is_none_or(Json::is_null) {
-            members.insert(name.clone(), theirs[name].clone());
-        }
-    }
-    for (name, nested) in &content.block_types {
-        let blocks = members.get_mut(name).and_then(Json::as_array_mut);
-        for (number, block) in blocks.into_iter().flatten().enumerate() {
-            // Sets have no order to find the same one by; the module gives what they compute.
-            let same = if nested.nesting_mode == Nesting::Set {
-                computed_of_sets(&theirs[name], number)
-            } else {
-                theirs[name][number].clone()
-            };
-            complete(block, &nested.block, &same);
-        }
-    }
-}
-
-fn computed_of_sets(theirs: &Json, number: usize) -> Json {
-    theirs[number].clone()
-}
-
 /// By the schema: nulls and empty lists of blocks are left out, sets are sorted, values
-/// are of their types.
-fn common(values: &Json, content: &Content) -> Json {
+/// are of their types. What the provider fills in is not for us to say: where it is not
+/// known it is left out, and of a data source, which may have been read, altogether.
+fn common(values: &Json, content: &Content, is_data: bool) -> Json {
     let mut result = Map::new();
     for (name, attribute) in &content.attributes {
         let value = typed(&values[name], &attribute.kind);
-        if !value.is_null() {
+        let is_filled_in = attribute.computed && (is_data || value == UNKNOWN);
+        if !value.is_null() && !is_filled_in {
             result.insert(name.clone(), value);
         }
     }
@@ -253,7 +229,7 @@ fn common(values: &Json, content: &Content) -> Json {
         };
         let mut blocks: Vec<Json> = blocks
             .iter()
-            .map(|it| if it == UNKNOWN { it.clone() } else { common(it, &nested.block) })
+            .map(|it| if it == UNKNOWN { it.clone() } else { common(it, &nested.block, is_data) })
             .collect();
         if nested.nesting_mode == Nesting::Set {
             blocks.sort_by_key(Json::to_string);
@@ -282,6 +258,10 @@ fn typed(value: &Json, kind: &Kind) -> Json {
         (Kind::Bool, Json::String(text)) => json!(text == "true"),
         (Kind::List(of) | Kind::Set(of), Json::Array(items)) => {
             let mut items: Vec<Json> = items.iter().map(|it| typed(it, of)).collect();
+            // A function such as distinct() knows nothing of a list with something unknown.
+            if items.iter().any(|it| it == UNKNOWN) {
+                return json!(UNKNOWN);
+            }
             if matches!(kind, Kind::Set(_)) {
                 items.sort_by_key(Json::to_string);
                 items.dedup();

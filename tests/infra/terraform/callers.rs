@@ -55,18 +55,18 @@ pub(crate) const MADE_FORMS: &[Form] = &[
         "#,
     ),
     (
-        "a topic for alarms, made in the same apply",
-        "alarms = { topic_arn = aws_sns_topic.alarms.arn }",
-    ),
-    (
-        "a zone and a certificate, made in the same apply",
+        "a certificate, made in the same apply",
         r#"
         custom_domain = {
           name            = "hooks.example.com"
           certificate_arn = aws_acm_certificate.this.arn
-          hosted_zone_id  = aws_route53_zone.this.zone_id
+          hosted_zone_id  = "Z1"
         }
         "#,
+    ),
+    (
+        "a topic for alarms",
+        r#"alarms = { topic_arn = "arn:aws:sns:us-east-1:123456789012:on-call" }"#,
     ),
     ("a key, made in the same apply", "customer_key = { arn = aws_kms_key.this.arn }"),
 ];

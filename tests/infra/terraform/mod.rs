@@ -3,11 +3,12 @@
 //! process. What only AWS knows is unknown, as it is to everybody's first plan.
 //!
 //! ```text
-//! forms ────▶ every variable's every form is planned     ┐
-//! refusals ─▶ every validation refuses in its own words  ├─ what Terraform says
-//! callers ──▶ the thin caller, the examples, a caller    │
-//!             that makes everything in the same apply    ┘
-//! agreement ▶ our own evaluator says the same, resource by resource
+//! forms ────▶ every variable's every form
+//!   └▶ agreement: each is planned, and our own evaluator says the same of it,
+//!      resource by resource
+//! refusals ─▶ every validation refuses in its own words, to both
+//! callers ──▶ the thin caller, the examples, and a caller that makes every
+//!             target in the same apply
 //! ```
 //!
 //! Terraform 1.11 or later is needed (`TERRAFORM=` names one). Without it these tests say

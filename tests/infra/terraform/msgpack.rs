@@ -1,4 +1,4 @@
-//! Values as Terraform sends them: MessagePack, where a value that is not known yet is
+//! Values as Terraform sends them: `MessagePack`, where a value that is not known yet is
 //! an extension. <https://github.com/zclconf/go-cty/blob/main/docs/json-msgpack.md>
 
 use std::collections::BTreeMap;
@@ -69,12 +69,14 @@ impl Value {
             Self::Text(text) => write_text(text, out),
             Self::List(items) => {
                 out.push(0xdd);
-                out.extend((items.len() as u32).to_be_bytes());
-                items.iter().for_each(|it| it.write(out));
+                out.extend(width(items.len()));
+                for item in items {
+                    item.write(out);
+                }
             }
             Self::Map(members) => {
                 out.push(0xdf);
-                out.extend((members.len() as u32).to_be_bytes());
+                out.extend(width(members.len()));
                 for (name, value) in members {
                     write_text(name, out);
                     value.write(out);
@@ -84,9 +86,13 @@ impl Value {
     }
 }
 
+fn width(length: usize) -> [u8; 4] {
+    u32::try_from(length).expect("a short value").to_be_bytes()
+}
+
 fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(0xdb);
-    out.extend((text.len() as u32).to_be_bytes());
+    out.extend(width(text.len()));
     out.extend(text.as_bytes());
 }
 
@@ -138,7 +144,7 @@ fn bytes<'a>(rest: &mut &'a [u8], length: usize) -> &'a [u8] {
 }
 
 fn length(rest: &mut &[u8], width: usize) -> usize {
-    bytes(rest, width).iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    bytes(rest, width).iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte))
 }
 
 fn text(rest: &mut &[u8], length: usize) -> Value {

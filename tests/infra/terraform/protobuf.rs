@@ -18,8 +18,8 @@ impl Message {
     /// Bytes or a text.
     pub(crate) fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
-        self.varint(u64::from(field) << 3 | 2);
-        self.varint(value.len() as u64);
+        self.varint((u64::from(field) << 3) | 2);
+        self.varint(u64::try_from(value.len()).expect("a length"));
         self.0.extend_from_slice(value);
         self
     }
@@ -35,10 +35,10 @@ impl Message {
 
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
-            self.0.push((value & 0x7f) as u8 | 0x80);
+            self.0.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
+        self.0.push(value.to_le_bytes()[0]);
     }
 }
 
@@ -53,7 +53,8 @@ pub(crate) fn field(message: &[u8], wanted: u32) -> &[u8] {
                 continue;
             }
             2 => {
-                let length = take_varint(&mut rest).expect("a length") as usize;
+                let length = take_varint(&mut rest).expect("a length");
+                let length = usize::try_from(length).expect("a length");
                 let (value, left) = rest.split_at(length);
                 rest = left;
                 value

@@ -22,7 +22,7 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "A function is called NAME-receiver-SOURCE",
         r#"
-        name    = "an-inbox-of-26-characters-"
+        name    = "an-inbox-of-26-characters1"
         sources = { a_source_of_29_characters_her = { provider = "stripe" } }
         "#,
     ),

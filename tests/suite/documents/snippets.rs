@@ -1,12 +1,7 @@
 //! Routes and Terraform as the documents show them.
 
-use std::sync::Arc;
-
 use hcl::expr::{Expression, ObjectKey};
-use inbox_aws::SdkConfig;
-use inbox_core::Timestamp;
-use inbox_processor::handlers::Resources;
-use inbox_processor::routes::Routes;
+use inbox_processor::routes::{Routes, Surroundings};
 use serde_json::Value;
 
 use super::blocks::{in_language, read};
@@ -14,15 +9,9 @@ use super::blocks::{in_language, read};
 /// What the processor itself says of routes, but for the example's own handler, which no
 /// registry has.
 pub(super) fn problems_of_routes(text: &str) -> Option<String> {
-    let resources = Resources {
-        aws: SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build(),
-        mirror_table: Some("mirror".to_owned()),
-        event_bus: Some("inbox".to_owned()),
-        payloads: None,
-        own_queues: Vec::new(),
-        clock: Arc::new(Timestamp::now),
-    };
-    let problems = Routes::parse(Some(text), &resources).err().unwrap_or_default();
+    let surroundings = Surroundings::complete(Vec::new());
+    let read = Routes::of_undeployed(text, &surroundings, |_| None);
+    let problems = read.err().unwrap_or_default();
     let real = problems.into_iter().filter(|it| !it.contains("no handler is named \"notify\""));
     let real: Vec<String> = real.collect();
     (!real.is_empty()).then(|| real.join("; "))
