@@ -112,7 +112,7 @@ impl Iam {
         if answer.status().is_success() {
             return Ok(text);
         }
-        let named = parameters.first().map_or("", |(_, value)| value);
+        let named = parameters.first().map_or("", |it| it.1);
         let reason = format!("{}: {text}", answer.status());
         Err(LocalError::Call { what: format!("{service} {action} {named}"), reason })
     }

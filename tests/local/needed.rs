@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_have_names_and_no_name_stands_twice_in_a_role() {
+    fn every_statement_has_a_name() {
         let all = granted().expect("the module can be read");
         assert!(all.contains(&permission("sweeper", "FindDue", "dynamodb:Query")), "{all:?}");
         let unnamed: Vec<_> = all.iter().filter(|(_, sid, _)| sid.is_empty()).collect();

@@ -64,6 +64,8 @@ impl LocalStack {
         mut options: StackOptions,
         progress: impl Fn(&str),
     ) -> Result<Self, LocalError> {
+        // The module makes the same secrets for routes that name none.
+        let routes = options.routes.clone();
         let forward_secrets = forward_secrets::give(&mut options.routes, options::random_bytes);
         let binaries = match &options.binaries {
             Some(binaries) => binaries.clone(),
@@ -88,7 +90,7 @@ impl LocalStack {
             create_resources(&endpoint_url, &facts, &options, &forward_secrets).await?;
 
         progress("creating the module's roles and policies");
-        let inbox = Inbox { name: NAME.to_owned(), sources, routes: options.routes.clone() };
+        let inbox = Inbox { name: NAME.to_owned(), sources, routes };
         let permissions = Permissions::of(&inbox)?;
         let operator =
             enforcement::create_principals(&endpoint_url, &permissions, OPERATOR).await?;
