@@ -25,6 +25,7 @@ pub(crate) mod large;
 mod lives;
 pub(crate) mod logs;
 mod lost_replies;
+mod lost_routes;
 mod main_job;
 
 mod outages;

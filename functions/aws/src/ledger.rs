@@ -26,7 +26,7 @@ use inbox_core::event::EventKey;
 use inbox_core::ledger::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, DuePage, Failure, Forgetting,
     Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled, State, Suspects,
-    apply_begin, apply_bury, apply_complete, apply_fail, apply_forget, apply_reopen, is_swept,
+    apply_begin, apply_bury, apply_complete, apply_fail, apply_forget, apply_reopen,
 };
 use inbox_core::stack::stack;
 
@@ -49,7 +49,7 @@ pub struct DynamoDbLedger {
 }
 
 /// What became of a conditional write.
-enum Written {
+pub(crate) enum Written {
     /// The condition held; the item after the write, where asked for.
     Yes(Option<Item>),
     /// It did not; the item as it stood, or none.
@@ -109,6 +109,10 @@ impl DynamoDbLedger {
     pub(crate) fn payloads(&self) -> Result<&S3PayloadStore, LedgerError> {
         let missing = || LedgerError::Unavailable("PAYLOAD_BUCKET is not set".to_owned());
         self.payloads.as_ref().ok_or_else(missing)
+    }
+
+    pub(crate) async fn update_and_read(&self, write: Update) -> Result<Written, LedgerError> {
+        self.update(write, ReturnValue::AllNew).await
     }
 
     async fn update(&self, write: Update, returned: ReturnValue) -> Result<Written, LedgerError> {
@@ -183,7 +187,7 @@ impl Ledger for DynamoDbLedger {
         .set("#lease_token", ":token", text(&begin.lease.token))
         .set("#leased_until", ":until", seconds(begin.lease.until))
         .set_to("#attempts", "#attempts + :one");
-        match self.update(write, ReturnValue::AllNew).await? {
+        match self.update_and_read(write).await? {
             Written::Yes(item) => match record(item.as_ref())? {
                 Some(record) => Ok(Begun::Run(Box::new(record))),
                 None => Err(LedgerError::Unreadable("UpdateItem returned no item".to_owned())),
@@ -256,7 +260,9 @@ impl Ledger for DynamoDbLedger {
             .outcome(&after)
             .set("#next_at", ":next_at", seconds(after.next_at.unwrap_or(now)))
             .open(item::pending_shard(key), failure.due_at)
+            .lasting(failure.record, &after)
             .remove(&["#leased_until", "#sweeps"]);
+        self.outlast(failure.record, &after).await?;
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
             Written::Refused(_) => Ok(Settled::Refused),
@@ -282,7 +288,9 @@ impl Ledger for DynamoDbLedger {
             .set("#state", ":dead", text(State::Dead.as_str()))
             .outcome(&after)
             .open(item::dead_shard(key), now)
+            .lasting(burial.record, &after)
             .remove(&["#next_at", "#leased_until", "#sweeps"]);
+        self.outlast(burial.record, &after).await?;
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
             Written::Refused(item) => {
@@ -357,18 +365,7 @@ impl Ledger for DynamoDbLedger {
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
-        let write = Update::new(&due.key, "#due_at = :read AND #open_shard = :shard")
-            .value(":read", seconds(due.due_at))
-            .set("#sweeps", ":sweeps", number(due.sweeps + 1))
-            .open(item::pending_shard(&due.key), due_at);
-        match self.update(write, ReturnValue::AllNew).await? {
-            Written::Yes(item) => record(item.as_ref()),
-            Written::Refused(item) => {
-                let held = record(item.as_ref())?;
-                let is_repeat = held.as_ref().is_some_and(|record| is_swept(record, due, due_at));
-                Ok(held.filter(|_| is_repeat))
-            }
-        }
+        self.move_due(due, due_at).await
     }
 
     async fn load(&self, record: &mut Record) -> Result<(), LedgerError> {

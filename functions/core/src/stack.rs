@@ -162,6 +162,11 @@ pub struct Defaults {
     pub inline_payload_bytes: usize,
     /// How long events are kept and duplicates recognised.
     pub retention_days: u32,
+    /// How much longer than until its next due time an unfinished event's record lasts,
+    /// and a buried one's than its burial.
+    pub record_outlives_due_days: u32,
+    /// How much longer than its record a payload lasts.
+    pub payload_outlives_record_days: u32,
     /// Waits after the first, second, … failed attempt.
     pub retry_delays_seconds: Vec<u32>,
     /// Up to this much is added to each wait at random.

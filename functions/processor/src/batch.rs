@@ -212,8 +212,9 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
     ///
     /// Nobody holds a lease, and the token of the one that died is what writes here.
     async fn exhausted(&self, message: &Message, record: &Record) -> Disposition {
-        let routes = self.routes.matching(&record.event).map(|route| route.id.as_str());
-        let mut fates = Fates::of(record, routes, self.retry.max_attempts(), self.now());
+        let taking = self.routes.matching(&record.event).map(|route| route.id.as_str());
+        let scope = record.scope(&taking.collect::<Vec<_>>());
+        let mut fates = Fates::of(record, &scope, self.retry.max_attempts(), self.now());
         fates.use_up(record);
         if fates.conclusion() == Conclusion::AllDone {
             let finished = self.ledger.finish(record, self.now()).await;
@@ -224,9 +225,12 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
         let routes: Vec<&Route> = self.routes.matching(&record.event).collect();
-        let ids: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
+        let taking: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
         let max_attempts = self.retry.max_attempts();
-        let mut fates = Fates::of(&record, ids.iter().copied(), max_attempts, self.now());
+        let scope = record.scope(&taking);
+        let mut fates = Fates::of(&record, &scope, max_attempts, self.now());
+        // What is gone never completes, so that no completion is taken for the last.
+        let ids: Vec<String> = scope.iter().map(|it| it.route.to_owned()).collect();
         if !fates.due().is_empty()
             && let Err(fault) = self.ledger.load(&mut record).await
         {
@@ -234,7 +238,10 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         }
         let event = Arc::new(record.event.clone());
         if routes.is_empty() {
-            Metrics::of_source(&event.key.source).count("Unrouted", 1).emit(self.now());
+            let source = Metrics::of_source(&event.key.source).count("Unrouted", 1);
+            let lost = usize::from(self.routes.took(&event));
+            let source = if lost > 0 { source.count("RouteLost", lost) } else { source };
+            source.note("event_type", &event.event_type).emit(self.now());
         }
         // Beginning may have been slow; what became of the event must be written
         // down all the same.
@@ -293,9 +300,10 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         record: &mut Record,
         fates: &mut Fates,
         route: &Route,
-        ids: &[&str],
+        ids: &[String],
     ) -> Result<Completed, LedgerError> {
-        let others: Vec<&str> = ids.iter().copied().filter(|id| *id != route.id).collect();
+        let others: Vec<&str> =
+            ids.iter().map(String::as_str).filter(|id| *id != route.id).collect();
         let now = self.now();
         let completed = self.ledger.complete(record, &route.id, &others, now).await?;
         if completed != Completed::Superseded {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use inbox_core::config::{ConfigError, Reader};
+use inbox_core::ledger::least_retention;
 use inbox_core::stack::stack;
 
 use crate::batch::RESERVE;
@@ -74,6 +75,19 @@ impl Config {
                 1..=longest_handler_seconds(),
             )),
         };
+        // Opening an event anew keeps it for the default; what a source keeps is said by
+        // Terraform, the shortest of them.
+        let kept_days = reader.number("RETENTION_DAYS", defaults.retention_days, 1..=3650);
+        let kept = Duration::from_hours(24 * u64::from(kept_days.min(defaults.retention_days)));
+        let least = least_retention(&config.retry.delays, config.retry.jitter_percent);
+        if kept < least {
+            reader.problem(format_args!(
+                "the waits of RETRY_DELAYS_SECONDS ask for events that are kept for at least {} days, \
+                 and some are kept for {}: make the waits shorter, or keep events longer",
+                least.as_secs() / 86_400,
+                kept.as_secs() / 86_400,
+            ));
+        }
         // Each kept wait is a receive; SQS itself moves a message away after its
         // maximum, behind the ledger's back.
         let kept = config.retry.delays.iter().filter(|wait| !config.retry.parks(**wait)).count();
@@ -135,6 +149,24 @@ mod tests {
               in the queue: make them longer, or PARK_ABOVE_SECONDS shorter"
             ]
         );
+    }
+
+    #[test]
+    fn no_event_may_expire_before_its_attempts_are_used_up() {
+        let set = [("TABLE_NAME", "t"), ("QUEUE_URL", "q"), ("DLQ_URL", "d")];
+        let with = |more: &[(&str, &str)]| read(&[&set[..], more].concat()).err();
+        let fortnight = ["86400"; 12].join(",");
+        assert_eq!(with(&[("RETRY_DELAYS_SECONDS", &fortnight)]), None);
+        let said = |least, kept| {
+            vec![format!(
+                "the waits of RETRY_DELAYS_SECONDS ask for events that are kept for at least {least} \
+                 days, and some are kept for {kept}: make the waits shorter, or keep events longer"
+            )]
+        };
+        let longer = ["86400"; 40].join(",");
+        assert_eq!(with(&[("RETRY_DELAYS_SECONDS", &longer)]), Some(said(60, 30)));
+        let short = [("RETRY_DELAYS_SECONDS", &*fortnight), ("RETENTION_DAYS", "17")];
+        assert_eq!(with(&short), Some(said(30, 17)));
     }
 
     #[test]

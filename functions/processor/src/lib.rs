@@ -3,6 +3,7 @@
 //! ```text
 //! batch.rs      what happens to a batch of messages, on one page
 //! fates.rs      what becomes of each route
+//! outlook.rs    what a life will do, said before it is opened
 //! ending.rs     how an attempt ends
 //! run.rs        one handler's run
 //! retry.rs      when to try again
@@ -16,6 +17,7 @@ pub mod config;
 mod ending;
 mod fates;
 pub mod handlers;
+pub mod outlook;
 pub mod retry;
 pub mod routes;
 mod run;

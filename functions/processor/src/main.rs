@@ -59,7 +59,15 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
     let ledger = DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads);
     let queue =
         SqsQueue::new(&aws, config.queue_url).with_dead_letters(config.dead_letter_queue_url);
-    tokio::join!(ledger.connect_for_updates(), queue.connect());
+    let patterns = routes.patterns();
+    let (noted, ()) =
+        tokio::join!(ledger.note_routes(&patterns, Timestamp::now()), queue.connect());
+    let former = noted.unwrap_or_else(|fault| {
+        // Events are handled all the same.
+        tracing::warn!(%fault, "not known which routes there were before");
+        Vec::new()
+    });
+    let routes = routes.with_former(&former);
     let defaults = &stack().defaults;
     Ok(Processor {
         ledger,

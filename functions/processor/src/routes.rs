@@ -15,7 +15,7 @@ use std::sync::Arc;
 use inbox_core::event::Event;
 use inbox_core::handler::Handler;
 use inbox_core::pattern::glob;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::handlers::{self, Resources};
@@ -63,7 +63,15 @@ impl Match {
 }
 
 /// All routes, in the order given.
-pub struct Routes(Vec<Route>);
+pub struct Routes {
+    all: Vec<Route>,
+    /// What routes matched that were configured before.
+    former: Vec<Pattern>,
+}
+
+/// What a route matches: patterns for source or provider, and for the type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Pattern(String, String);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,18 +131,46 @@ impl Routes {
                 (None, Ok(_)) => {}
             }
         }
-        if problems.is_empty() { Ok(Self(routes)) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self::of(routes)) } else { Err(problems) }
     }
 
     /// Routes made in code.
     #[must_use]
     pub fn of(routes: Vec<Route>) -> Self {
-        Self(routes)
+        Self { all: routes, former: Vec::new() }
+    }
+
+    /// What the routes match, as a text to be remembered: the same for the same, in
+    /// whatever order.
+    #[must_use]
+    pub fn patterns(&self) -> String {
+        let pattern = |route: &Route| Pattern(route.endpoint.clone(), route.event_type.clone());
+        let patterns: BTreeSet<Pattern> = self.all.iter().map(pattern).collect();
+        serde_json::to_string(&patterns).unwrap_or_default()
+    }
+
+    /// With what is remembered of routes that were configured before; what cannot be
+    /// read is left out.
+    #[must_use]
+    pub fn with_former(mut self, remembered: &[String]) -> Self {
+        let read = |text: &String| serde_json::from_str::<Vec<Pattern>>(text).unwrap_or_default();
+        self.former = remembered.iter().flat_map(read).collect();
+        self
+    }
+
+    /// Whether a route took such events that is not configured any more.
+    #[must_use]
+    pub fn took(&self, event: &Event) -> bool {
+        let (source, provider) = (&event.key.source, &event.provider);
+        let takes = |Pattern(endpoint, event_type): &Pattern| {
+            look_at(endpoint, event_type, source, provider, &event.event_type).takes()
+        };
+        self.former.iter().any(takes)
     }
 
     /// All of them, in the order given.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The routes that an event takes.
@@ -144,7 +180,7 @@ impl Routes {
     ) -> impl Iterator<Item = &'a Route> + use<'a, 'e> {
         let (source, provider, event_type) =
             (&event.key.source, &event.provider, &event.event_type);
-        self.0.iter().filter(|route| route.look_at(source, provider, event_type).takes())
+        self.all.iter().filter(|route| route.look_at(source, provider, event_type).takes())
     }
 }
 
@@ -165,11 +201,21 @@ impl Route {
     /// How it stands to an event of this source, provider and type.
     #[must_use]
     pub fn look_at(&self, source: &str, provider: &str, event_type: &str) -> Match {
-        Match {
-            source: glob(&self.endpoint, source),
-            provider: glob(&self.endpoint, provider),
-            event_type: glob(&self.event_type, event_type),
-        }
+        look_at(&self.endpoint, &self.event_type, source, provider, event_type)
+    }
+}
+
+fn look_at(
+    endpoint: &str,
+    type_pattern: &str,
+    source: &str,
+    provider: &str,
+    event_type: &str,
+) -> Match {
+    Match {
+        source: glob(endpoint, source),
+        provider: glob(endpoint, provider),
+        event_type: glob(type_pattern, event_type),
     }
 }
 

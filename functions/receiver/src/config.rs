@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_core::config::{ConfigError, Reader, is_source_name};
+use inbox_core::ledger::least_retention;
 use inbox_core::provider::Provider;
 use inbox_core::stack::stack;
 
@@ -97,10 +98,12 @@ impl Config {
                 1..=largest_body_bytes,
             ),
             payload_bucket,
-            // Longer than the dead-letter queue's 14 days, so that no dead
-            // letter outlives its event.
             retention: Duration::from_hours(
-                24 * reader.number("RETENTION_DAYS", u64::from(defaults.retention_days), 15..=3650),
+                24 * reader.number(
+                    "RETENTION_DAYS",
+                    u64::from(defaults.retention_days),
+                    least_days(&[])..=3650,
+                ),
             ),
             sweep_grace: Duration::from_secs(reader.number(
                 "SWEEP_GRACE_SECONDS",
@@ -116,6 +119,16 @@ impl Config {
                 }
             },
         };
+        // An unfinished event must not expire, nor a dead one before its letter.
+        let waits =
+            reader.numbers("RETRY_DELAYS_SECONDS", &defaults.retry_delays_seconds, 0..=86_400);
+        let (kept, least) = (config.retention.as_secs() / 86_400, least_days(&waits));
+        if kept < least {
+            reader.problem(format_args!(
+                "RETENTION_DAYS is {kept}, and with the waits of RETRY_DELAYS_SECONDS events must be \
+                 kept for at least {least} days: keep them longer, or make the waits shorter"
+            ));
+        }
         // What such a provider signs is more than the body, or another form of it.
         if config.dedup == Dedup::Content && provider.as_ref().is_ok_and(|it| it.signs_url()) {
             reader.problem(format_args!(
@@ -133,6 +146,13 @@ impl Config {
         let base = self.public_base_url.as_deref()?.trim_end_matches('/');
         Some(format!("{base}/webhooks/{}", self.source))
     }
+}
+
+/// Days for which events must be kept at least, where failed attempts wait so long.
+fn least_days(waits_seconds: &[u32]) -> u64 {
+    let waits: Vec<Duration> =
+        waits_seconds.iter().map(|seconds| Duration::from_secs((*seconds).into())).collect();
+    least_retention(&waits, stack().defaults.retry_jitter_percent).as_secs() / 86_400
 }
 
 fn is_base_url(url: &str) -> bool {
@@ -203,10 +223,29 @@ mod tests {
                 "TABLE_NAME is not set",
                 "QUEUE_URL is not set",
                 "MAX_BODY_BYTES must be a whole number from 1 to 327680, not \"9999999\"",
-                "RETENTION_DAYS must be a whole number from 15 to 3650, not \"14\"",
+                "RETENTION_DAYS must be a whole number from 16 to 3650, not \"14\"",
                 "DEDUP must be id or content, not \"never\"",
             ]
         );
+    }
+
+    #[test]
+    fn events_are_kept_for_longer_than_their_attempts_can_take() {
+        let fortnight = ["86400"; 14].join(",");
+        let with = |days, waits| {
+            read(
+                &[&GOOD[..], &[("RETENTION_DAYS", days), ("RETRY_DELAYS_SECONDS", waits)]].concat(),
+            )
+        };
+        assert_eq!(with("17", "60,43200").unwrap().retention, Duration::from_hours(24 * 17));
+        assert_eq!(
+            with("30", &fortnight).unwrap_err(),
+            [
+                "RETENTION_DAYS is 30, and with the waits of RETRY_DELAYS_SECONDS events must be kept for at \
+              least 32 days: keep them longer, or make the waits shorter"
+            ]
+        );
+        assert_eq!(with("16", "60").unwrap_err().len(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, lambda, sdk_config};
+use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
 use inbox_sweeper::Sweeper;
@@ -23,8 +23,9 @@ async fn main() -> ExitCode {
     };
     let aws = sdk_config(Limits::BACKGROUND).await;
     let defaults = &stack().defaults;
+    let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
     let sweeper = Arc::new(Sweeper {
-        ledger: DynamoDbLedger::new(&aws, config.table_name),
+        ledger: DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads),
         queue: SqsQueue::new(&aws, config.queue_url),
         shards: stack().table.open_index.shards,
         grace: config.sweep_grace,

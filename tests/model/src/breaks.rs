@@ -54,6 +54,14 @@ pub enum Break {
     GivenUpForgotten,
     /// An event without attempts left is buried, whatever waits.
     ExhaustedBuriesAll,
+    /// `reopen` does not write down which routes were asked for.
+    OnlyForgotten,
+    /// What waits for a route that is gone is passed over.
+    GoneIsPassedOver,
+    /// `fail` leaves the record's expiry as it is, however late the next attempt is.
+    ExpiryNotMoved,
+    /// What moves a record's expiry does not renew the payload before.
+    PayloadNotRenewed,
     /// `fail` leaves the event's attempts as they are, so that they are those of all
     /// routes together.
     AttemptsNotSettled,
@@ -72,7 +80,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 22] = [
+    pub const ALL: [(&'static str, Self); 26] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -93,6 +101,10 @@ impl Break {
         ("sweep-creates", Self::SweepCreates),
         ("fail-without-due-at", Self::FailWithoutDueAt),
         ("given-up-forgotten", Self::GivenUpForgotten),
+        ("only-forgotten", Self::OnlyForgotten),
+        ("gone-is-passed-over", Self::GoneIsPassedOver),
+        ("expiry-not-moved", Self::ExpiryNotMoved),
+        ("payload-not-renewed", Self::PayloadNotRenewed),
         ("attempts-not-settled", Self::AttemptsNotSettled),
         ("exhausted-buries-all", Self::ExhaustedBuriesAll),
     ];
@@ -119,6 +131,10 @@ impl Break {
             Self::SweepWithoutCondition | Self::FailWithoutDueAt => Property::IndexIsRight,
             Self::SweepCreates => Property::ItemsAreEvents,
             Self::GivenUpForgotten => Property::GivenUpStays,
+            Self::ExpiryNotMoved => Property::RecordLasts,
+            Self::PayloadNotRenewed => Property::PayloadLasts,
+            Self::OnlyForgotten => Property::OnlyTheAskedRun,
+            Self::GoneIsPassedOver => Property::DoneLeavesNothing,
             Self::AttemptsNotSettled => Property::EachHasItsAttempts,
             Self::ExhaustedBuriesAll => Property::DeadWaitsForNothing,
         })
@@ -142,6 +158,19 @@ impl Break {
             Self::ExhaustedBuriesAll => {
                 let handlers = [Handler::Broken, Handler::Turns];
                 Config { routes: 2, handlers, left: left(1, 0, 0), ..small }
+            }
+            Self::ExpiryNotMoved | Self::PayloadNotRenewed => {
+                Config { ages: true, left: left(1, 2, 0), ..small }
+            }
+            Self::OnlyForgotten => Config {
+                routes: 2,
+                adds: true,
+                replays: &[Again::First],
+                left: left(1, 1, 1),
+                ..small
+            },
+            Self::GoneIsPassedOver => {
+                Config { routes: 2, removes: true, left: left(1, 2, 0), ..small }
             }
             Self::AttemptsNotSettled => {
                 Config { routes: 2, handlers: [Handler::Broken; 2], left: left(1, 0, 0), ..small }

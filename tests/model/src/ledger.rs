@@ -26,8 +26,6 @@ const LEASE_MS: i64 = 70_000;
 pub struct Rules {
     /// Attempts of one life.
     pub max_attempts: u8,
-    /// How many of the routes there are.
-    pub routes: usize,
     /// What is broken on purpose.
     pub broken: Option<Break>,
     /// How records are filled in.
@@ -50,11 +48,11 @@ pub enum Beginning {
 }
 
 impl Rules {
-    fn has(&self, broken: Break) -> bool {
+    fn has(self, broken: Break) -> bool {
         self.broken == Some(broken)
     }
 
-    fn record(&self, item: Option<Item>) -> Option<Record> {
+    fn record(self, item: Option<Item>) -> Option<Record> {
         // What is no event cannot be read as one.
         item.filter(|item| !item.hollow).map(|item| item.to_record(self.detail))
     }
@@ -127,10 +125,11 @@ impl Rules {
         known: u8,
     ) -> (Completed, Option<Item>) {
         let mut record = self.record(held);
+        let others = run.scope & !(1 << n);
+        let all_known = others & !known == 0;
         let mut others: Vec<&str> =
-            (0..self.routes).filter(|other| *other != n).map(|other| ROUTES[other]).collect();
+            (0..).zip(ROUTES).filter(|(n, _)| others & (1 << n) != 0).map(|it| it.1).collect();
         if self.has(Break::OneFormOfComplete) {
-            let all_known = (0..self.routes).all(|other| other == n || known & (1 << other) != 0);
             others = if all_known { vec![] } else { vec!["one that is not done"] };
         }
         let mut life = u32::from(run.life);
@@ -173,12 +172,15 @@ impl Rules {
             failed.filter(|(route, _)| matches!(route, Route::Failed | Route::FailedForGood));
         let errors: Vec<_> = failed.map(|(_, route)| (route.to_owned(), String::new())).collect();
         let failure = Failure { record: &mine, failures: &failures, errors: &errors, due_at };
-        let attempts = record.attempts;
+        let (attempts, expires_at) = (record.attempts, record.expires_at);
         if !apply_fail(Some(&mut record), &failure, now()) {
             return (false, held);
         }
         if self.has(Break::AttemptsNotSettled) {
             record.attempts = attempts;
+        }
+        if self.has(Break::ExpiryNotMoved) {
+            record.expires_at = expires_at;
         }
         if self.has(Break::FailWithoutDueAt) {
             record.open = None;
@@ -187,7 +189,7 @@ impl Rules {
     }
 
     /// How the routes stand that have failed and not completed.
-    fn failures(&self, run: Run, next_at: Timestamp) -> BTreeMap<String, RouteFailure> {
+    fn failures(self, run: Run, next_at: Timestamp) -> BTreeMap<String, RouteFailure> {
         let stands = run.routes.into_iter().zip(run.attempts).zip(ROUTES);
         let failed = stands.filter_map(|((route, attempts), name)| {
             let next_at = match route {
@@ -202,13 +204,22 @@ impl Rules {
         failed.collect()
     }
 
-    /// What a run has before it: each route, with the number of its attempts.
+    /// What a run has before it, where these routes are configured: the routes that it
+    /// answers for, how each stands, and the number of its attempts.
     #[must_use]
-    pub fn routes(&self, item: Item) -> ([Route; 2], [u8; 2]) {
+    pub fn routes(&self, item: Item, configured: u8) -> (u8, [Route; 2], [u8; 2]) {
         let record = item.to_record(self.detail);
         let mut attempts = [0; 2];
         let mut routes = [Route::Through; 2];
-        for (n, route) in ROUTES.into_iter().enumerate().take(self.routes) {
+        let configured = item::names(configured);
+        let taking: Vec<&str> = configured.iter().map(String::as_str).collect();
+        let mut scope = record.scope(&taking);
+        if self.has(Break::GoneIsPassedOver) {
+            scope.retain(|it| !it.is_gone);
+        }
+        for it in &scope {
+            let route = it.route;
+            let Some(n) = ROUTES.iter().position(|name| *name == route) else { continue };
             let before = record.failures.get(route).map_or(0, |failure| failure.attempts);
             let uncounted = u32::from(self.has(Break::AttemptsCountedAfter));
             let with_this = record.attempts_of(route) + uncounted;
@@ -216,6 +227,8 @@ impl Rules {
                 (Route::Through, 0)
             } else if record.is_given_up(route) {
                 (Route::GivenUp, 0)
+            } else if it.is_gone {
+                (Route::FailedForGood, before.try_into().unwrap_or(u8::MAX))
             } else if !record.is_due(route, now()) {
                 (Route::Later, before.try_into().unwrap_or(u8::MAX))
             } else if with_this > self.max_attempts.into() {
@@ -224,7 +237,7 @@ impl Rules {
                 (Route::Waiting, with_this.try_into().unwrap_or(u8::MAX))
             };
         }
-        (routes, attempts)
+        (item::bits(scope.iter().map(|it| it.route)), routes, attempts)
     }
 
     /// Marks the event dead.
@@ -258,7 +271,7 @@ impl Rules {
 
     /// What a run or a burial remembers of the record that it began with: only
     /// this is ever compared.
-    fn mine(&self, life: u8, token: Holder) -> Record {
+    fn mine(self, life: u8, token: Holder) -> Record {
         let mut record = Record::claimed(&NewEvent {
             event: item::event(),
             request_id: String::new(),
@@ -274,7 +287,7 @@ impl Rules {
     }
 
     /// Makes conditions hold that would not.
-    fn loosen(&self, record: &mut Record, mine: &mut Record, all: Break) {
+    fn loosen(self, record: &mut Record, mine: &mut Record, all: Break) {
         if self.has(all) {
             mine.life = record.life;
             if !record.state.is_unfinished() {
@@ -310,7 +323,7 @@ impl Rules {
     }
 
     fn reopen(
-        &self,
+        self,
         held: Option<Item>,
         mut cause: Reopen<'_>,
         request: &str,
@@ -334,9 +347,12 @@ impl Rules {
             reason: "",
             request_id: request,
             due_at: now(),
-            expires_at: record.expires_at,
+            expires_at: at(30 * 24 * 60 * MINUTE_MS),
         };
         let reopened = apply_reopen(Some(&mut record), &reopening, now());
+        if self.has(Break::OnlyForgotten) {
+            record.only = None;
+        }
         (reopened, written(held, Some(&record).filter(|_| reopened == Reopened::Opened)))
     }
 

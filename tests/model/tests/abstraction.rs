@@ -28,7 +28,16 @@ const FAILED: [[Route; 2]; 3] = [
 /// All items of some worlds that between them have every step.
 fn items() -> BTreeSet<Item> {
     let mut items = BTreeSet::new();
-    for name in ["duplicates", "two-handlers", "redrive", "replay-two-handlers", "forget"] {
+    for name in [
+        "duplicates",
+        "two-handlers",
+        "redrive",
+        "replay-two-handlers",
+        "forget",
+        "route-added",
+        "route-removed",
+        "weeks",
+    ] {
         let config: Config = QUICK.into_iter().find(|config| config.name == name).expect("a world");
         let graph = Graph::explore(Protocol(config), Upto::TheEnd, Duration::from_mins(5));
         assert!(graph.is_complete, "{name} takes too long");
@@ -39,18 +48,28 @@ fn items() -> BTreeSet<Item> {
 
 /// What every rule answers and makes of an item, with every argument.
 fn outcomes(item: Item, detail: Detail) -> Vec<String> {
-    let rules = Rules { max_attempts: 2, routes: 2, broken: None, detail };
+    let rules = Rules { max_attempts: 2, broken: None, detail };
     let held = Some(item);
     let mut outcomes = vec![format!("{:?}", rules.claim(held))];
     let lives = item.life.saturating_sub(1).max(1)..=item.life + 2;
-    outcomes.push(format!("routes {:?}", rules.routes(item)));
+    for configured in [1, 3] {
+        outcomes.push(format!("routes {:?}", rules.routes(item, configured)));
+    }
     for slot in 0..2 {
         for life in lives.clone() {
             outcomes.push(format!("begin {slot} {life} {:?}", rules.begin(held, life, slot)));
             let routes = [Route::Waiting; 2];
-            let (attempts, token) = ([1; 2], Token::Own);
-            let run =
-                Run { life, attempts, late: false, freed: false, keeps: false, token, routes };
+            let (attempts, scope, token) = ([1; 2], 3, Token::Own);
+            let run = Run {
+                life,
+                attempts,
+                late: false,
+                freed: false,
+                keeps: false,
+                scope,
+                token,
+                routes,
+            };
             for (routes, parked) in
                 FAILED.into_iter().flat_map(|it| BOTH.map(|parked| (it, parked)))
             {

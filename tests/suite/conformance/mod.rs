@@ -5,6 +5,7 @@
 
 mod claim_and_sweep;
 mod ending;
+mod expiry;
 mod fates;
 mod forgetting;
 mod running;

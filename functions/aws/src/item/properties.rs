@@ -46,7 +46,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn transition() -> impl Strategy<Value = Transition> {
-    let kinds = ["failed", "buried", "redriven", "replayed", "forgotten"];
+    let kinds = ["failed", "completed", "buried", "redriven", "replayed", "forgotten"];
     let kind =
         proptest::sample::select(kinds.map(|kind| TransitionKind::parse(kind).unwrap()).to_vec());
     (moment(), kind, any::<u32>(), any::<u32>(), words(), words(), optional(words())).prop_map(

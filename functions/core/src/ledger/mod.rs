@@ -19,6 +19,13 @@
 //! done when all are; once none is left to try and one was given up, it is dead. A
 //! beginning that came to no outcome is charged to every route that runs next.
 //!
+//! **An unfinished event never expires**: record and payload last longer than it is due,
+//! and longer than its dead letter (`expiry`).
+//!
+//! **A life runs what it was opened for**: the first, and a replay without names, every
+//! route that takes the event; a replay with names those; a redrive what its letter gave
+//! up. What the record waits for and no route takes any more is given up (`scope`).
+//!
 //! Each step is one conditional write, so each happens or does not, whatever
 //! dies. Why that suffices:
 //!
@@ -41,8 +48,10 @@
 //! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
 //! conditions, and one conformance suite holds both to the same behaviour.
 
+mod expiry;
 mod record;
 mod rules;
+mod scope;
 mod steering;
 
 use std::collections::BTreeMap;
@@ -51,6 +60,7 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::event::{Event, EventKey};
 
+pub use expiry::{lasting, least_retention, payload_outlives_record, record_outlives_due};
 pub use record::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
     HISTORY_ENTRIES, Lease, Open, PayloadRef, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
@@ -60,6 +70,7 @@ pub use rules::{
     apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,
     judge_claim, shard_of, sweep_due_at,
 };
+pub use scope::InScope;
 pub use steering::{Reopened, apply_forget, apply_reopen};
 
 /// How much clocks may disagree when `next_at` is compared.
@@ -89,7 +100,7 @@ pub struct NewEvent {
     pub request_id: String,
     /// When a message must have been handled before the sweeper sends another.
     pub due_at: Timestamp,
-    /// End of retention and of the dedup window.
+    /// End of retention and of the dedup window; later where [`lasting`] says so.
     pub expires_at: Timestamp,
 }
 
@@ -208,8 +219,10 @@ pub struct Burial<'a> {
 pub enum Rerun<'a> {
     /// Those that have not completed.
     Unfinished,
-    /// These routes, whether they have completed or not. The others go on as they
-    /// were: what was given up stays so, and what waits goes on waiting.
+    /// These routes alone, whether they have completed or not. The others go on as they
+    /// were: what was given up stays so, what waits goes on waiting, and what the event
+    /// never met does not run. Refused where nothing says what else is still to run:
+    /// before an event that was opened for all has come to any outcome.
     Routes(&'a [String]),
     /// All.
     All,

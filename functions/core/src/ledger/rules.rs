@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
     NewEvent, Open, ROUTE_ERROR_CHARACTERS, Record, RouteFailure, State, Suspects, TransitionKind,
-    record::settled_attempts,
+    lasting, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
@@ -135,6 +135,7 @@ pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Tim
     record.next_at = failure.failures.values().filter_map(|failure| failure.next_at).min();
     record.leased_until = None;
     record.open = Some(Open::Pending { due_at: failure.due_at });
+    record.expires_at = lasting(record.expires_at, failure.due_at);
     record.sweeps = 0;
     true
 }
@@ -168,6 +169,7 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
     record.next_at = None;
     record.leased_until = None;
     record.open = Some(Open::Dead { due_at: now });
+    record.expires_at = lasting(record.expires_at, now);
     record.sweeps = 0;
     true
 }
@@ -185,6 +187,7 @@ pub fn apply_sweep(existing: Option<&mut Record>, due: &Due, due_at: Timestamp) 
     }
     record.sweeps += 1;
     record.open = Some(Open::Pending { due_at });
+    record.expires_at = lasting(record.expires_at, due_at);
     true
 }
 

@@ -269,6 +269,7 @@ pub(crate) mod tests {
             done_at: None,
             handlers: BTreeMap::new(),
             failures: BTreeMap::new(),
+            only: None,
             due_at: None,
             forgotten_at: None,
             expires_at: at,

@@ -38,16 +38,21 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
                 steps.push(ProcessorStep::BeginReplyLost);
             }
         }
+        Processor::Reopening { .. } if config.must_renew(world, true) => {
+            steps.push(ProcessorStep::Renew);
+        }
         Processor::Reopening { .. } => {
             steps.extend([ProcessorStep::Reopen, ProcessorStep::ReopenReplyLost]);
         }
-        Processor::Running { run, .. } => return running(config, run),
+        Processor::Running { run, .. } => return running(config, world, run),
         Processor::Burying { grave, .. } => {
             let letter_first = config.broken != Some(Break::DeadBeforeLetter);
             steps.extend(if (letter_first && !grave.sent) || grave.written {
-                [ProcessorStep::SendLetter, ProcessorStep::SendLetterReplyLost]
+                vec![ProcessorStep::SendLetter, ProcessorStep::SendLetterReplyLost]
+            } else if config.must_renew(world, false) {
+                vec![ProcessorStep::Renew]
             } else {
-                [ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
+                vec![ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
             });
         }
         Processor::Ending { .. } => steps.push(ProcessorStep::Acknowledge),
@@ -56,9 +61,9 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
     steps
 }
 
-fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
+fn running(config: &Config, world: &World, run: Run) -> Vec<ProcessorStep> {
     let mut steps = Vec::new();
-    let routes = (0..).zip(run.routes).take(config.routes);
+    let routes = (0..).zip(run.routes);
     let mut is_through = true;
     let mut has_writes = false;
     // Completions are written one after the other.
@@ -94,7 +99,9 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
     }
     if is_through {
         has_writes = true;
-        steps.extend(if is_tried_again(config, run) {
+        steps.extend(if is_tried_again(config, run) && config.must_renew(world, false) {
+            vec![ProcessorStep::Renew]
+        } else if is_tried_again(config, run) {
             vec![
                 ProcessorStep::Fail { parked: false },
                 ProcessorStep::Fail { parked: true },
@@ -118,6 +125,7 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
     let processor = world.processors[usize::from(slot)];
     let Some(message) = processor.message() else { return };
     match (step, processor) {
+        (ProcessorStep::Renew, _) => world.renewed = true,
         (ProcessorStep::Begin, Processor::Beginning { again, .. }) => {
             begin(config, world, slot, message, again);
         }
@@ -127,9 +135,13 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
             }
         }
         (ProcessorStep::Reopen | ProcessorStep::ReopenReplyLost, _) => {
-            let (reopened, item) = config.rules().redrive(world.item, message);
+            let letters_routes = world.item.map_or(0, Item::failed);
+            let before = world.item;
+            let (reopened, item) = config.rules().redrive(before, message);
             world.write(item);
             if reopened == Reopened::Opened {
+                world.lasts_longer(config, before, true);
+                world.past.may_run = letters_routes;
                 world.due_at_moved();
                 world.past.runs = [0; 2];
                 world.past.given_up = 0;
@@ -149,11 +161,17 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
     let next = match config.rules().begin(world.item, message, slot) {
         Beginning::Run(item) => {
             world.write(Some(item));
-            let (routes, attempts) = config.rules().routes(item);
-            let life = item.life;
-            let token = Token::Own;
-            let run =
-                Run { life, attempts, late: false, freed: false, keeps: false, token, routes };
+            let (scope, routes, attempts) = config.rules().routes(item, world.configured);
+            let run = Run {
+                life: item.life,
+                attempts,
+                late: false,
+                freed: false,
+                keeps: false,
+                scope,
+                token: Token::Own,
+                routes,
+            };
             if overlaps(world, slot) {
                 world.breaks(Property::RunsDoNotOverlap);
             }
@@ -162,6 +180,9 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
                 *runs = (*runs + 1).min(config.max_attempts + 1);
                 if world.past.given_up & (1 << n) != 0 {
                     world.breaks(Property::GivenUpStays);
+                }
+                if world.past.may_run & (1 << n) == 0 {
+                    world.breaks(Property::OnlyTheAskedRun);
                 }
             }
             if routes.iter().all(|route| *route == Route::Through) {
@@ -172,8 +193,8 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
             }
         }
         // Nothing is left to run: it is recorded as done, without a lease.
-        Beginning::Exhausted(item) if item.completed == (1 << config.routes) - 1 => {
-            let run = exhausted(config, item);
+        Beginning::Exhausted(item) if is_through(config, world, item) => {
+            let run = exhausted(config, item, world.configured);
             Processor::Running { message, run }
         }
         Beginning::Exhausted(item) if config.broken == Some(Break::ExhaustedBuriesAll) => {
@@ -181,7 +202,8 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
             Processor::Burying { message, grave }
         }
         Beginning::Exhausted(item) => {
-            return conclude(config, world, slot, message, exhausted(config, item));
+            let run = exhausted(config, item, world.configured);
+            return conclude(config, world, slot, message, run);
         }
         Beginning::Reopen if !again => Processor::Reopening { message },
         Beginning::Early => return leave(world, slot, message),
@@ -190,16 +212,22 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
     put(world, slot, next);
 }
 
+/// Whether nothing is left of the event that anything could become of.
+fn is_through(config: &Config, world: &World, item: Item) -> bool {
+    let (_, routes, _) = config.rules().routes(item, world.configured);
+    routes.iter().all(|route| *route == Route::Through)
+}
+
 /// What is left to write when no attempt is: what would run now has used up its own.
-fn exhausted(config: &Config, item: Item) -> Run {
-    let (mut routes, mut attempts) = config.rules().routes(item);
+fn exhausted(config: &Config, item: Item, configured: u8) -> Run {
+    let (scope, mut routes, mut attempts) = config.rules().routes(item, configured);
     for (route, attempts) in routes.iter_mut().zip(&mut attempts) {
         if *route == Route::Waiting {
             (*route, *attempts) = (Route::FailedForGood, config.max_attempts);
         }
     }
     let token = Token::Read { same: true };
-    Run { life: item.life, attempts, late: true, freed: false, keeps: false, token, routes }
+    Run { life: item.life, attempts, late: true, freed: false, keeps: false, scope, token, routes }
 }
 
 /// Whether another processor runs handlers within its lease.
@@ -260,9 +288,11 @@ fn run_step(
         }
         ProcessorStep::Fail { .. } | ProcessorStep::FailReplyLost => {
             let parked = step == ProcessorStep::Fail { parked: true };
-            let (failed, item) = config.rules().fail(world.item, run, slot, parked);
+            let before = world.item;
+            let (failed, item) = config.rules().fail(before, run, slot, parked);
             world.write(item);
             if failed {
+                world.lasts_longer(config, before, false);
                 world.due_at_moved();
                 let given_up = given_up(config, run);
                 world.past.given_up |= bits(given_up);
@@ -287,7 +317,7 @@ fn run_step(
 }
 
 fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) -> Completed {
-    let known = (0..config.routes).filter(|n| run.routes[*n] == Route::Through);
+    let known = (0..ROUTES.len()).filter(|n| run.routes[*n] == Route::Through);
     let known = known.map(|n| 1_u8 << n).sum();
     let (completed, item) = config.rules().complete(world.item, run, n, known);
     if completed == Completed::Superseded {
@@ -296,7 +326,7 @@ fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) ->
     world.write(item);
     world.past.recorded |= 1 << n;
     let Some(item) = item else { return completed };
-    if completed == Completed::Pending && item.completed == (1 << config.routes) - 1 {
+    if completed == Completed::Pending && run.scope & !item.completed == 0 {
         world.breaks(Property::LastFinishes);
     }
     for (other, processor) in (0..).zip(&mut world.processors) {
@@ -387,8 +417,12 @@ fn bury(
             }
         }
         ProcessorStep::Bury | ProcessorStep::BuryReplyLost => {
-            let (buried, item) = config.rules().bury(world.item, grave, slot);
+            let before = world.item;
+            let (buried, item) = config.rules().bury(before, grave, slot);
             world.write(item);
+            if buried && item != before {
+                world.lasts_longer(config, before, false);
+            }
             if buried {
                 world.past.given_up |= bits(grave.given_up);
             }
