@@ -30,6 +30,9 @@ Examples:
 const SHOWN_LINES: usize = 2000;
 const SHOWN_CHARACTERS: usize = 4000;
 
+/// What is said of a completion, whether it still stands or was asked for again.
+const HANDLED: &str = "handled";
+
 /// What the command takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -105,6 +108,7 @@ fn document(record: &Record, unloaded: Option<&LedgerError>) -> Document {
             "last_error": record.last_error,
             "handlers": view::times(&record.handlers),
             "failures": view::failures(record.state, &record.failures),
+            "only": record.only,
             "history": history.collect::<Vec<_>>(),
             "headers": record.event.headers,
             "request_id": record.request_id,
@@ -173,6 +177,8 @@ fn facts(record: &Record, now: Timestamp) -> Vec<(&'static str, String)> {
     add("occurred", event.occurred_at.map(moment));
     add("received", Some(moment(event.received_at)));
     add("stands", Some(stands(record, now)));
+    let only = record.only.as_ref().map(|only| only.iter().cloned().collect::<Vec<_>>());
+    add("opened for", only.map(|only| only.join(", ")));
     add("last error", record.last_error.clone());
     add("delivery id", event.delivery_id.clone());
     add("request id", Some(record.request_id.clone()));
@@ -221,14 +227,20 @@ fn life(record: &Record) -> Table {
             TransitionKind::Buried => {
                 (Tone::Bad, format!("after {} attempts: {}", entry.attempt, entry.detail))
             }
+            TransitionKind::Completed => (Tone::Good, format!("by {}", entry.detail)),
             TransitionKind::Redriven | TransitionKind::Replayed | TransitionKind::Forgotten => {
                 (Tone::Strong, format!("by {}: {}", entry.actor, entry.detail))
             }
         };
-        add(entry.at, Some(tone), entry.kind.as_str(), entry.life.to_string(), detail);
+        let what = match entry.kind {
+            TransitionKind::Completed => HANDLED,
+            kind => kind.as_str(),
+        };
+        add(entry.at, Some(tone), what, entry.life.to_string(), detail);
     }
     for (route, at) in &record.handlers {
-        add(*at, Some(Tone::Good), "handled", String::new(), format!("by {route}"));
+        let life = record.life_at(*at).to_string();
+        add(*at, Some(Tone::Good), HANDLED, life, format!("by {route}"));
     }
     if let Some(at) = record.done_at {
         add(at, Some(Tone::Good), "done", record.life.to_string(), String::new());

@@ -11,14 +11,18 @@
 //! second time.
 
 mod carry_out;
+mod prospects;
 mod report;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_aws::{DynamoDbLedger, Summary};
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::Rerun;
+use inbox_processor::routes::Routes;
 
 use self::carry_out::Replay;
 use super::show;
@@ -35,10 +39,13 @@ Examples:
   inbox replay --source stripe --state dead --since 6h --dry-run
   inbox replay --state dead --type 'invoice.*' --reason 'fixed in #412' --yes
   inbox replay --source stripe --since 2d --handler billing    though it completed
+  inbox replay --state dead --routes routes.json --dry-run     as these routes would run it
   inbox events --source stripe --state dead --limit 500 --json | jq -r '.events[].id' |
     xargs inbox replay --yes -- stripe
 
-Without --handler and --all-handlers only those handlers run that have not completed.
+Without --handler and --all-handlers those handlers run that have not completed, and
+those that an event has never met; with --handler those that are named and no others. The
+plan says which, by the routes of the deployed processor.
 An interrupted replay goes on when the same command is given again.";
 
 /// What the command takes.
@@ -57,6 +64,11 @@ pub struct Args {
     /// Run all handlers, completed or not
     #[arg(long)]
     all_handlers: bool,
+    /// Say what will run by the routes of a file (`-`: standard input), where the deployed
+    /// ones cannot be read
+    #[arg(long, value_name = "FILE",
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    routes: Option<PathBuf>,
     /// Why, for the event's history
     #[arg(long, default_value = "no reason given", value_name = "TEXT")]
     reason: String,
@@ -88,21 +100,39 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         _ => None,
     };
     let goes_on = left.is_some();
+    let routes = prospects::routes(context, args.routes.as_deref()).await?;
+    let routes = match routes {
+        Ok(routes) => Some(routes),
+        Err(fault) => {
+            console.note(format!(
+                "the deployed routes cannot be read, and so what will run is not known: {fault}"
+            ));
+            None
+        }
+    };
     let (plan, events) = match left {
         Some(plan) => {
             let keys: Vec<EventKey> = plan.events.iter().map(Planned::key).collect();
             (plan, ledger.summaries(&keys).await?)
         }
-        None => args.make_plan(context, &ledger, now).await?,
+        None => args.make_plan(context, &ledger, routes.as_ref(), now).await?,
     };
-    let replay = Replay { context, args: &args, ledger, queue, plan };
-    let open = replay.open(&events);
-    replay.tell(&events, &open, goes_on, now);
+    let mut replay = Replay { context, args: &args, ledger, queue, plan, routes };
+    let mut open = replay.open(&events);
+    let prospects = replay.prospects(&events, &open, now);
+    if let Some(prospects) = &prospects {
+        let is_skipped = |key: &EventKey| prospects.skipped.iter().any(|it| it.0 == *key);
+        open.retain(|planned| !is_skipped(&planned.key()));
+        replay.plan.events.retain(|planned| !is_skipped(&planned.key()));
+    }
+    replay.tell(&events, &open, prospects.as_ref(), goes_on, now);
     if open.is_empty() {
         if let Some(file) = file.filter(|_| goes_on) {
             file.remove();
         }
-        return Ok(if events.is_empty() { Outcome::Negative } else { Outcome::Done });
+        let is_left_out = prospects.is_some_and(|it| !it.skipped.is_empty());
+        let is_nothing = events.is_empty() || is_left_out;
+        return Ok(if is_nothing { Outcome::Negative } else { Outcome::Done });
     }
     if args.dry_run {
         return Ok(Outcome::Done);
@@ -168,6 +198,7 @@ impl Args {
         &self,
         context: &Context,
         ledger: &DynamoDbLedger,
+        routes: Option<&Routes>,
         now: Timestamp,
     ) -> Result<(Plan, Vec<Summary>), Fault> {
         let events = match self.targets.as_slice() {
@@ -180,7 +211,7 @@ impl Args {
                 found.await?.events
             }
         };
-        self.check_handlers(&events)?;
+        self.check_handlers(&events, routes)?;
         let planned = |event: &Summary| Planned {
             source: event.key.source.clone(),
             id: event.key.id.clone(),
@@ -195,8 +226,19 @@ impl Args {
         Ok((plan, events))
     }
 
-    /// A handler that none of the events knows is one that was misspelt.
-    fn check_handlers(&self, events: &[Summary]) -> Result<(), Fault> {
+    /// A handler that is not configured, or that none of the events knows where routes
+    /// cannot be read, is one that was misspelt.
+    fn check_handlers(&self, events: &[Summary], routes: Option<&Routes>) -> Result<(), Fault> {
+        if let Some(routes) = routes {
+            let known: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
+            let unknown = self.handlers.iter().find(|name| !known.contains(&name.as_str()));
+            return unknown.map_or(Ok(()), |name| {
+                Err(Fault::usage(
+                    format!("no route {name:?} is configured"),
+                    format!("there are: {}", known.join(", ")),
+                ))
+            });
+        }
         let known: BTreeSet<&String> = events
             .iter()
             .flat_map(|event| event.handlers.keys().chain(event.failures.keys()))

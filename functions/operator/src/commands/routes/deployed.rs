@@ -53,7 +53,10 @@ impl Surroundings {
 
 /// A file's routes as the processor will read them once they are deployed; nothing is
 /// called.
-pub(super) fn parse(text: &str, deployment: &Deployment) -> Result<Routes, Vec<String>> {
+pub(in crate::commands) fn parse(
+    text: &str,
+    deployment: &Deployment,
+) -> Result<Routes, Vec<String>> {
     let filled = with_secrets(text, deployment);
     let text = filled.as_deref().unwrap_or(text);
     read_as_processor(Some(text), &Surroundings::complete(deployment))
@@ -117,7 +120,7 @@ pub(in crate::commands) async fn aws_for(
 }
 
 /// A file's text, or standard input's.
-pub(super) fn read(file: &Path) -> Result<String, Fault> {
+pub(in crate::commands) fn read(file: &Path) -> Result<String, Fault> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
         let read = std::io::stdin().read_to_string(&mut text);

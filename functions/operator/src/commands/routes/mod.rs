@@ -7,6 +7,7 @@
 //! of secrets, `inbox doctor` says so once they are deployed.
 
 pub(super) mod deployed;
+mod diff;
 mod list;
 mod test;
 
@@ -27,6 +28,7 @@ Examples:
   inbox routes test stripe evt_1QabcDEF        which of them the event takes, and why
   inbox routes test stripe:invoice.paid        the same of any source and type
   inbox routes check routes.json               before they are deployed
+  inbox routes diff routes.json                what then loses its route, and what waits in vain
   inbox routes test stripe:invoice.paid --routes routes.json";
 
 /// What the command takes.
@@ -49,6 +51,8 @@ enum What {
     Test(test::Args),
     /// Say everything that is wrong with a file of routes
     Check(CheckArgs),
+    /// Say what a file of routes, once deployed, does to what waits and to what arrives
+    Diff(diff::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,6 +68,7 @@ impl Args {
     pub fn needs_names(&self) -> bool {
         match &self.what {
             Some(What::Check(_)) => false,
+            Some(What::Diff(_)) => true,
             Some(What::Test(args)) => self.routes.is_none() || args.is_in_ledger(),
             Some(What::List) | None => self.routes.is_none(),
         }
@@ -74,6 +79,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     if let Some(What::Check(CheckArgs { file })) = &args.what {
         let text = deployed::read(file)?;
         return Ok(check(context, deployed::parse(&text, &context.deployment)));
+    }
+    if let Some(What::Diff(args)) = &args.what {
+        return diff::run(context, args).await;
     }
     let routes = match &args.routes {
         Some(file) => deployed::parse(&deployed::read(file)?, &context.deployment),
