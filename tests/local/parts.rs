@@ -106,6 +106,7 @@ impl Functions<'_> {
 
     fn sweeper(&self) -> Function {
         let mut environment = self.common_environment(SWEEPER);
+        environment.insert("PAYLOAD_BUCKET".to_owned(), PAYLOAD_BUCKET.to_owned());
         environment.extend(self.options.sweeper_environment.clone());
         Function {
             name: SWEEPER.to_owned(),

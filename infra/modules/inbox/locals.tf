@@ -25,6 +25,13 @@ locals {
   }
 }
 
+locals {
+  # Receiver and processor read it: one to keep events long enough for it.
+  retry_environment = var.processor.retry_delays_seconds == null ? {} : {
+    RETRY_DELAYS_SECONDS = join(",", var.processor.retry_delays_seconds)
+  }
+}
+
 data "aws_iam_policy_document" "lambda_assume" {
   statement {
     sid     = "Lambda"

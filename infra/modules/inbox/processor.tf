@@ -30,8 +30,9 @@ resource "aws_lambda_function" "processor" {
       # What is left out is the processor's own default.
       var.processor.routes == null ? {} : { ROUTES = jsonencode(local.processor_routes) },
       var.event_bus ? { EVENT_BUS_NAME = aws_cloudwatch_event_bus.this[0].name } : {},
-      var.processor.retry_delays_seconds == null ? {} : {
-        RETRY_DELAYS_SECONDS = join(",", var.processor.retry_delays_seconds)
+      local.retry_environment,
+      local.shortest_retention_days == local.stack.defaults.retention_days ? {} : {
+        RETENTION_DAYS = tostring(local.shortest_retention_days)
       },
       var.processor.handler_timeout_seconds == null ? {} : {
         HANDLER_TIMEOUT_SECONDS = tostring(var.processor.handler_timeout_seconds)
@@ -50,6 +51,11 @@ resource "aws_lambda_function" "processor" {
   }
 
   lifecycle {
+    precondition {
+      # Whoever opens an event anew keeps it for the default.
+      condition     = local.stack.defaults.retention_days >= local.least_retention_days
+      error_message = "The waits of processor.retry_delays_seconds ask for events that are kept for ${local.least_retention_days} days, and a redriven one is kept for ${local.stack.defaults.retention_days}: make them shorter."
+    }
     precondition {
       # Lambda's environment holds 4 KB in all, the names among them.
       # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html

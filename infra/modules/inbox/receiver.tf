@@ -36,6 +36,7 @@ resource "aws_lambda_function" "receiver" {
       # What is left out is the receiver's own default.
       each.value.max_body_bytes == null ? {} : { MAX_BODY_BYTES = tostring(each.value.max_body_bytes) },
       each.value.retention_days == null ? {} : { RETENTION_DAYS = tostring(each.value.retention_days) },
+      local.retry_environment,
     )
   }
 
@@ -47,6 +48,13 @@ resource "aws_lambda_function" "receiver" {
 
   tracing_config {
     mode = var.tracing ? "Active" : "PassThrough"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.retention_days[each.key] >= local.least_retention_days
+      error_message = "Source ${each.key} keeps events for ${local.retention_days[each.key]} days. With the waits of processor.retry_delays_seconds it must be at least ${local.least_retention_days}, or unfinished events expire: raise retention_days, or make the waits shorter."
+    }
   }
 
   # The first request finds its permissions.

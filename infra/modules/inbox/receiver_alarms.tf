@@ -101,6 +101,27 @@ resource "aws_cloudwatch_metric_alarm" "unknown" {
   treat_missing_data  = "notBreaching"
 }
 
+# By the processor, of events that a route took within the last 30 days and none takes
+# now: it was removed, renamed away or misspelt, and they end done with nothing done.
+resource "aws_cloudwatch_metric_alarm" "route_lost" {
+  for_each = var.sources
+
+  alarm_name        = "${var.name}: events of ${each.key} have lost their route"
+  alarm_description = "Events that a route took until a change of processor.routes are taken by none, so nothing is done with them. Look: `inbox routes test ${each.key}:TYPE`; put the route right, then `inbox replay --source ${each.key} --since …`. If it was meant, unsubscribe the type at the provider; it rings no more 30 days after the change."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = local.metrics_namespace
+  metric_name         = "RouteLost"
+  dimensions          = { Source = each.key }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
 # The one that should never ring: a message without its event means that an item
 # of the ledger is gone.
 resource "aws_cloudwatch_metric_alarm" "missing" {

@@ -20,7 +20,7 @@ resource "aws_lambda_function" "sweeper" {
   kms_key_arn = local.customer_key_arn
 
   environment {
-    variables = local.common_environment
+    variables = merge(local.common_environment, { PAYLOAD_BUCKET = aws_s3_bucket.payloads.bucket })
   }
 
   # The functions write JSON lines themselves; `Text` lets them pass as they are.
@@ -111,6 +111,22 @@ data "aws_iam_policy_document" "sweeper" {
     resources = [aws_dynamodb_table.ledger.arn]
   }
 
+  # An event that is unfinished for long lasts longer, and its payload with it: copied
+  # onto itself.
+  statement {
+    sid       = "LargePayloads"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.payloads.arn}/*"]
+  }
+
+  # S3 says 404 of what is not there to who may list, and 403 to others.
+  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+  statement {
+    sid       = "KnowLostPayloads"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.payloads.arn]
+  }
+
   # GetQueueAttributes opens the connection, and tells how deep the queue is.
   statement {
     sid       = "Wake"
@@ -138,7 +154,7 @@ data "aws_iam_policy_document" "sweeper" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.lambda]
+        values   = [local.via.dynamodb, local.via.lambda, local.via.s3]
       }
     }
   }
@@ -155,7 +171,7 @@ data "aws_iam_policy_document" "sweeper" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.sqs]
+        values   = [local.via.s3, local.via.sqs]
       }
     }
   }

@@ -95,8 +95,8 @@ variable "sources" {
     error_message = "max_body_bytes must be from 1 to ${local.stack.defaults.max_body_bytes}: Lambda takes no larger event."
   }
   validation {
-    condition     = alltrue([for source in var.sources : try(source.retention_days >= 15 && source.retention_days <= 3650, source.retention_days == null)])
-    error_message = "retention_days must be from 15 to 3650: an event must outlive its dead letter, which is kept for 14 days."
+    condition     = alltrue([for source in var.sources : try(source.retention_days >= local.stack.defaults.record_outlives_due_days && source.retention_days <= 3650, source.retention_days == null)])
+    error_message = "retention_days must be from ${local.stack.defaults.record_outlives_due_days} to 3650: an event must outlive its dead letter, which is kept for 14 days."
   }
 }
 

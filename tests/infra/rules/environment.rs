@@ -113,11 +113,9 @@ fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
             }
         };
         expect("TABLE_NAME", &names(ledger));
-        if binary != "sweeper" {
-            let bucket = plan.all("aws_s3_bucket").next().expect("a bucket");
-            let names = ["bucket", "id"].map(|name| bucket.reference(name));
-            expect("PAYLOAD_BUCKET", &[&names[..], &[bucket.text("bucket").to_owned()]].concat());
-        }
+        let bucket = plan.all("aws_s3_bucket").next().expect("a bucket");
+        let named = ["bucket", "id"].map(|name| bucket.reference(name));
+        expect("PAYLOAD_BUCKET", &[&named[..], &[bucket.text("bucket").to_owned()]].concat());
         expect("QUEUE_URL", &[queue.reference("url"), queue.reference("id")]);
         if binary == "processor" {
             let dead_letters = plan.dead_letters().expect("a dead-letter queue");

@@ -174,7 +174,8 @@ fn payloads_go_with_their_events(plan: &Plan) -> Vec<String> {
         let variables = &function.values["environment"][0]["variables"];
         let source = variables["SOURCE"].as_str().unwrap_or_default();
         let kept = variables["RETENTION_DAYS"].as_str().and_then(|text| text.parse::<u64>().ok());
-        let kept = kept.unwrap_or_default().max(u64::from(stack().defaults.retention_days)) + 3;
+        let kept = kept.unwrap_or_default().max(u64::from(stack().defaults.retention_days))
+            + u64::from(stack().defaults.payload_outlives_record_days);
         longest = longest.max(kept);
         let days = days_of(Some(&format!("{source}/")));
         if days != Some(kept) {
@@ -342,4 +343,29 @@ fn every_source_has_a_secret_of_its_own_and_no_value_in_the_state() {
         version.kind = "aws_secretsmanager_secret_version".to_owned();
         plan.instances.push(version);
     });
+}
+
+/// An event must not expire before all of its attempts are over.
+#[test]
+fn waits_that_outlast_an_events_retention_are_refused() {
+    let refused = |days: u32, delay: u32, count: usize| {
+        let delays = hcl::Value::Array(vec![hcl::Value::from(delay); count]);
+        super::planned(&hcl::value!({
+            sources = { stripe = { provider = "stripe", retention_days = (days) } }
+            processor = { retry_delays_seconds = delays }
+        }))
+        .refused
+    };
+    assert_eq!(refused(17, 43_200, 1), Vec::<String>::new());
+    assert_eq!(
+        refused(16, 43_200, 1),
+        [
+            "Source stripe keeps events for 16 days. With the waits of processor.retry_delays_seconds \
+          it must be at least 17, or unfinished events expire: raise retention_days, or make the \
+          waits shorter."
+        ]
+    );
+    let both = refused(40, 86_400, 13);
+    assert_eq!(both.len(), 1, "{both:?}");
+    assert!(both[0].contains("a redriven one is kept for 30"), "{both:?}");
 }
