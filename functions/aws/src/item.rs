@@ -150,6 +150,9 @@ pub(crate) fn failures(failures: &BTreeMap<String, RouteFailure>) -> AttributeVa
             ("error".to_owned(), text(&failure.error)),
             (ATTEMPTS.to_owned(), number(failure.attempts)),
         ]);
+        if let Some(quote) = &failure.quote {
+            map.insert("quote".to_owned(), text(quote));
+        }
         if let Some(next_at) = failure.next_at {
             map.insert(NEXT_AT.to_owned(), seconds(next_at));
         }
@@ -306,6 +309,7 @@ impl Fields<'_> {
             let fields = Fields(value.as_m().ok()?);
             Some(RouteFailure {
                 error: fields.optional_text("error")?,
+                quote: fields.optional_text("quote"),
                 attempts: fields.number(ATTEMPTS).ok()?,
                 next_at: fields.optional_time(NEXT_AT).ok()?,
             })

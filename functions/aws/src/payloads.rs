@@ -127,7 +127,7 @@ impl S3PayloadStore {
         });
         let (key, compressed) = prepared
             .await
-            .map_err(|ended| LedgerError::Unavailable(format!("compression: {ended}")))?;
+            .map_err(|_panic| LedgerError::Unavailable("compression: it did not end".to_owned()))?;
         Ok(self.address(&self.put_at(key, event, compressed).await?))
     }
 

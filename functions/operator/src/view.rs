@@ -62,6 +62,9 @@ impl<'a> From<&'a Summary> for EventView<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct FailureView<'a> {
     error: &'a str,
+    /// What the target said, where the route keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<&'a str>,
     attempts: u32,
     /// `null` when it is given up.
     next_at: Option<String>,
@@ -83,7 +86,8 @@ pub fn failures(
     let views = failures.iter().map(|(route, failure)| {
         let next_at = again_at(event, failure).map(Timestamp::to_rfc3339);
         let (error, attempts) = (failure.error.as_str(), failure.attempts);
-        (route.as_str(), FailureView { error, attempts, next_at })
+        let quote = failure.quote.as_deref();
+        (route.as_str(), FailureView { error, quote, attempts, next_at })
     });
     views.collect()
 }

@@ -104,11 +104,17 @@ impl Fates {
         let attempts = attempt.map_or(1, |(_, attempt)| *attempt);
         let wait = retry.wait(attempts, fault.after.unwrap_or_default(), chance);
         match wait.filter(|_| !fault.permanent) {
-            None => self.give_up(route, attempts, fault.reason),
+            None => {
+                self.give_up(route, attempts, fault.reason);
+                if let Some(failure) = self.failures.get_mut(route) {
+                    failure.quote = fault.quote;
+                }
+            }
             Some(wait) => {
                 self.errors.push((route.to_owned(), fault.reason.clone()));
                 let next_at = Some(at.plus(wait));
-                let failure = RouteFailure { error: fault.reason, attempts, next_at };
+                let failure =
+                    RouteFailure { error: fault.reason, quote: fault.quote, attempts, next_at };
                 self.failures.insert(route.to_owned(), failure);
             }
         }
@@ -127,7 +133,8 @@ impl Fates {
 
     fn give_up(&mut self, route: &str, attempts: u32, error: String) {
         self.errors.push((route.to_owned(), error.clone()));
-        self.failures.insert(route.to_owned(), RouteFailure { error, attempts, next_at: None });
+        self.failures
+            .insert(route.to_owned(), RouteFailure { error, quote: None, attempts, next_at: None });
         self.given_up.push(route.to_owned());
     }
 

@@ -30,8 +30,10 @@ pub(crate) enum Outcome {
 /// A failed run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
-    /// For the operator.
+    /// For the operator, in log and letter too.
     pub(crate) reason: String,
+    /// What the target said: for the ledger alone.
+    pub(crate) quote: Option<String>,
     /// What the handler asks for instead of the retry table.
     pub(crate) after: Option<Duration>,
     /// Whether trying again cannot help.
@@ -78,7 +80,7 @@ impl Drop for Running {
 
 impl Failed {
     fn retry(reason: String) -> Self {
-        Self { reason, after: None, permanent: false }
+        Self { reason, quote: None, after: None, permanent: false }
     }
 }
 
@@ -88,6 +90,8 @@ impl From<HandlerError> for Failed {
             HandlerError::Retry { after, reason } => (reason, after, false),
             HandlerError::Permanent { reason } => (reason, None, true),
         };
-        Self { reason: clean_text(&reason, ERROR_CHARACTERS), after, permanent }
+        let (text, quote) = reason.into_parts();
+        let clean = |text: String| clean_text(&text, ERROR_CHARACTERS);
+        Self { reason: clean(text), quote: quote.map(clean), after, permanent }
     }
 }

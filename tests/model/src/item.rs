@@ -257,7 +257,12 @@ impl Item {
                 Fate::GivenUp => (if edge { 1 } else { 9 }, Moment::Unset),
             };
             let next_at = moment(next, tolerance + 1, tolerance);
-            let failure = RouteFailure { error: String::new(), attempts: attempts.into(), next_at };
+            let failure = RouteFailure {
+                error: String::new(),
+                quote: None,
+                attempts: attempts.into(),
+                next_at,
+            };
             Some((route.to_owned(), failure))
         });
         let mut history = Vec::new();

@@ -196,7 +196,12 @@ impl Rules {
                 Route::Failed | Route::FailedForGood | Route::GivenUp => None,
                 _ => return None,
             };
-            let failure = RouteFailure { error: String::new(), attempts: attempts.into(), next_at };
+            let failure = RouteFailure {
+                error: String::new(),
+                quote: None,
+                attempts: attempts.into(),
+                next_at,
+            };
             Some((name.to_owned(), failure))
         });
         failed.collect()
@@ -247,7 +252,8 @@ impl Rules {
         let max_attempts = self.max_attempts.into();
         let failures = ROUTES.into_iter().zip(grave.given_up).filter(|(_, given_up)| *given_up);
         let failures = failures.map(|(route, _)| {
-            let failure = RouteFailure { error: String::new(), attempts: 1, next_at: None };
+            let failure =
+                RouteFailure { error: String::new(), quote: None, attempts: 1, next_at: None };
             (route.to_owned(), failure)
         });
         let failures = failures.collect();

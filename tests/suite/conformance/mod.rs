@@ -137,7 +137,10 @@ pub(crate) type Failed = (&'static str, &'static str, u32, Option<u64>);
 pub(crate) fn failures(failures: &[Failed]) -> BTreeMap<String, RouteFailure> {
     let failure = |(route, error, attempts, next_at): &Failed| {
         let (error, attempts) = ((*error).to_owned(), *attempts);
-        ((*route).to_owned(), RouteFailure { error, attempts, next_at: next_at.map(at) })
+        (
+            (*route).to_owned(),
+            RouteFailure { error, quote: None, attempts, next_at: next_at.map(at) },
+        )
     };
     failures.iter().map(failure).collect()
 }

@@ -25,13 +25,14 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use inbox_aws::S3PayloadStore;
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_core::provider::Payload;
 use inbox_local::TestBed;
 use inbox_local::proxy::Proxy;
 use inbox_local::resources::sdk_config;
-use inbox_processor::handlers::{Resources, build};
+use inbox_processor::handlers::{HttpClients, Resources, build};
 use serde_json::Value;
 
 /// A bed, and the proxy through which handlers reach it.
@@ -53,8 +54,10 @@ impl World {
             mirror_table: None,
             event_bus: None,
             payloads: Some(S3PayloadStore::new(&aws, self.bed.payload_bucket.clone())),
+            handler_timeout: Duration::from_secs(30),
             own_queues: vec![self.bed.queue_url.clone(), self.bed.dlq_url.clone()],
             clock: Arc::new(inbox_core::Timestamp::now),
+            http: HttpClients::default(),
             aws,
         };
         build(name, &resources, with).expect("the options are right")
@@ -117,7 +120,15 @@ fn event(id: &str, payload: &str) -> Event {
 fn run() -> Run {
     let timeout = Duration::from_secs(10);
     let route_id = "billing".into();
-    Run { route_id, life: 1, attempt: 1, max_attempts: 7, timeout, payload_ref: None }
+    Run {
+        route_id,
+        life: 1,
+        attempt: 1,
+        max_attempts: 7,
+        timeout,
+        payload_ref: None,
+        envelope: Envelope::default(),
+    }
 }
 
 async fn handle(handler: &Arc<dyn Handler>, event: &Event) -> Result<(), HandlerError> {

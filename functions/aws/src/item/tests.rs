@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use inbox_core::ledger::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
-    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, RouteFailure,
+    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
+    ROUTE_QUOTE_OVERHEAD_CHARACTERS, RouteFailure,
 };
 
 use super::*;
@@ -87,8 +88,11 @@ fn the_largest_body_fits_an_item_whatever_its_content_and_however_long_its_histo
         HISTORY_ENTRIES
     ];
     let routes = (0..32).map(|n| format!("{n:-<64}"));
+    // A quote takes the place of as many characters of the error, and of its own name.
+    let quote = WIDE.repeat(ROUTE_ERROR_CHARACTERS - ROUTE_QUOTE_OVERHEAD_CHARACTERS - 1);
     let failure = RouteFailure {
-        error: WIDE.repeat(ROUTE_ERROR_CHARACTERS),
+        error: WIDE.to_owned(),
+        quote: Some(quote),
         attempts: u32::MAX,
         next_at: Some(record.event.received_at),
     };

@@ -54,7 +54,8 @@ use crate::event::{Event, EventKey};
 pub use record::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
     HISTORY_ENTRIES, Lease, Open, PayloadRef, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
-    Record, RouteFailure, SCHEMA, State, Transition, TransitionKind,
+    ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, RouteFailure, SCHEMA, State, Transition,
+    TransitionKind,
 };
 pub use rules::{
     apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,

@@ -17,8 +17,11 @@ pub const HISTORY_ENTRIES: usize = 50;
 pub const ERROR_CHARACTERS: usize = 500;
 /// Who writes the history when no person does.
 pub const ACTOR_PROCESSOR: &str = "processor";
-/// Most characters of one route's error; there may be many routes.
+/// Most characters of one route's error and of what it quotes, together; there may be
+/// many routes.
 pub const ROUTE_ERROR_CHARACTERS: usize = 160;
+/// What a quote takes of those besides its text: in an item its name does.
+pub const ROUTE_QUOTE_OVERHEAD_CHARACTERS: usize = 2;
 /// Most characters of an error or a reason in the history, which is long.
 pub const HISTORY_DETAIL_CHARACTERS: usize = 100;
 /// Most characters of a name in the history.
@@ -169,8 +172,11 @@ pub struct PayloadRef {
 /// How a route failed last, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteFailure {
-    /// Why.
+    /// Why, without a word of what the target said.
     pub error: String,
+    /// What the target said, where the route asks for it. It may hold personal data, so
+    /// it stands nowhere else: forgetting the event removes it.
+    pub quote: Option<String>,
     /// The route's attempts in this life, those that came to no outcome included.
     pub attempts: u32,
     /// Not to be tried again before; `None` when it is given up in this life.

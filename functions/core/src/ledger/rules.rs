@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
-    NewEvent, Open, ROUTE_ERROR_CHARACTERS, Record, RouteFailure, State, Suspects, TransitionKind,
-    record::settled_attempts,
+    NewEvent, Open, ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, RouteFailure,
+    State, Suspects, TransitionKind, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
@@ -222,7 +222,11 @@ fn failed_attempt(failure: &Failure<'_>) -> Option<u32> {
 fn capped(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<String, RouteFailure> {
     let capped = |(route, failure): (&String, &RouteFailure)| {
         let error = clean_text(&failure.error, ROUTE_ERROR_CHARACTERS);
-        (route.clone(), RouteFailure { error, ..failure.clone() })
+        let taken = error.chars().count() + ROUTE_QUOTE_OVERHEAD_CHARACTERS;
+        let room = ROUTE_ERROR_CHARACTERS.saturating_sub(taken);
+        let quote = failure.quote.as_ref().map(|quote| clean_text(quote, room));
+        let quote = quote.filter(|quote| !quote.is_empty());
+        (route.clone(), RouteFailure { error, quote, ..failure.clone() })
     };
     failures.iter().map(capped).collect()
 }
@@ -237,6 +241,23 @@ fn joined(errors: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_and_its_quote_share_the_room_of_one_route() {
+        let capped_to = |error: usize, quote: usize| {
+            let quote = Some("q".repeat(quote));
+            let failure =
+                RouteFailure { error: "e".repeat(error), quote, attempts: 1, next_at: None };
+            let capped = capped(&BTreeMap::from([("billing".to_owned(), failure)]));
+            let kept = &capped["billing"];
+            (kept.error.len(), kept.quote.as_ref().map(String::len))
+        };
+        assert_eq!(capped_to(40, 100), (40, Some(100)));
+        assert_eq!(capped_to(40, 200), (40, Some(118)));
+        assert_eq!(capped_to(157, 200), (157, Some(1)));
+        assert_eq!(capped_to(158, 200), (158, None));
+        assert_eq!(capped_to(200, 200), (160, None));
+    }
 
     #[test]
     fn sweeps_wait_longer_each_time_and_at_most_an_hour() {

@@ -277,7 +277,11 @@ fn handlers(record: &Record, now: Timestamp) -> Table {
             None => Cell::toned(Tone::Bad, "given up"),
         };
         let attempts = failure.attempts.to_string();
-        table.row([route.as_str().into(), fate, attempts.into(), failure.error.as_str().into()]);
+        let detail = match &failure.quote {
+            Some(quote) => format!("{}; it said: {quote}", failure.error),
+            None => failure.error.clone(),
+        };
+        table.row([route.as_str().into(), fate, attempts.into(), detail.into()]);
     }
     table
 }
