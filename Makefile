@@ -63,6 +63,12 @@ chaos: setup ## faults, kills and lost messages against the binaries: SECONDS=60
 	@SECONDS=$(SECONDS) EVENTS=$(EVENTS) SEED=$(SEED) $(CARGO) test --quiet --workspace --test suite -- \
 	  --ignored --nocapture --exact chaos::storms::as_long_as_it_is_told
 
+memory: setup ## peak memory of the processor at the documented limits, release build
+	@$(CARGO) build --quiet --release --package inbox-processor
+	@PROCESSOR=$(abspath $(or $(CARGO_TARGET_DIR),target))/release/processor \
+	  $(CARGO) test --quiet --workspace --test suite -- --ignored --nocapture --exact \
+	  e2e::memory::ten_events_of_six_megabytes_with_32_routes_stay_below_400_mb
+
 inbox: ## compile the operator's command, target/debug/inbox
 	@$(CARGO) build --quiet --package inbox-operator
 

@@ -26,6 +26,7 @@ mod lives;
 pub(crate) mod logs;
 mod lost_replies;
 mod main_job;
+mod memory;
 
 mod outages;
 mod poison;
@@ -35,3 +36,4 @@ mod retries;
 mod rig;
 mod stack;
 mod weather;
+mod words;

@@ -29,6 +29,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::handler::Run;
 use inbox_core::ledger::{
     ACTOR_PROCESSOR, Begin, Begun, Completed, Lease, Ledger, LedgerError, Record, Reopen,
@@ -37,6 +38,8 @@ use inbox_core::ledger::{
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
 use inbox_core::telemetry::Metrics;
 
+use crate::budget::{Budget, bytes_of, envelope_bytes, payload_bytes_most};
+use crate::ending::receives_most;
 use crate::fates::{Conclusion, Fates};
 use crate::retry::RetryPolicy;
 use crate::routes::{Route, Routes};
@@ -45,6 +48,8 @@ use crate::run::{Failed, Outcome, run_handler};
 /// Kept free at the end of an invocation, after the handlers, to write down what
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
+/// How long a message is hidden that found no room: its batch is over by then, or soon.
+const ROOM_WAIT_SECONDS: u32 = 5;
 
 /// A message as SQS delivered it.
 #[derive(Clone, PartialEq, Eq)]
@@ -91,6 +96,8 @@ pub struct Processor<L, Q> {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// From 0 to 1, for jitter.
     pub chance: Arc<dyn Fn() -> f64 + Send + Sync>,
+    /// The memory that events take up at once.
+    pub budget: Budget,
 }
 
 /// What becomes of a message.
@@ -139,12 +146,22 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             Err(reason) => return self.turn_away(message, &reason).await,
         };
         // An attempt that cannot have its whole time is not begun: it would be
-        // counted all the same.
-        if deadline.since(self.now()) < self.handler_timeout + RESERVE {
+        // counted all the same. Nor is one that finds no room for its event in time.
+        let needed = self.handler_timeout + RESERVE;
+        let Some(spare) = deadline.since(self.now()).checked_sub(needed) else {
             return Disposition::Leave;
-        }
+        };
+        let announced = Pointer::payload_bytes(&message.body);
+        let at_most = taken_up(announced.unwrap_or_else(payload_bytes_most), self.routes.iter());
+        let Some(mut room) = self.budget.enter(at_most, spare).await else {
+            return self.leave_for_room(message, &pointer).await;
+        };
         match self.begin(message, &pointer, suspects, deadline).await {
-            Ok(Begun::Run(record)) => self.run(message, *record, deadline).await,
+            Ok(Begun::Run(record)) => {
+                let routes = self.routes.matching(&record.event);
+                room.keep(taken_up(record.payload_bytes(), routes));
+                self.run(message, *record, deadline).await
+            }
             Ok(Begun::Suspect) => Disposition::Suspect,
             Ok(Begun::Exhausted(record)) => self.exhausted(message, &record).await,
             Ok(Begun::Missing) => {
@@ -159,6 +176,18 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             Ok(Begun::Early) => Disposition::Leave,
             Err(fault) => self.leave(&pointer.key, "begin", &fault),
         }
+    }
+
+    /// Nothing was begun and nothing is counted: it may come back as soon as this batch is
+    /// over. One that has come back often waits for the queue's own timeout.
+    async fn leave_for_room(&self, message: &Message, pointer: &Pointer) -> Disposition {
+        tracing::info!(event = %pointer.key, "no room beside others: left in the queue");
+        if message.receives < receives_most()
+            && let Err(fault) = self.queue.hide(&message.receipt_handle, ROOM_WAIT_SECONDS).await
+        {
+            tracing::warn!(event = %pointer.key, %fault, "message not hidden");
+        }
+        Disposition::Leave
     }
 
     async fn begin(
@@ -240,11 +269,14 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         // down all the same.
         let left = deadline.since(self.now()).saturating_sub(RESERVE);
         let timeout = self.handler_timeout.min(left);
+        let envelope = Envelope::default();
         let due = fates.due().iter().filter_map(|(id, attempt)| {
             let route = routes.iter().find(|route| route.id == *id)?;
             let (route_id, life, attempt) = (id.clone(), record.life, *attempt);
             let payload_ref = record.payload_ref.clone();
-            let run = Run { route_id, life, attempt, max_attempts, timeout, payload_ref };
+            let timeout = route.timeout.map_or(timeout, |own| own.min(timeout));
+            let envelope = envelope.clone();
+            let run = Run { route_id, life, attempt, max_attempts, timeout, payload_ref, envelope };
             Some(run_handler(route, Arc::clone(&event), run))
         });
         let mut running: FuturesUnordered<_> = due.collect();
@@ -326,7 +358,8 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         } else {
             let chance = (self.chance)();
             for (route, _) in fates.due().to_vec() {
-                let failed = Failed { permanent: false, after: None, reason: reason.clone() };
+                let failed =
+                    Failed { permanent: false, after: None, reason: reason.clone(), quote: None };
                 fates.failed(&route, failed, &self.retry, chance, self.now());
             }
         }
@@ -336,4 +369,10 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }
+}
+
+/// What an event takes up on these routes whose payload has so many bytes.
+fn taken_up<'r>(payload: usize, routes: impl Iterator<Item = &'r Route>) -> usize {
+    let envelope = envelope_bytes(payload);
+    bytes_of(payload, routes.map(|route| route.handler.copied_bytes(envelope)))
 }

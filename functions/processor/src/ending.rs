@@ -24,7 +24,7 @@ use crate::fates::{Conclusion, Fates};
 
 /// Messages that were received so often are not kept for another wait: SQS itself moves
 /// them away after `max_receive_count`, behind the ledger's back.
-fn receives_most() -> u32 {
+pub(crate) fn receives_most() -> u32 {
     stack().queue.max_receive_count / 3 * 2
 }
 

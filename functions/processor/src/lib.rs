@@ -12,6 +12,7 @@
 //! ```
 
 pub mod batch;
+pub mod budget;
 pub mod config;
 mod ending;
 mod fates;

@@ -10,8 +10,9 @@ use inbox_core::config::ConfigError;
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::budget::Budget;
 use inbox_processor::config::Config;
-use inbox_processor::handlers::Resources;
+use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::routes::Routes;
 use lambda_runtime::{LambdaEvent, service_fn};
 
@@ -49,8 +50,10 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         mirror_table: config.mirror_table_name,
         event_bus: config.event_bus,
         payloads: payloads.clone(),
+        handler_timeout: config.handler_timeout,
         own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
         clock: Arc::new(Timestamp::now),
+        http: HttpClients::default(),
     };
     let routes =
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {
@@ -72,7 +75,15 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         retention: Duration::from_hours(24 * u64::from(defaults.retention_days)),
         clock: Arc::new(Timestamp::now),
         chance: Arc::new(fastrand::f64),
+        budget: Budget::of_memory(memory_mb()),
     })
+}
+
+/// This function's memory, as Lambda says it.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+fn memory_mb() -> usize {
+    let said = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok();
+    said.and_then(|text| text.parse().ok()).unwrap_or(stack().processor.memory_mb as usize)
 }
 
 /// Lambda always sends all three; without an id a message could not be kept.

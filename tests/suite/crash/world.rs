@@ -20,6 +20,7 @@ use inbox_core::request::Request;
 use inbox_core::secrets::{Secret, SecretBundle, SecretCache};
 use inbox_core::stack::stack;
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::budget::Budget;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 use inbox_receiver::config::{Config, Dedup};
@@ -287,6 +288,7 @@ impl<L: Ledger + 'static> World<L> {
             retention: Duration::from_hours(24 * 30),
             clock: Arc::new(move || Timestamp::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap()),
             chance: Arc::new(|| 0.0),
+            budget: Budget::of_bytes(usize::MAX),
         }
     }
 
