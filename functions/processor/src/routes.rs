@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use inbox_core::event::Event;
 use inbox_core::handler::Handler;
@@ -37,6 +38,8 @@ pub struct Route {
     pub handler_name: String,
     /// The handler's options, as the route gives them.
     pub with: Value,
+    /// How long one attempt may take, where the route says it.
+    pub timeout: Option<Duration>,
     /// A pattern for the source or its provider.
     pub endpoint: String,
     /// A pattern for the provider's event type.
@@ -110,12 +113,17 @@ impl Routes {
                     given.pattern
                 ));
             }
+            let timeout = handlers::timeout(resources, &given.with);
+            if let Err(fault) = &timeout {
+                problem(fault.clone());
+            }
             match (pattern, handlers::build(&given.handler, resources, &given.with)) {
                 (_, Err(faults)) => faults.into_iter().for_each(problem),
                 (Some((endpoint, event_type)), Ok(handler)) => routes.push(Route {
                     endpoint: endpoint.to_owned(),
                     event_type: event_type.to_owned(),
                     id: given.id,
+                    timeout: timeout.ok().flatten(),
                     handler,
                     handler_name: given.handler,
                     with: given.with,
@@ -157,6 +165,7 @@ impl Route {
             handler,
             handler_name: String::new(),
             with: Value::Null,
+            timeout: None,
             endpoint: endpoint.to_owned(),
             event_type: event_type.to_owned(),
         }

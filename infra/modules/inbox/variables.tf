@@ -209,6 +209,14 @@ variable "processor" {
     error_message = "max_bytes of a route must be a whole number from 65536 to what the service takes: 1048576 with handler enqueue, 1000000 with publish."
   }
   validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^[0-9]+$", jsonencode(route.with.timeout_seconds))) && try(route.with.timeout_seconds >= 1 && route.with.timeout_seconds <= coalesce(var.processor.handler_timeout_seconds, local.stack.defaults.handler_timeout_seconds), false) if contains(try(keys(route.with), []), "timeout_seconds")])
+    error_message = "timeout_seconds of a route must be a whole number from 1 to the time that every handler has: processor.handler_timeout_seconds, ${local.stack.defaults.handler_timeout_seconds} by default."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : alltrue([for status in try(flatten([route.with.retry.retry_on]), ["none"]) : can(regex("^(4[0-9][0-9]|4xx)$", tostring(status)))]) && try(length(route.with.retry.retry_on) > 0, false) if try(route.handler, "") == "forward" && contains(try(keys(route.with), []), "retry")])
+    error_message = "retry of a route with handler forward must be { retry_on = [\"403\", \"404\"] }: statuses from 400 to 499, or \"4xx\" for all of them but 410."
+  }
+  validation {
     condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^https://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) || (can(regex("^http://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) && try(route.with.allow_private_addresses, false)) if try(route.handler, "") == "forward"])
     error_message = "A route with handler forward needs with = { url = \"https://…\" }, without user, password and fragment; http:// only with allow_private_addresses = true."
   }

@@ -4,11 +4,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use inbox_core::config::ConfigError;
+use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
 use inbox_local::resources;
-use inbox_processor::handlers::Resources;
+use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::routes::Routes;
 use serde_json::json;
 
@@ -57,6 +59,12 @@ fn deployed(value: &str) -> String {
     value.to_owned()
 }
 
+/// As the processor reads it.
+fn handler_timeout(variables: &serde_json::Value) -> Duration {
+    let set = variables["HANDLER_TIMEOUT_SECONDS"].as_str().and_then(|text| text.parse().ok());
+    Duration::from_secs(set.unwrap_or(stack().defaults.handler_timeout_seconds.into()))
+}
+
 /// The processor reads its routes when it starts, and would not start with wrong ones.
 fn routes_are_read_by_the_processor(plan: &Plan) -> Vec<String> {
     let variables = &plan.processor().values["environment"][0]["variables"];
@@ -65,8 +73,10 @@ fn routes_are_read_by_the_processor(plan: &Plan) -> Vec<String> {
         mirror_table: variables["MIRROR_TABLE_NAME"].as_str().map(str::to_owned),
         event_bus: variables["EVENT_BUS_NAME"].as_str().map(str::to_owned),
         payloads: None,
+        handler_timeout: handler_timeout(variables),
         own_queues: Vec::new(),
         clock: Arc::new(Timestamp::now),
+        http: HttpClients::default(),
     };
     Routes::parse(variables["ROUTES"].as_str(), &resources).err().unwrap_or_default()
 }

@@ -10,13 +10,16 @@
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::EnvironmentResponse;
 use inbox_aws::{S3PayloadStore, describe};
 use inbox_core::Timestamp;
-use inbox_processor::handlers::Resources;
+use inbox_core::stack::stack;
+use inbox_processor::config::longest_handler_seconds;
+use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::routes::{Route, Routes};
 use serde_json::{Value, json};
 
@@ -35,6 +38,7 @@ struct Surroundings {
     event_bus: Option<String>,
     payload_bucket: Option<String>,
     own_queues: Vec<String>,
+    handler_timeout: Duration,
 }
 
 impl Surroundings {
@@ -47,6 +51,8 @@ impl Surroundings {
             event_bus: some(),
             payload_bucket: some(),
             own_queues: own_queues.into_iter().flatten().cloned().collect(),
+            // What is set beside the routes cannot be seen in them: the most there can be.
+            handler_timeout: Duration::from_secs(longest_handler_seconds().into()),
         }
     }
 }
@@ -90,14 +96,22 @@ fn read_as_processor(
     Routes::parse(text, &resources(aws, surroundings))
 }
 
+/// As the processor reads it.
+fn handler_timeout(set: Option<&str>) -> Duration {
+    let set = set.and_then(|text| text.trim().parse().ok());
+    Duration::from_secs(set.unwrap_or(stack().defaults.handler_timeout_seconds.into()))
+}
+
 fn resources(aws: SdkConfig, surroundings: &Surroundings) -> Resources {
     let bucket = surroundings.payload_bucket.clone();
     Resources {
         mirror_table: surroundings.mirror_table.clone(),
         event_bus: surroundings.event_bus.clone(),
         payloads: bucket.map(|bucket| S3PayloadStore::new(&aws, bucket)),
+        handler_timeout: surroundings.handler_timeout,
         own_queues: surroundings.own_queues.clone(),
         clock: Arc::new(Timestamp::now),
+        http: HttpClients::default(),
         aws,
     }
 }
@@ -164,6 +178,7 @@ pub(in crate::commands) async fn fetch(
         event_bus: given("EVENT_BUS_NAME"),
         payload_bucket: given("PAYLOAD_BUCKET"),
         own_queues: ["QUEUE_URL", "DLQ_URL"].into_iter().filter_map(given).collect(),
+        handler_timeout: handler_timeout(given("HANDLER_TIMEOUT_SECONDS").as_deref()),
     };
     Ok(read_as_processor(given("ROUTES").as_deref(), &surroundings))
 }
