@@ -174,7 +174,8 @@ async fn requests_to_aws_are_signed_by_its_own_clock_once_it_says_that_ours_is_w
     assert!(corrected > 0, "{signed_at:?} and none in {hours:?}");
     let shards = stack().table.open_index.shards as usize;
     let said = super::faults(&sweeper, "shard not read", shards).await;
-    let expected = "ledger unavailable: Query: InvalidSignatureException: Signature expired";
+    // Its message may hold what was signed, and so a session's token: only the code.
+    let expected = "ledger unavailable: Query: InvalidSignatureException";
     assert!(said.iter().all(|it| it == expected), "{said:?}");
 }
 
