@@ -250,8 +250,10 @@ fn every_store_is_encrypted_and_takes_the_customers_key() {
     for (kind, pointer) in KEY_ARGUMENTS {
         let said = format!("{pointer} is None");
         catches(rule, &said, |plan| {
-            let mut stores = plan.all(kind).filter(|it| !is_for_when_the_key_fails(it));
-            let store = stores.next().unwrap_or_else(|| panic!("no {kind}")).address();
+            let store = {
+                let mut stores = plan.all(kind).filter(|it| !is_for_when_the_key_fails(it));
+                stores.next().unwrap_or_else(|| panic!("no {kind}")).address()
+            };
             plan.set(&store, pointer, json!(null));
         });
     }
