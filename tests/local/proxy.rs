@@ -13,10 +13,11 @@
 //! put before the path: API Gateway's address in the emulator.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Request, Response, StatusCode};
@@ -70,6 +71,7 @@ struct Shared {
     performed: Mutex<BTreeSet<Performed>>,
     next_number: AtomicU64,
     hook: Mutex<Option<Hook>>,
+    clock_ahead_seconds: AtomicI64,
 }
 
 impl std::fmt::Debug for Shared {
@@ -126,11 +128,12 @@ impl Proxy {
             performed: Mutex::default(),
             next_number: AtomicU64::new(0),
             hook: Mutex::default(),
+            clock_ahead_seconds: AtomicI64::new(0),
         });
         let handler = Arc::clone(&shared);
         let server = server::serve(listener, move |request| {
             let shared = Arc::clone(&handler);
-            async move { shared.handle(request).await }
+            async move { shared.answer(request).await }
         });
         Ok(Self { url: format!("http://127.0.0.1:{port}"), port, shared, _server: server })
     }
@@ -171,6 +174,12 @@ impl Proxy {
         lock(&self.shared.performed).clone()
     }
 
+    /// From now on every answer's `Date` is so many seconds ahead of this machine's clock:
+    /// callers are behind AWS by as much, or with a negative number ahead of it.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.shared.clock_ahead_seconds.store(seconds, Ordering::Relaxed);
+    }
+
     /// From now on `hook` decides what happens to each call.
     pub fn set_hook(&self, hook: impl Fn(&Call) -> Fault + Send + Sync + 'static) {
         *lock(&self.shared.hook) = Some(Arc::new(hook));
@@ -198,6 +207,15 @@ impl Proxy {
 }
 
 impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Hangup> {
+        let mut response = self.handle(request).await?;
+        let ahead = self.clock_ahead_seconds.load(Ordering::Relaxed);
+        if ahead != 0 {
+            response.headers_mut().insert(header::DATE, date(ahead));
+        }
+        Ok(response)
+    }
+
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Hangup> {
         let (mut parts, body) = request.into_parts();
         let body = match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
@@ -301,6 +319,16 @@ impl Shared {
         remove_connection_headers(&mut parts.headers);
         Ok(Response::from_parts(parts, Full::new(body.to_bytes())))
     }
+}
+
+/// Now and so many seconds, as `Date` writes it.
+fn date(ahead_seconds: i64) -> header::HeaderValue {
+    let now = DateTime::from(SystemTime::now()).secs();
+    DateTime::from_secs(now + ahead_seconds)
+        .fmt(DateTimeFormat::HttpDate)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .expect("a date is visible ASCII")
 }
 
 fn remove_connection_headers(headers: &mut HeaderMap) {

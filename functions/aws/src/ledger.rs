@@ -329,8 +329,8 @@ impl Ledger for DynamoDbLedger {
             return Ok(Settled::Refused);
         }
         // The payload that says where its copy lies is gone with the write: what is
-        // left says it, for who has to go on after dying in between.
-        if self.payloads.is_some() && after.payload_ref.is_none() {
+        // left says it, for who has to go on after dying in between, or has no bucket.
+        if after.payload_ref.is_none() {
             after.payload_ref = payloads::detached(&forgetting.record.event);
         }
         let write = steering::forgetting(forgetting, &after, now);

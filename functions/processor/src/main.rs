@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
+use inbox_aws::{AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
 use inbox_core::config::ConfigError;
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
@@ -42,7 +42,9 @@ async fn main() -> ExitCode {
 
 async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name).ok())?;
-    let aws = sdk_config(Limits::BACKGROUND).await;
+    let aws_clock = AwsClock::new(Timestamp::now);
+    let aws = sdk_config(Limits::BACKGROUND, &aws_clock).await;
+    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || aws_clock.now());
     let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
     let resources = Resources {
         aws: aws.clone(),
@@ -50,7 +52,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         event_bus: config.event_bus,
         payloads: payloads.clone(),
         own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
-        clock: Arc::new(Timestamp::now),
+        clock: Arc::clone(&clock),
     };
     let routes =
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {
@@ -70,7 +72,7 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         handler_timeout: config.handler_timeout,
         lease_margin: defaults.lease_margin(),
         retention: Duration::from_hours(24 * u64::from(defaults.retention_days)),
-        clock: Arc::new(Timestamp::now),
+        clock,
         chance: Arc::new(fastrand::f64),
     })
 }

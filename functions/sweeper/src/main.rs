@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, lambda, sdk_config};
+use inbox_aws::{AwsClock, DynamoDbLedger, Limits, SqsQueue, lambda, sdk_config};
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
 use inbox_sweeper::Sweeper;
@@ -21,7 +21,8 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let aws = sdk_config(Limits::BACKGROUND).await;
+    let clock = AwsClock::new(Timestamp::now);
+    let aws = sdk_config(Limits::BACKGROUND, &clock).await;
     let defaults = &stack().defaults;
     let sweeper = Arc::new(Sweeper {
         ledger: DynamoDbLedger::new(&aws, config.table_name),
@@ -32,7 +33,7 @@ async fn main() -> ExitCode {
         per_second: defaults.sweep_per_second,
         hold_above: defaults.sweep_hold_above,
         interval: Duration::from_secs(stack().sweeper.interval_seconds.into()),
-        clock: Arc::new(Timestamp::now),
+        clock: Arc::new(move || clock.now()),
         pause: Arc::new(|time| Box::pin(tokio::time::sleep(time))),
     });
     tokio::join!(sweeper.ledger.connect_for_updates(), sweeper.queue.connect());

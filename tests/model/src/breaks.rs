@@ -38,6 +38,9 @@ pub enum Break {
     CompleteWithoutLife,
     /// `reopen` compares neither life nor lease.
     ReopenWithoutCondition,
+    /// An operator's replay is judged by the operator's own clock, which is minutes
+    /// ahead: every lease looks over.
+    OperatorsOwnClock,
     /// `reopen` writes the completed routes that were read.
     ReopenWritesHandlers,
     /// `begin` does not look at the lease.
@@ -72,7 +75,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 22] = [
+    pub const ALL: [(&'static str, Self); 23] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -86,6 +89,7 @@ impl Break {
         ("one-form-of-complete", Self::OneFormOfComplete),
         ("complete-without-life", Self::CompleteWithoutLife),
         ("reopen-without-condition", Self::ReopenWithoutCondition),
+        ("operators-own-clock", Self::OperatorsOwnClock),
         ("reopen-writes-handlers", Self::ReopenWritesHandlers),
         ("begin-without-lease", Self::BeginWithoutLease),
         ("due-at-not-moved", Self::DueAtNotMoved),
@@ -104,9 +108,10 @@ impl Break {
             Self::NoSweeper => return Harm::Stuck,
             Self::NoLives => Property::LivesAreAskedFor,
             Self::FailWithoutCondition | Self::BuryWithoutCondition => Property::OutcomeStands,
-            Self::NoToken | Self::ReopenWithoutCondition | Self::BeginWithoutLease => {
-                Property::RunsDoNotOverlap
-            }
+            Self::NoToken
+            | Self::ReopenWithoutCondition
+            | Self::OperatorsOwnClock
+            | Self::BeginWithoutLease => Property::RunsDoNotOverlap,
             Self::AttemptsCountedAfter => Property::AttemptsAreBounded,
             Self::DeadBeforeLetter => Property::DeadHasLetter,
             Self::ClaimDeleted => Property::AcceptedIsKept,
@@ -164,7 +169,7 @@ impl Break {
             Self::CompleteWithoutLife => {
                 Config { replays: &[Again::All], left: left(1, 1, 1), ..two }
             }
-            Self::ReopenWithoutCondition | Self::ReopenWritesHandlers => {
+            Self::ReopenWithoutCondition | Self::OperatorsOwnClock | Self::ReopenWritesHandlers => {
                 Config { replays: &[Again::Unfinished], left: left(1, 1, 1), ..two }
             }
         }

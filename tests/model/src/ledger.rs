@@ -20,6 +20,9 @@ use crate::world::{Again, Grave, Read, Route, Run, Token};
 
 const MINUTE_MS: i64 = 60_000;
 const LEASE_MS: i64 = 70_000;
+/// A clock that is ahead by more than a lease, and than an hour: whatever is to come has
+/// come.
+const AHEAD_MS: i64 = 2 * 60 * MINUTE_MS;
 
 /// How the rules are asked.
 #[derive(Clone, Copy, Debug)]
@@ -326,6 +329,10 @@ impl Rules {
                 }
             }
         }
+        let now = match cause {
+            Reopen::Replay { .. } => self.operators_time(),
+            Reopen::Redrive { .. } => now(),
+        };
         let before = record.clone();
         let reopening = Reopening {
             record: &before,
@@ -333,11 +340,16 @@ impl Rules {
             actor: "",
             reason: "",
             request_id: request,
-            due_at: now(),
+            due_at: item::now(),
             expires_at: record.expires_at,
         };
-        let reopened = apply_reopen(Some(&mut record), &reopening, now());
+        let reopened = apply_reopen(Some(&mut record), &reopening, now);
         (reopened, written(held, Some(&record).filter(|_| reopened == Reopened::Opened)))
+    }
+
+    /// What an operator's conditions are judged by: AWS's time, as everybody's.
+    fn operators_time(&self) -> Timestamp {
+        if self.has(Break::OperatorsOwnClock) { at(AHEAD_MS) } else { now() }
     }
 
     /// Removes the content of what was seen.
@@ -346,7 +358,7 @@ impl Rules {
         let mut record = self.record(held);
         let seen = seen.to_record(self.detail);
         let forgetting = Forgetting { record: &seen, actor: "", reason: "" };
-        let forgotten = apply_forget(record.as_mut(), &forgetting, now());
+        let forgotten = apply_forget(record.as_mut(), &forgetting, self.operators_time());
         (forgotten, written(held, record.as_ref().filter(|_| forgotten)))
     }
 

@@ -37,6 +37,37 @@
 //! handler may still be at work. Keeping the lease instead would refuse every
 //! replay for a minute after a success.
 //!
+//! # Clocks
+//!
+//! Conditions compare times that different machines wrote, so `now` must be AWS's time:
+//! `inbox_aws::AwsClock` learns it from the answers of AWS itself, in the functions from
+//! those of their start.
+//!
+//! ```text
+//! who            how it knows the time                          wrong by at most
+//! lease's end    Lambda's deadline, and 10 s of margin          nothing: it is AWS's word
+//! functions      an answer's `Date`, one attempt of ≤ 1.5 s     2.5 s
+//! operator       an answer's `Date`; more doubt is refused      5 s
+//! ```
+//!
+//! No handler runs past its deadline. So a lease holds against every process, however
+//! wrong the clock of its machine is, as long as the clocks of the services that set
+//! deadlines and answer calls differ by less than 7.5 s (5 s for the operator). That is
+//! what is assumed. AWS documents that Lambda sets its environments' clocks by NTP, and
+//! that its services use the Amazon Time Sync Service, whose errors it measures in
+//! fractions of a millisecond:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/set-time.html>
+//! <https://aws.amazon.com/blogs/mt/manage-amazon-ec2-instance-clock-accuracy-using-amazon-time-sync-service-and-amazon-cloudwatch-part-1/>
+//!
+//! A function none of whose first calls was answered goes by its own clock until one is.
+//! A clock that stood still while its environment was frozen is behind, which only makes
+//! leases look longer.
+//!
+//! What is compared besides leases is less strict: `next_at` within [`CLOCK_TOLERANCE`],
+//! `due_at` (a message too early or too late), `expires_at` (seconds of 15 days or more),
+//! a signature's age (seconds of 5 minutes).
+//!
 //! The decisions are pure functions in `rules` and `steering`; `tests/model` explores what can
 //! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
 //! conditions, and one conformance suite holds both to the same behaviour.

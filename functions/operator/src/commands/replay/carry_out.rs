@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use inbox_aws::{DynamoDbLedger, SqsQueue, Summary};
-use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, LedgerError, Reopen, Reopening, Settled, State};
 use inbox_core::queue::Queue as _;
@@ -105,10 +104,10 @@ impl Replay<'_> {
 
     /// Opens a new life and sends its message; a reason when it is refused.
     async fn replay(&self, planned: &Planned) -> Result<Option<&'static str>, Fault> {
-        let now = Timestamp::now();
         let Some(record) = self.ledger.get(&planned.key()).await? else {
             return Ok(Some("is gone: its retention is over"));
         };
+        let now = self.context.now_for_leases()?;
         let opened_before = record.life == planned.life + 1
             && record.history.last().and_then(|entry| entry.request_id.as_deref())
                 == Some(&self.plan.id);

@@ -77,7 +77,7 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
     let console = &context.console;
-    let now = Timestamp::now();
+    let now = context.now();
     args.check(&context.deployment)?;
     // Names and AWS first: a plan for nothing helps nobody.
     let (ledger, queue) = (context.ledger().await?, context.queue().await?);
@@ -171,7 +171,9 @@ impl Args {
         now: Timestamp,
     ) -> Result<(Plan, Vec<Summary>), Fault> {
         let events = match self.targets.as_slice() {
-            [source, ids @ ..] if !ids.is_empty() => named(ledger, source, ids).await?,
+            [source, ids @ ..] if !ids.is_empty() => {
+                named(ledger, &context.deployment, source, ids).await?
+            }
             [id, ..] => anywhere(ledger, &context.deployment, id).await?,
             [] => {
                 let selection = self.filter.read(&context.deployment, now)?;
@@ -225,6 +227,7 @@ impl Args {
 /// Events by id; every one must be there.
 async fn named(
     ledger: &DynamoDbLedger,
+    deployment: &Deployment,
     source: &str,
     ids: &[String],
 ) -> Result<Vec<Summary>, Fault> {
@@ -234,7 +237,7 @@ async fn named(
     keys.dedup();
     let events = ledger.summaries(&keys).await?;
     match keys.iter().find(|key| !events.iter().any(|event| event.key == **key)) {
-        Some(missing) => Err(show::missing(missing)),
+        Some(missing) => Err(show::missing(deployment, missing)),
         None => Ok(events),
     }
 }
