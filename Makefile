@@ -96,11 +96,21 @@ TF := TF_DATA_DIR='$(CURDIR)/.local/terraform/$(ENV)' $(TERRAFORM) -chdir=infra
 TF_VARS := -var=environment=$(ENV) -var=architecture=$(ARCH) -var='packages_directory=$(PACKAGES)' \
   $(if $(wildcard infra/env/$(ENV).tfvars),-var-file=env/$(ENV).tfvars)
 
-plan: account package packed initialised ## show what a deployment would change: ENV=dev, ARCH=arm64; settings in infra/env/ENV.tfvars
-	@$(TF) plan $(TF_VARS)
+# What is planned, and what the processor's own code says of its routes, before anything
+# is changed: a processor that does not start leaves events waiting. A plan may hold values
+# that are nobody else's to read.
+PLAN := $(CURDIR)/.local/terraform/$(ENV).plan
+planned = umask 077 && $(TF) plan $(TF_VARS) -out='$(PLAN)' \
+  && { $(TF) show -json '$(PLAN)' | $(INBOX) routes check --plan -; }
 
-deploy: account package packed initialised ## deploy into the AWS account: ENV=dev, ARCH=arm64; YES=1 asks nothing
-	@$(TF) apply $(TF_VARS) $(if $(YES),-auto-approve)
+plan: account inbox package packed initialised ## show what a deployment would change: ENV=dev, ARCH=arm64; settings in infra/env/ENV.tfvars
+	@$(planned); judged=$$?; rm -f '$(PLAN)'; exit $$judged
+
+deploy: account inbox package packed initialised ## deploy into the AWS account: ENV=dev, ARCH=arm64; YES=1 asks nothing
+	@$(planned) || { rm -f '$(PLAN)'; echo "nothing was deployed" >&2; exit 2; }
+	@$(if $(YES),:,printf 'Deploy this to $(ENV)? Only `yes` does: '; read answer; [ "$$answer" = yes ]) \
+	  || { rm -f '$(PLAN)'; echo "nothing was deployed" >&2; exit 1; }
+	@$(TF) apply '$(PLAN)'; applied=$$?; rm -f '$(PLAN)'; exit $$applied
 	@$(MAKE) --no-print-directory outputs
 
 destroy: account packed initialised ## take a deployment down, with everything that it holds: ENV=dev

@@ -4,6 +4,7 @@
 //! `stack.json` there. `.local/stack.json` is that of the copy started last; when
 //! that one ends, another copy that still runs takes its place.
 
+mod complaints;
 mod demo;
 mod demo_claims;
 mod demo_report;

@@ -26,6 +26,7 @@ mod lives;
 pub(crate) mod logs;
 mod lost_replies;
 mod main_job;
+mod make_run;
 
 mod outages;
 mod poison;

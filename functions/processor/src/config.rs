@@ -91,7 +91,8 @@ impl Config {
 
 /// A handler's time, the reserve, and what passes before the handler starts must
 /// fit the function's time: nothing is begun that could not have its whole time.
-fn longest_handler_seconds() -> u32 {
+#[must_use]
+pub fn longest_handler_seconds() -> u32 {
     const HEAD_START_SECONDS: u32 = 5;
     let reserve = u32::try_from(RESERVE.as_secs()).unwrap_or(u32::MAX);
     stack().processor.timeout_seconds.saturating_sub(reserve.saturating_add(HEAD_START_SECONDS))

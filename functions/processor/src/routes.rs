@@ -9,15 +9,18 @@
 //! recorded under the route's `id`, so renaming a route makes unfinished events
 //! run it anew.
 
+mod given;
+mod undeployed;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use inbox_core::event::Event;
 use inbox_core::handler::Handler;
 use inbox_core::pattern::glob;
-use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::undeployed::Surroundings;
 use crate::handlers::{self, Resources};
 
 /// More routes would not fit an event's item beside the largest inline payload, each with
@@ -65,17 +68,6 @@ impl Match {
 /// All routes, in the order given.
 pub struct Routes(Vec<Route>);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Given {
-    id: String,
-    #[serde(rename = "match")]
-    pattern: String,
-    handler: String,
-    #[serde(default)]
-    with: Value,
-}
-
 impl Routes {
     /// Reads the JSON form and makes the handlers.
     ///
@@ -83,45 +75,65 @@ impl Routes {
     ///
     /// Every problem, with the route that it is in.
     pub fn parse(json: Option<&str>, resources: &Resources) -> Result<Self, Vec<String>> {
-        let given: Vec<Given> = serde_json::from_str(json.unwrap_or(DEFAULT_ROUTES))
-            .map_err(|fault| vec![format!("not a list of routes: {fault}")])?;
+        Self::parse_completed(json.unwrap_or(DEFAULT_ROUTES), resources, |_, _, _| {})
+    }
+
+    /// The same of routes that are yet to be deployed: `complete` adds to a route's
+    /// options, by its id and handler, what the deployment will add.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`].
+    pub fn parse_completed(
+        json: &str,
+        resources: &Resources,
+        complete: impl Fn(&str, &str, &mut Value),
+    ) -> Result<Self, Vec<String>> {
+        let given = given::read(json).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         if given.len() > MOST_ROUTES {
             problems.push(format!("{} routes, and at most {MOST_ROUTES} are allowed", given.len()));
         }
         let mut routes = Vec::new();
         let mut ids = BTreeSet::new();
-        for (index, given) in given.into_iter().enumerate() {
-            let mut problem = |text: String| {
-                problems.push(format!("route {} ({:?}): {text}", index + 1, given.id));
+        for mut given in given {
+            let id = given.id.clone().unwrap_or_default();
+            if given.id.is_some() && !is_route_id(&id) {
+                given.problem("id must be 1 to 64 letters, digits, - or _");
+            }
+            if given.id.is_some() && !ids.insert(id.clone()) {
+                given.problem("id is used twice");
+            }
+            let pattern = given.pattern.clone();
+            let pattern = pattern.as_deref().and_then(|pattern| {
+                let parts = pattern.split_once(':');
+                let parts =
+                    parts.filter(|(endpoint, kind)| !endpoint.is_empty() && !kind.is_empty());
+                if parts.is_none() {
+                    given.problem(format!(
+                        "match must be source:type, such as stripe:invoice.*, not {pattern:?}"
+                    ));
+                }
+                parts
+            });
+            let Some(handler_name) = given.handler.clone() else {
+                problems.extend(given.into_problems());
+                continue;
             };
-            if !is_route_id(&given.id) {
-                problem("id must be 1 to 64 letters, digits, - or _".to_owned());
-            }
-            if !ids.insert(given.id.clone()) {
-                problem("id is used twice".to_owned());
-            }
-            let pattern = given.pattern.split_once(':');
-            if pattern
-                .is_none_or(|(endpoint, event_type)| endpoint.is_empty() || event_type.is_empty())
-            {
-                problem(format!(
-                    "match must be source:type, such as stripe:invoice.*, not {:?}",
-                    given.pattern
-                ));
-            }
-            match (pattern, handlers::build(&given.handler, resources, &given.with)) {
-                (_, Err(faults)) => faults.into_iter().for_each(problem),
+            complete(&id, &handler_name, &mut given.with);
+            match (pattern, handlers::build(&handler_name, resources, &given.with)) {
+                (_, Err(faults)) => faults.into_iter().for_each(|fault| given.problem(fault)),
                 (Some((endpoint, event_type)), Ok(handler)) => routes.push(Route {
                     endpoint: endpoint.to_owned(),
                     event_type: event_type.to_owned(),
-                    id: given.id,
+                    id,
                     handler,
-                    handler_name: given.handler,
-                    with: given.with,
+                    handler_name,
+                    with: given.with.clone(),
                 }),
                 (None, Ok(_)) => {}
             }
+            problems.extend(given.into_problems());
         }
         if problems.is_empty() { Ok(Self(routes)) } else { Err(problems) }
     }
@@ -210,6 +222,39 @@ mod tests {
             ["not a list of routes: invalid type: map, expected a sequence at line 1 column 0"]
         );
         assert_eq!(problems("[]"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_member_that_is_missing_or_too_many_hides_no_other_problem() {
+        let text = r#"
+[
+  {"match": "stripe:*", "handler": "invok"},
+  {"id": "b", "match": ["stripe"], "handler": "drill",
+   "with": {"outcome": "x"}},
+  {"id": "c", "mtach": "stripe:*", "handler": "mirror"},
+  7
+]"#;
+        let known: Vec<&str> = HANDLERS.iter().map(|(name, _)| *name).collect();
+        let mut found = problems(text);
+        let drill = found.remove(3);
+        assert!(drill.starts_with("route 2 (\"b\", line 4): handler drill: "), "{drill}");
+        assert_eq!(
+            found,
+            [
+                "route 1 (line 3): needs `id`",
+                &format!(
+                    "route 1 (line 3): no handler is named \"invok\"; there are {}",
+                    known.join(", ")
+                ),
+                "route 2 (\"b\", line 4): `match` must be text",
+                "route 3 (\"c\", line 6): needs `match`",
+                "route 3 (\"c\", line 6): has no member `mtach`; there are `id`, `match`, \
+                 `handler`, `with`",
+                "route 4 (line 7): must be an object",
+            ]
+        );
+        let one_line = r#"[{"match":"a:b","handler":"mirror"}]"#;
+        assert_eq!(problems(one_line), ["route 1: needs `id`"], "it has no line worth telling");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, name: &str) -> Result<Outcome, Fault>
     }
     let console = &context.console;
     let changed = stored.changed_at.map_or_else(String::new, |at| {
-        format!(", changed {} ({})", moments::clock(at), moments::relative(at, Timestamp::now()))
+        format!(", changed {} ({})", moments::clock(at), moments::relative(at, context.now()))
     });
     console.line(format!("{name}: secret {}{changed}", subject.secret_id));
     let mut table = Table::new([

@@ -157,7 +157,7 @@ async fn secret_id_of(context: &Context, id: &str) -> Result<String, Fault> {
     }
     let routes = deployed::fetch(context).await?;
     let routes = routes.map_err(|problems| deployed::unusable(&problems))?;
-    let found = deployed::forwarding(&routes).find(|(route, _)| route.id == id);
+    let found = routes.forwarding().find(|(route, _)| route.id == id);
     found.map(|(_, secret_id)| secret_id.to_owned()).ok_or_else(|| unknown(id, &routes))
 }
 
@@ -168,9 +168,8 @@ fn unknown(id: &str, routes: &Routes) -> Fault {
             "only what a route with handler `forward` sends is signed",
         );
     }
-    let known: Vec<String> = deployed::forwarding(routes)
-        .map(|(route, _)| format!("{PREFIX_ROUTE}{}", route.id))
-        .collect();
+    let known: Vec<String> =
+        routes.forwarding().map(|(route, _)| format!("{PREFIX_ROUTE}{}", route.id)).collect();
     let advice = match known.as_slice() {
         [] => "no deployed route forwards; `inbox routes` lists them".to_owned(),
         known => format!("known are {}", known.join(", ")),
