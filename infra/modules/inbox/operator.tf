@@ -1,6 +1,7 @@
 # What people who use the `inbox` command need, as managed policies to attach to
-# their role: one for events and queues, one for what belongs to sources. Two,
-# since a policy ends at 6,144 characters, and every source adds to the second.
+# their role: one for events and queues, one for what belongs to sources, and one for
+# what routes lead to. Several, since a policy ends at 6,144 characters, and every
+# source adds to the second, every route to the third.
 
 resource "aws_iam_policy" "operator" {
   name        = "${var.name}-operator"
@@ -106,6 +107,43 @@ data "aws_iam_policy_document" "operator" {
         values = [local.via.dynamodb, local.via.lambda, local.via.s3, local.via.sqs]
       }
     }
+  }
+}
+
+# `inbox doctor` looks whether what routes lead to is there.
+resource "aws_iam_policy" "route_operator" {
+  name        = "${var.name}-route-operator"
+  description = "The inbox command: doctor, of what routes lead to"
+  policy      = data.aws_iam_policy_document.route_operator.json
+}
+
+data "aws_iam_policy_document" "route_operator" {
+  statement {
+    sid       = "LookAtMirror"
+    actions   = ["dynamodb:DescribeTable"]
+    resources = [aws_dynamodb_table.mirror.arn]
+  }
+
+  dynamic "statement" {
+    for_each = local.look_at_statements
+
+    content {
+      sid       = statement.key
+      actions   = [statement.value.action]
+      resources = distinct(statement.value.resources)
+    }
+  }
+}
+
+locals {
+  # As `target_statements`, it rests on handlers' names and which options routes have.
+  look_at_statements = {
+    for sid, statement in {
+      LookAtBuses     = { action = "events:DescribeEventBus", resources = concat(local.own_bus_arns, local.other_bus_arns) }
+      LookAtFunctions = { action = "lambda:GetFunctionConfiguration", resources = local.invoked_arns }
+      LookAtQueues    = { action = "sqs:GetQueueAttributes", resources = local.target_queue_arns }
+      LookAtTopics    = { action = "sns:GetTopicAttributes", resources = local.target_topic_arns }
+    } : sid => statement if length(statement.resources) > 0
   }
 }
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use inbox_aws::AwsClock;
 use inbox_aws::SecretsManagerSecrets;
-use inbox_core::Timestamp;
 use inbox_core::event::clean_text;
 use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::{CACHE_FOR, Secret, Secrets as _};
@@ -100,6 +100,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         print_curl(context, &target, &request);
         return Ok(Outcome::Done);
     }
+    if let Some(warning) = HttpClient::warning(&target.url) {
+        context.console.note(warning);
+    }
     let client = HttpClient::new()?;
     if args.count == 1 {
         let draft = bodies.next(0, &mut random);
@@ -117,6 +120,7 @@ struct Target {
     url: String,
     /// The address to sign, if another.
     signed_url: Option<String>,
+    clock: AwsClock,
 }
 
 impl Target {
@@ -128,7 +132,9 @@ impl Target {
         // Without a source there is an address, or it would not have been named.
         let known = named.source.map(|source| source.url.clone());
         let url = args.url.clone().or(known).unwrap_or_default();
-        Ok(Self { provider: named.provider, secret, url, signed_url: args.signed_url.clone() })
+        let signed_url = args.signed_url.clone();
+        let clock = context.clock.clone();
+        Ok(Self { provider: named.provider, secret, url, signed_url, clock })
     }
 
     /// Signed now.
@@ -143,7 +149,7 @@ impl Target {
             body: &fresh.body,
             id: &fresh.id,
             event_type,
-            now: Timestamp::now(),
+            now: self.clock.now(),
         };
         let mut headers = vec![
             ("Content-Type".to_owned(), content_type.clone()),

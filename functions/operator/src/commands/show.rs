@@ -14,8 +14,9 @@ use serde_json::value::RawValue;
 use super::events::tone;
 use crate::console::{Console, Tone};
 use crate::context::Context;
+use crate::deployment::Deployment;
 use crate::fault::{Fault, Outcome};
-use crate::moments::{clock, relative};
+use crate::moments::{clock, counted, relative};
 use crate::pretty;
 use crate::table::{Cell, Column, Table};
 use crate::view;
@@ -47,7 +48,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let console = &context.console;
     let key = EventKey { source: args.source, id: args.id };
     let ledger = context.ledger().await?;
-    let mut record = ledger.get(&key).await?.ok_or_else(|| missing(&key))?;
+    let found = ledger.get(&key).await?;
+    let mut record = found.ok_or_else(|| missing(&context.deployment, &key))?;
     // Whatever has become of its payload, what became of the event is shown.
     let unloaded = ledger.load(&mut record).await.err();
     if args.payload {
@@ -63,13 +65,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     if console.json {
         console.value(&document(&record, unloaded.as_ref()));
     } else {
-        print(console, &record, unloaded.as_ref(), Timestamp::now());
+        print(console, &record, unloaded.as_ref(), context.now());
     }
     Ok(Outcome::Done)
 }
 
-/// There is no such event.
-pub(super) fn missing(key: &EventKey) -> Fault {
+/// There is no such event, or no such source: one that was taken out of the deployment
+/// may still have events, so it is only asked about when nothing was found.
+pub(super) fn missing(deployment: &Deployment, key: &EventKey) -> Fault {
+    if !deployment.sources.is_empty()
+        && let Err(unknown) = deployment.source(&key.source)
+    {
+        return unknown;
+    }
     Fault::refused(
         format!("source {:?} has no event {:?}", key.source, key.id),
         format!(
@@ -218,9 +226,10 @@ fn life(record: &Record) -> Table {
             TransitionKind::Failed => {
                 (Tone::Warning, format!("attempt {}: {}", entry.attempt, entry.detail))
             }
-            TransitionKind::Buried => {
-                (Tone::Bad, format!("after {} attempts: {}", entry.attempt, entry.detail))
-            }
+            TransitionKind::Buried => (
+                Tone::Bad,
+                format!("after {}: {}", counted(entry.attempt.into(), "attempt"), entry.detail),
+            ),
             TransitionKind::Redriven | TransitionKind::Replayed | TransitionKind::Forgotten => {
                 (Tone::Strong, format!("by {}: {}", entry.actor, entry.detail))
             }

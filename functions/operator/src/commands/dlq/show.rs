@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, args: &Args, most: u32) -> Result<Out
         return Err(unknown(context, args, letters.len()).await?);
     }
     let console = &context.console;
-    let now = Timestamp::now();
+    let now = context.now();
     for (at, letter) in named.into_iter().enumerate() {
         if console.json {
             console.value(&to_json(letter));

@@ -5,10 +5,11 @@ use inbox_aws::SecretsManagerSecrets;
 use inbox_core::secrets::{Secret, SecretFault, Secrets as _, SecretsError};
 use inbox_receiver::providers;
 
-use super::Findings;
+use super::{Findings, Verdict};
 use crate::context::Context;
 use crate::deployment::Source;
 use crate::fault::Fault;
+use crate::moments::counted;
 
 pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<(), Fault> {
     if context.deployment.sources.is_empty() {
@@ -42,6 +43,11 @@ async fn check_source(
         used_by: &source.provider,
     };
     held.judge(context.aws().await?, findings, |secret| provider.check_secret(secret)).await;
+    // Where nothing could be looked at, nothing is told.
+    if findings.0.last().is_some_and(|finding| finding.verdict != Verdict::Unknown) {
+        let repeats = source.repeats(provider.signs_url());
+        findings.ok(format!("repeats to {name}"), format!("each is {repeats}"));
+    }
     Ok(())
 }
 
@@ -108,8 +114,8 @@ impl Held<'_> {
             }
         }
         if is_good {
-            let plural = if all == 1 { "" } else { "s" };
-            findings.ok(about, format!("{used_by}, {all} signing secret{plural}"));
+            let secrets = counted(all as u64, "signing secret");
+            findings.ok(about, format!("{used_by}, {secrets}"));
         }
     }
 }
