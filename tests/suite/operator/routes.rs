@@ -65,7 +65,11 @@ async fn a_file_of_routes_is_checked_as_the_processor_would() {
     let told = operator.run_with(&[&check[..], &["--json"]].concat(), wrong).await.expect(1);
     let problems = told.json()["problems"].as_array().expect("a list").len();
     assert_eq!(problems, 4, "{}", told.text());
-    assert!(told.text().contains(r#"route 2 (\"a\"): id is used twice"#), "{}", told.text());
+    assert!(
+        told.text().contains(r#"route 2 (\"a\", line 2): id is used twice"#),
+        "{}",
+        told.text()
+    );
     // Neither names nor an account are needed for it.
     let mut alone = operator.command(&check);
     alone.env_remove("INBOX_STACK").stdin(std::process::Stdio::null());
