@@ -184,6 +184,25 @@ def front_door(emulator, api):
     return f"http://127.0.0.1:{server.server_port}"
 
 
+def endpoint():
+    """An address on loopback that takes what routes forward, and the ids that came."""
+    posted = []
+
+    class Endpoint(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            posted.append(self.headers.get("webhook-id"))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/hooks", posted
+
+
 class Deployment:
     """A scratch copy of what `make` needs, deployed into the emulator."""
 
@@ -211,6 +230,7 @@ class Deployment:
         """What routes reach, made as another team would."""
         self.queue = self.emulator.client("sqs").create_queue(QueueName="target")["QueueUrl"]
         self.topic = self.emulator.client("sns").create_topic(Name="target")["TopicArn"]
+        self.endpoint, self.posted = endpoint()
 
     def settings(self, sources):
         queue = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/target"
@@ -219,6 +239,7 @@ class Deployment:
             '{ id = "bus", match = "*:*", handler = "publish" }',
             '{ id = "queue", match = "*:*", handler = "enqueue", with = { queue_url = "%s" } }' % queue,
             '{ id = "topic", match = "*:*", handler = "enqueue", with = { topic_arn = "%s" } }' % self.topic,
+            '{ id = "endpoint", match = "*:*", handler = "forward", with = { url = "%s", allow_private_addresses = true } }' % self.endpoint,
         ]
         names = ", ".join(f'{name} = {{ provider = "{provider}" }}' for name, provider in sources.items())
         folder = self.folder / "infra/env"
@@ -274,7 +295,8 @@ def operator(deployment, outputs):
 
 def follow_next_steps(inbox, words):
     """The commands that `make deploy` prints are run as they are printed."""
-    commands = re.findall(r"^\s*inbox (secret add \S+(?: --generate)?)", words, re.MULTILINE)
+    # Terraform prints them among its outputs, and make once more.
+    commands = list(dict.fromkeys(re.findall(r"^\s*inbox (secret add \S+(?: --generate)?)", words, re.MULTILINE)))
     if len(commands) < len(SOURCES):
         raise Failed(f"make deploy must print a command for each source's secret, not {commands}:\n{words}")
     for command in commands:
@@ -329,6 +351,8 @@ def check(deployment):
     arrived = emulator.client("sqs").get_queue_attributes(QueueUrl=deployment.queue, AttributeNames=["ApproximateNumberOfMessages"])
     if arrived["Attributes"]["ApproximateNumberOfMessages"] != str(len(SOURCES)):
         raise Failed(f"the queue of a route must hold an event of each source: {arrived['Attributes']}")
+    if len(set(deployment.posted)) != len(SOURCES) or None in deployment.posted:
+        raise Failed(f"the endpoint of a route must get an event of each source: {deployment.posted}")
     say("make plan: nothing to change")
     again = deployment.make("plan").stdout
     if "No changes" not in again:

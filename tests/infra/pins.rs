@@ -123,9 +123,8 @@ fn pip_installs_only_files_whose_hashes_are_known() {
 
 #[test]
 fn cargo_builds_only_what_the_lock_file_names() {
-    let texts = files(&|path| {
-        path.ends_with("Makefile") || path.extension().is_some_and(|it| it == "sh")
-    });
+    let texts =
+        files(&|path| path.ends_with("Makefile") || path.extension().is_some_and(|it| it == "sh"));
     assert!(texts.len() >= 3, "too few: {texts:?}");
     for path in texts {
         let found = unlocked_calls(&read(&path));
