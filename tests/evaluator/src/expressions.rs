@@ -125,7 +125,7 @@ fn decided(expression: &Expression, context: &Context<'_>) -> Result<Expression,
 fn filled(written: &TemplateExpr, context: &Context<'_>) -> Result<Value, String> {
     // The library is quicker, and refuses what it does not know.
     let fault = match written.evaluate(context) {
-        Ok(text) => return Ok(text.into()),
+        Ok(text) => return Ok(text),
         Err(fault) => fault.to_string(),
     };
     let template = Template::from_expr(written).map_err(|it| it.to_string())?;
