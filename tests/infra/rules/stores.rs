@@ -326,7 +326,7 @@ fn a_payload_outlives_its_event_and_not_for_long() {
         plan.set(lifecycle, "/rule/0/expiration/0/days", json!(42));
     });
     catches(rule, "stripe_eu: objects go after Some(32) days, not 43", |plan| {
-        plan.set(lifecycle, "/rule/1/expiration/0/days", json!(32));
+        plan.set(lifecycle, "/rule/3/expiration/0/days", json!(32));
     });
 }
 
