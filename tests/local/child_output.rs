@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::watch;
 
-use crate::{LocalError, private};
 use crate::watch::{Lines, Watch};
+use crate::{LocalError, private};
 
 /// How long the last output of an ended process is waited for.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(1);

@@ -355,7 +355,8 @@ async fn nobody_else_on_the_machine_may_read_the_stacks_files() {
     let open: Vec<_> = found.iter().filter(|(_, others)| *others != 0).collect();
     assert!(open.is_empty(), "others may read or enter {open:?}");
     for name in ["stack.json", "emulator.log", "decisions.jsonl", "logs/processor.log"] {
-        let is_there = found.iter().any(|(path, _)| path.ends_with(name) || path == Path::new(name));
+        let is_there =
+            found.iter().any(|(path, _)| path.ends_with(name) || path == Path::new(name));
         let elsewhere = name == "decisions.jsonl" && stack.decisions() != directory.join(name);
         assert!(is_there || elsewhere, "{name} is not among {found:?}");
     }
