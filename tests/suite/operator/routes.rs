@@ -37,7 +37,13 @@ async fn a_test_says_of_every_route_whether_an_event_takes_it_and_why() {
     );
     let test = ["routes", "test", "eu:push", "--provider", "github", "--routes", "-"];
     let tested = operator.run_with(&test, ROUTES.as_bytes()).await.expect(0);
-    assert!(tested.text().contains("provider github matches github"), "{}", tested.text());
+    // A source of the stack has the name.
+    let named = "github is a source of that name, and this is eu";
+    assert!(tested.text().contains(named), "{}", tested.text());
+    let routes = ROUTES.replace("github:", "provider/github:");
+    let of_provider = operator.run_with(&test, routes.as_bytes()).await.expect(0);
+    let named = "provider github matches provider/github";
+    assert!(of_provider.text().contains(named), "{}", of_provider.text());
     assert!(
         tested.text().contains("neither source eu nor provider github matches stripe"),
         "{}",
