@@ -287,7 +287,11 @@ mod tests {
             json!({ "Service": ["lambda.amazonaws.com"] })
         );
         let operator: Vec<&str> = found.operator.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(operator, ["hooks-operator", "hooks-source-operator"]);
+        assert_eq!(
+            operator,
+            ["hooks-operator", "hooks-route-operator", "hooks-source-operator"],
+            "`inbox` runs with every policy that the module makes for operators"
+        );
     }
 
     #[test]
@@ -322,10 +326,13 @@ mod tests {
         let buckets: Vec<&str> = found.buckets.keys().map(String::as_str).collect();
         assert_eq!(buckets, ["hooks-payloads-000000000000-us-east-1"]);
         for (name, policy) in found.queues.iter().chain(&found.buckets) {
-            assert_eq!(
-                policy["Statement"][0]["Condition"],
-                json!({ "Bool": { "aws:SecureTransport": ["false"] } }),
-                "{name}"
+            let statements = policy["Statement"].as_array().expect("statements");
+            let without_tls = json!({ "Bool": { "aws:SecureTransport": ["false"] } });
+            assert!(
+                statements
+                    .iter()
+                    .any(|it| it["Effect"] == "Deny" && it["Condition"] == without_tls),
+                "{name} must deny whatever comes without TLS: {policy}"
             );
         }
     }

@@ -138,13 +138,17 @@ pub struct QueueOverrides {
     pub max_receive_count: Option<u32>,
 }
 
-/// Makes the queue `name` and its dead-letter queue `name-dlq`.
+/// Makes the queue `name` and its dead-letter queue `name-dlq`, and for an inbox's
+/// `INBOX-events` the bus's `INBOX-bus-dlq` besides.
 pub async fn create_queues(
     sqs: &aws_sdk_sqs::Client,
     facts: &Stack,
     name: &str,
     overrides: QueueOverrides,
 ) -> Result<Queues, LocalError> {
+    if let Some(inbox) = name.strip_suffix("-events") {
+        create_queue(sqs, &format!("{inbox}-bus-dlq"), []).await?;
+    }
     let dlq_name = format!("{name}-dlq");
     let retention = facts.dead_letter_queue.retention_seconds.to_string();
     let dlq_url =

@@ -54,8 +54,7 @@ pub(crate) fn declare(context: &mut Context<'_>) {
         // <https://developer.hashicorp.com/terraform/language/functions/jsonencode>
         ("jsonencode", |it| {
             let text = serde_json::to_string(&in_order(it[0].clone()));
-            // Terraform escapes `<` and `>` too, which here stand around references.
-            text.map(|it| it.replace('&', "\\u0026").into()).map_err(|it| it.to_string())
+            text.map(|it| escaped(&it).into()).map_err(|it| it.to_string())
         }),
         ("keys", |it| {
             Ok(Value::Array(sorted(object(&it[0])?).map(|(key, _)| key.into()).collect()))
@@ -261,6 +260,31 @@ fn flat(all: Vec<Value>) -> Vec<Value> {
         other => vec![other],
     };
     all.into_iter().flat_map(flatten).collect()
+}
+
+/// Writes what HTML reads as escapes. What stands around a reference, such as
+/// `<aws_sqs_queue.events.url>`, is ours and not the text's, and stays.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['<', '>', '&']) {
+        let (before, after) = rest.split_at(at);
+        escaped.push_str(before);
+        let reference = after.strip_prefix('<').and_then(|inner| inner.split_once('>'));
+        let is_ours = |it: &str| it.starts_with("aws_") || it.starts_with("data.aws_");
+        if let Some((inner, left)) = reference.filter(|(inner, _)| is_ours(inner)) {
+            escaped.push_str(&after[..inner.len() + 2]);
+            rest = left;
+            continue;
+        }
+        escaped.push_str(match &after[..1] {
+            "<" => "\\u003c",
+            ">" => "\\u003e",
+            _ => "\\u0026",
+        });
+        rest = &after[1..];
+    }
+    escaped + rest
 }
 
 #[cfg(test)]

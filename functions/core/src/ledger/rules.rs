@@ -277,11 +277,12 @@ mod tests {
             let kept = &capped["billing"];
             (kept.error.len(), kept.quote.as_ref().map(String::len))
         };
-        assert_eq!(capped_to(40, 100), (40, Some(100)));
-        assert_eq!(capped_to(40, 200), (40, Some(118)));
-        assert_eq!(capped_to(157, 200), (157, Some(1)));
-        assert_eq!(capped_to(158, 200), (158, None));
-        assert_eq!(capped_to(200, 200), (160, None));
+        let (room, overhead) = (ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS);
+        assert_eq!(capped_to(40, 90), (40, Some(90)));
+        assert_eq!(capped_to(40, 200), (40, Some(room - overhead - 40)));
+        assert_eq!(capped_to(room - overhead - 1, 200), (room - overhead - 1, Some(1)));
+        assert_eq!(capped_to(room - overhead, 200), (room - overhead, None));
+        assert_eq!(capped_to(200, 200), (room, None));
     }
 
     #[test]
