@@ -84,15 +84,14 @@ pub const QUICK: [Config; 18] = [
         name: "route-removed",
         left: left(1, 2, 1),
         removes: true,
-        replays: ALL,
-        redrives: true,
+        replays: &[Again::Unfinished],
         routes: 2,
         messages: 2,
         ..Config::SMALL
     },
     Config {
         name: "weeks",
-        left: left(1, 3, 1),
+        left: left(1, 2, 1),
         ages: true,
         expires: true,
         replays: &[Again::Unfinished],
@@ -103,7 +102,27 @@ pub const QUICK: [Config; 18] = [
 ];
 
 /// Those for which there is time on request, the smaller first.
-pub const LARGE: [Config; 8] = [
+pub const LARGE: [Config; 10] = [
+    Config {
+        name: "route-removed-and-redriven",
+        left: left(1, 2, 1),
+        removes: true,
+        replays: ALL,
+        redrives: true,
+        routes: 2,
+        messages: 2,
+        ..Config::SMALL
+    },
+    Config {
+        name: "weeks-three-faults",
+        left: left(1, 3, 1),
+        ages: true,
+        expires: true,
+        replays: &[Again::Unfinished],
+        redrives: true,
+        messages: 2,
+        ..Config::SMALL
+    },
     Config { name: "replay-two-faults", left: left(1, 2, 1), replays: ALL, redrives: true, ..TWO },
     Config {
         name: "replay-two-handlers-two-faults",
