@@ -4,7 +4,7 @@ MiniStack verifies signatures and evaluates policies when it is asked to
 (`AUTH=true`). Three things are done here:
 
 - What it does not know is supplied: the condition key `dynamodb:LeadingKeys`, the queue
-  of a redrive, the name of `lambda:GetFunctionConcurrency`.
+  of a redrive, the name of `lambda:GetFunctionConcurrency`, the permission for batches.
 - The sessions of functions get keys that nobody can compute: MiniStack makes them of
   the function's and the role's name.
 - Each decision is appended to a file, once for each principal, action, statement and
@@ -99,7 +99,7 @@ def partition_key(table, index=None):
 
 
 def name_what_is_asked():
-    """Two requests whose action or resource MiniStack reads wrongly."""
+    """Requests whose action or resource MiniStack reads wrongly."""
     from ministack.core import iam_actions
 
     action, resource = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
@@ -108,7 +108,10 @@ def name_what_is_asked():
         # https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConcurrency.html
         if service == "lambda" and method == "GET" and path.rstrip("/").endswith("/concurrency"):
             return "lambda:GetFunctionConcurrency"
-        return action(service, method, path, headers, body, parameters)
+        found = action(service, method, path, headers, body, parameters)
+        # A batch needs the permission for one.
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+        return found.removesuffix("Batch") if service == "sqs" and found else found
 
     def resource_of(service, method, path, headers, body, parameters, region, account_id):
         found = resource(service, method, path, headers, body, parameters, region, account_id)

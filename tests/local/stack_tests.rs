@@ -259,7 +259,8 @@ async fn what_routes_need_is_there_the_bus_and_a_secret_for_each_that_forwards()
     assert_eq!(value, json!({ "signing_secrets": [made.signing_secret] }));
 
     let control = ControlPlane::new(&description.endpoint_url);
-    let environment = control.variables("processor").await.expect("an environment");
+    let environment = control.variables(&description.functions["processor"]).await;
+    let environment = environment.expect("an environment");
     assert_eq!(environment["EVENT_BUS_NAME"], "webhook-inbox");
     let routes: Value =
         serde_json::from_str(environment["ROUTES"].as_str().unwrap_or_default()).expect("JSON");

@@ -137,6 +137,7 @@ async fn without_its_table_every_command_that_reads_it_says_which_name_to_look_a
         .into_iter()
         .map(|id| Given::new(&id, State::Dead, std::time::Duration::from_mins(5)));
     make(&operator, dead).await;
+    operator.run_by_an_administrator();
     operator.set("table", "no-such-table".into());
     for arguments in COMMANDS.iter().filter(|arguments| {
         !["purge-dlq", "send", "secret", "verify", "doctor"].contains(&arguments[0])

@@ -327,6 +327,7 @@ async fn what_is_not_among_the_letters_is_told_with_what_to_do() {
 async fn a_queue_or_a_table_that_does_not_exist_is_told_with_what_to_do() {
     let mut operator = Operator::new().await;
     make(&operator, [given("evt_1", State::Dead, "stripe", "invoice.paid", "x")]).await;
+    operator.run_by_an_administrator();
     operator.set("table", json!("no-such-table"));
     for command in [&["dlq"][..], &["dlq", "list"], &["redrive", "--yes"]] {
         let ran = operator.run(command).await.expect(3);

@@ -52,6 +52,7 @@ async fn a_sound_deployment_is_told_so() {
 #[tokio::test]
 async fn what_is_broken_in_the_table_is_named() {
     let mut operator = Operator::new().await;
+    operator.run_by_an_administrator();
     let off = TimeToLiveSpecification::builder()
         .attribute_name("expires_at")
         .enabled(false)
@@ -140,6 +141,7 @@ async fn what_is_broken_in_the_queues_is_named() {
     let (about, says) = &found[1];
     assert_eq!(about, "broken redrive policy");
     assert!(says.starts_with(&format!("targets {target}, not arn:aws:sqs:")), "{says}");
+    operator.run_by_an_administrator();
     operator.set("queue_url", format!("{}-gone", operator.bed.queue_url).into());
     let found = broken(&operator).await;
     assert_eq!(found[0].0, "broken queue", "{found:?}");

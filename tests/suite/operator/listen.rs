@@ -190,6 +190,7 @@ async fn a_server_that_is_not_there_is_waited_for_and_one_that_refuses_is_told()
 #[tokio::test]
 async fn a_mistake_ends_it_at_once() {
     let mut operator = Operator::new().await;
+    operator.run_by_an_administrator();
     operator.set("table", "no-such-table".into());
     let ran = operator.run(&["listen", "--forward-to", "http://127.0.0.1:9/"]).await.expect(3);
     assert!(ran.stderr.contains("ResourceNotFoundException"), "{}", ran.stderr);

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use inbox_aws::{DynamoDbLedger, SqsQueue};
+use inbox_local::access::AccessKey;
 use inbox_local::calls::{Call, Fault};
 use inbox_local::proxy::Proxy;
 use inbox_local::watch::Watch;
@@ -109,6 +110,13 @@ impl Operator {
             stack.insert(name.to_owned(), value);
         }
         self.write_stack(&self.stack);
+    }
+
+    /// From now on the command is run by somebody who may do everything: to who has the
+    /// operator's policies alone, AWS denies what has another name, there or not.
+    pub(crate) fn run_by_an_administrator(&mut self) {
+        let root = serde_json::to_value(AccessKey::root()).expect("JSON");
+        self.set("operator", root);
     }
 
     /// Deploys a processor with this environment, as far as Lambda tells of it: the
