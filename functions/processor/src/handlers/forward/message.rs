@@ -251,6 +251,22 @@ mod tests {
         assert!(!headers.iter().any(|line| line.starts_with("content-type")), "{headers:?}");
     }
 
+    /// One copy for each would be more than a function's memory.
+    #[test]
+    fn all_routes_of_an_event_post_the_same_bytes() {
+        let (event, billing) = (event("{}"), run(1));
+        let crm = Run { route_id: "crm".into(), ..billing.clone() };
+        let now = Timestamp::from_unix_seconds(NOW).unwrap();
+        for mode in [Mode::Structured, Mode::Binary] {
+            let layout = Layout { mode, x_webhook_headers: false };
+            let [first, second] = [&billing, &crm].map(|run| {
+                let secrets = [Secret::new(SECRET.into())];
+                Message::new(&event, run, 1, layout, &secrets, now).body
+            });
+            assert_eq!(first.as_ptr(), second.as_ptr(), "{mode:?}: it was laid out twice");
+        }
+    }
+
     /// What the README says of binary mode: only id, time and body are signed.
     #[test]
     fn in_structured_mode_every_attribute_is_signed_and_in_binary_mode_none() {
