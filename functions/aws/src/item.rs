@@ -33,6 +33,7 @@ pub(crate) const HANDLERS: &str = "handlers";
 pub(crate) const FAILURES: &str = "failures";
 pub(crate) const HISTORY: &str = "history";
 pub(crate) const SWEEPS: &str = "sweeps";
+pub(crate) const DEFERRALS: &str = "deferrals";
 pub(crate) const FORGOTTEN_AT: &str = "forgotten_at";
 
 pub(crate) const PAYLOAD: &str = "payload";
@@ -152,6 +153,9 @@ pub(crate) fn failures(failures: &BTreeMap<String, RouteFailure>) -> AttributeVa
         ]);
         if let Some(next_at) = failure.next_at {
             map.insert(NEXT_AT.to_owned(), seconds(next_at));
+        }
+        if failure.deferrals > 0 {
+            map.insert(DEFERRALS.to_owned(), number(failure.deferrals));
         }
         AttributeValue::M(map)
     };
@@ -308,6 +312,7 @@ impl Fields<'_> {
                 error: fields.optional_text("error")?,
                 attempts: fields.number(ATTEMPTS).ok()?,
                 next_at: fields.optional_time(NEXT_AT).ok()?,
+                deferrals: fields.optional_number(DEFERRALS).ok()?.unwrap_or(0),
             })
         })
     }

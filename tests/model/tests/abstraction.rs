@@ -12,7 +12,7 @@ use std::time::Duration;
 use inbox_model::config::Config;
 use inbox_model::graph::{Graph, Upto};
 use inbox_model::item::{Detail, Item};
-use inbox_model::ledger::Rules;
+use inbox_model::ledger::{Ending, Rules};
 use inbox_model::protocol::Protocol;
 use inbox_model::world::{Again, Grave, Read, Route, Run, Token};
 use inbox_model::worlds::QUICK;
@@ -28,7 +28,9 @@ const FAILED: [[Route; 2]; 3] = [
 /// All items of some worlds that between them have every step.
 fn items() -> BTreeSet<Item> {
     let mut items = BTreeSet::new();
-    for name in ["duplicates", "two-handlers", "redrive", "replay-two-handlers", "forget"] {
+    for name in
+        ["duplicates", "two-handlers", "redrive", "replay-two-handlers", "forget", "left-for-later"]
+    {
         let config: Config = QUICK.into_iter().find(|config| config.name == name).expect("a world");
         let graph = Graph::explore(Protocol(config), Upto::TheEnd, Duration::from_mins(5));
         assert!(graph.is_complete, "{name} takes too long");
@@ -39,7 +41,7 @@ fn items() -> BTreeSet<Item> {
 
 /// What every rule answers and makes of an item, with every argument.
 fn outcomes(item: Item, detail: Detail) -> Vec<String> {
-    let rules = Rules { max_attempts: 2, routes: 2, broken: None, detail };
+    let rules = Rules { max_attempts: 2, deferrals: 2, routes: 2, broken: None, detail };
     let held = Some(item);
     let mut outcomes = vec![format!("{:?}", rules.claim(held))];
     let lives = item.life.saturating_sub(1).max(1)..=item.life + 2;
@@ -48,14 +50,19 @@ fn outcomes(item: Item, detail: Detail) -> Vec<String> {
         for life in lives.clone() {
             outcomes.push(format!("begin {slot} {life} {:?}", rules.begin(held, life, slot)));
             let routes = [Route::Waiting; 2];
-            let (attempts, token) = ([1; 2], Token::Own);
-            let run =
-                Run { life, attempts, late: false, freed: false, keeps: false, token, routes };
+            let (attempts, deferrals, token) = ([1; 2], [0, 1], Token::Own);
+            let (late, freed, keeps) = (false, false, false);
+            let run = Run { life, attempts, deferrals, late, freed, keeps, token, routes };
             for (routes, parked) in
                 FAILED.into_iter().flat_map(|it| BOTH.map(|parked| (it, parked)))
             {
                 let run = Run { routes, ..run };
-                outcomes.push(format!("fail {:?}", rules.fail(held, run, slot, parked)));
+                let ending = Ending { parked, lane: false };
+                outcomes.push(format!("fail {:?}", rules.fail(held, run, slot, ending)));
+            }
+            for lane in BOTH {
+                let run = Run { routes: [Route::Deferred, Route::GivenUp], ..run };
+                outcomes.push(format!("defer {:?}", rules.defer(held, run, slot, lane)));
             }
             outcomes.push(format!("finish {:?}", rules.finish(held, run)));
             for route in 0..2 {

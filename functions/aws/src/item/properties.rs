@@ -65,9 +65,13 @@ fn transition() -> impl Strategy<Value = Transition> {
 /// What a claim writes: the rest of an item is written by updates.
 fn record() -> impl Strategy<Value = Record> {
     let history = proptest::collection::vec(transition(), 0..3);
-    let failure = (words(), any::<u32>(), optional(moment()));
-    let failure =
-        failure.prop_map(|(error, attempts, next_at)| RouteFailure { error, attempts, next_at });
+    let failure = (words(), any::<u32>(), optional(moment()), any::<u32>());
+    let failure = failure.prop_map(|(error, attempts, next_at, deferrals)| RouteFailure {
+        error,
+        attempts,
+        next_at,
+        deferrals,
+    });
     let failures = proptest::collection::btree_map(words(), failure, 0..3);
     let outside = optional((words(), any::<u32>()));
     let counts = (any::<u32>(), any::<u32>());

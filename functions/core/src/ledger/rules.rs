@@ -30,7 +30,12 @@ pub fn judge_claim(existing: Option<&Record>, new: &NewEvent) -> Claimed {
         // TTL deletes up to two days late, so the time itself is compared:
         // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
         Some(record) if record.expires_at < now => Claimed::Fresh,
-        Some(record) if record.state == State::Received && record.attempts == 0 => {
+        // What was left for later has been begun, and so was sent.
+        Some(record)
+            if record.state == State::Received
+                && record.attempts == 0
+                && record.failures.is_empty() =>
+        {
             Claimed::Unconfirmed { life: record.life }
         }
         Some(_) => Claimed::Duplicate,
@@ -219,7 +224,7 @@ fn failed_attempt(failure: &Failure<'_>) -> Option<u32> {
 }
 
 /// The same with errors that fit the item, however many routes there are.
-fn capped(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<String, RouteFailure> {
+pub(super) fn capped(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<String, RouteFailure> {
     let capped = |(route, failure): (&String, &RouteFailure)| {
         let error = clean_text(&failure.error, ROUTE_ERROR_CHARACTERS);
         (route.clone(), RouteFailure { error, ..failure.clone() })
