@@ -35,6 +35,9 @@ pub struct Run {
     pub attempt: u32,
     /// How many of them there may be.
     pub max_attempts: u32,
+    /// Whether the attempt is to be made in any case: a handler that would rather not
+    /// try now ([`HandlerError::NotTried`]) tries all the same.
+    pub insists: bool,
     /// How long the attempt may take.
     pub timeout: Duration,
     /// The object that holds the event's payload, where no item of the ledger does.
@@ -66,6 +69,15 @@ pub enum HandlerError {
         /// Not before this much time, for example from `Retry-After`, where it
         /// is longer than the table's wait.
         after: Option<Duration>,
+        /// For the operator. Never payload or secrets.
+        reason: String,
+    },
+    /// No attempt was made: the target has not answered for a while, and would be waited
+    /// for in vain. The route is left for later, and no attempt is counted.
+    #[error("{reason}")]
+    NotTried {
+        /// How long until somebody looks whether it answers again.
+        wait: Duration,
         /// For the operator. Never payload or secrets.
         reason: String,
     },

@@ -4,6 +4,8 @@
 //! batch.rs      what happens to a batch of messages, on one page
 //! fates.rs      what becomes of each route
 //! ending.rs     how an attempt ends
+//! deferring.rs  how routes are left for later
+//! lane.rs       which routes are slow, and run in the lane
 //! run.rs        one handler's run
 //! retry.rs      when to try again
 //! routes.rs     which handlers an event takes
@@ -13,9 +15,11 @@
 
 pub mod batch;
 pub mod config;
+mod deferring;
 mod ending;
 mod fates;
 pub mod handlers;
+pub mod lane;
 pub mod retry;
 pub mod routes;
 mod run;

@@ -12,6 +12,7 @@ use inbox_core::{Timestamp, telemetry};
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::config::Config;
 use inbox_processor::handlers::Resources;
+use inbox_processor::lane::{Lane, Pace};
 use inbox_processor::routes::Routes;
 use lambda_runtime::{LambdaEvent, service_fn};
 
@@ -20,19 +21,21 @@ use lambda_runtime::{LambdaEvent, service_fn};
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> ExitCode {
     telemetry::init();
-    let processor = match start().await {
-        Ok(processor) => Arc::new(processor),
+    let started = match start().await {
+        Ok(started) => Arc::new(started),
         Err(problems) => {
             tracing::error!(%problems, "cannot start");
             return ExitCode::FAILURE;
         }
     };
     let served = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
-        let processor = Arc::clone(&processor);
+        let started = Arc::clone(&started);
         async move {
             let deadline = lambda::deadline(&event.context);
-            let messages = event.payload.records.into_iter().filter_map(message).collect();
-            let kept = processor.run_batch(messages, deadline).await;
+            let lane = started.lane_name.as_deref();
+            let messages = event.payload.records.into_iter();
+            let messages = messages.filter_map(|record| message(record, lane)).collect();
+            let kept = started.processor.run_batch(messages, deadline).await;
             Ok::<_, std::convert::Infallible>(answer(kept))
         }
     }))
@@ -40,7 +43,13 @@ async fn main() -> ExitCode {
     lambda::ended(served)
 }
 
-async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
+struct Started {
+    processor: Processor<DynamoDbLedger, SqsQueue>,
+    /// The queue of slow routes, by the name that its ARN ends with.
+    lane_name: Option<String>,
+}
+
+async fn start() -> Result<Started, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name).ok())?;
     let aws = sdk_config(Limits::BACKGROUND).await;
     let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
@@ -49,7 +58,11 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         mirror_table: config.mirror_table_name,
         event_bus: config.event_bus,
         payloads: payloads.clone(),
-        own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
+        own_queues: [&config.queue_url, &config.dead_letter_queue_url]
+            .into_iter()
+            .chain(&config.lane_queue_url)
+            .cloned()
+            .collect(),
         clock: Arc::new(Timestamp::now),
     };
     let routes =
@@ -57,14 +70,19 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
             problems: problems.into_iter().map(|text| format!("ROUTES: {text}")).collect(),
         })?;
     let ledger = DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads);
-    let queue =
-        SqsQueue::new(&aws, config.queue_url).with_dead_letters(config.dead_letter_queue_url);
+    let lane_name = config.lane_queue_url.as_ref().and_then(|url| url.rsplit('/').next());
+    let lane_name = lane_name.map(str::to_owned);
+    let lane = if lane_name.is_some() { Lane::of(Pace::default()) } else { Lane::none() };
+    let queue = SqsQueue::new(&aws, config.queue_url)
+        .with_lane(config.lane_queue_url)
+        .with_dead_letters(config.dead_letter_queue_url);
     tokio::join!(ledger.connect_for_updates(), queue.connect());
     let defaults = &stack().defaults;
-    Ok(Processor {
+    let processor = Processor {
         ledger,
         queue,
         routes,
+        lane,
         retry: config.retry,
         sweep_grace: config.sweep_grace,
         handler_timeout: config.handler_timeout,
@@ -72,17 +90,24 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         retention: Duration::from_hours(24 * u64::from(defaults.retention_days)),
         clock: Arc::new(Timestamp::now),
         chance: Arc::new(fastrand::f64),
-    })
+    };
+    Ok(Started { processor, lane_name })
 }
 
-/// Lambda always sends all three; without an id a message could not be kept.
-fn message(record: aws_lambda_events::event::sqs::SqsMessage) -> Option<Message> {
+/// Lambda always sends all of them; without an id a message could not be kept.
+fn message(
+    record: aws_lambda_events::event::sqs::SqsMessage,
+    lane_name: Option<&str>,
+) -> Option<Message> {
+    // arn:aws:sqs:eu-central-1:123456789012:inbox-events-lane
+    let queue = record.event_source_arn.as_deref().and_then(|arn| arn.rsplit(':').next());
     let receives = record.attributes.get("ApproximateReceiveCount");
     Some(Message {
         id: record.message_id?,
         receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
         receipt_handle: record.receipt_handle.unwrap_or_default(),
         body: record.body.unwrap_or_default(),
+        from_lane: lane_name.is_some() && queue == lane_name,
     })
 }
 

@@ -62,7 +62,15 @@ impl Route {
         timeout: Duration,
     ) -> Result<(), HandlerError> {
         let route_id = "crm".into();
-        let run = Run { route_id, life: 1, attempt, max_attempts: 7, timeout, payload_ref: None };
+        let run = Run {
+            route_id,
+            life: 1,
+            attempt,
+            max_attempts: 7,
+            insists: false,
+            timeout,
+            payload_ref: None,
+        };
         self.forward.handle(event, &run).await
     }
 }

@@ -117,7 +117,15 @@ fn event(id: &str, payload: &str) -> Event {
 fn run() -> Run {
     let timeout = Duration::from_secs(10);
     let route_id = "billing".into();
-    Run { route_id, life: 1, attempt: 1, max_attempts: 7, timeout, payload_ref: None }
+    Run {
+        route_id,
+        life: 1,
+        attempt: 1,
+        max_attempts: 7,
+        insists: false,
+        timeout,
+        payload_ref: None,
+    }
 }
 
 async fn handle(handler: &Arc<dyn Handler>, event: &Event) -> Result<(), HandlerError> {

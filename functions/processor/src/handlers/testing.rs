@@ -49,5 +49,5 @@ pub(crate) fn event(payload: &str) -> Event {
 pub(crate) fn run(attempt: u32) -> Run {
     let timeout = Duration::from_secs(30);
     let route_id = "billing".into();
-    Run { route_id, life: 1, attempt, max_attempts: 7, timeout, payload_ref: None }
+    Run { route_id, life: 1, attempt, max_attempts: 7, insists: false, timeout, payload_ref: None }
 }

@@ -28,14 +28,13 @@
 
 mod address;
 mod answer;
-mod breaker;
 mod endpoint;
 mod message;
 mod post;
 mod resolver;
 mod retry_after;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -50,11 +49,11 @@ use reqwest::Client;
 use serde_json::Value;
 
 use self::answer::Answer;
-use self::breaker::{Admission, Breaker, NotTried};
 use self::endpoint::Endpoint;
 use self::message::{Layout, Message, Mode};
 use self::post::{Silence, post};
 use self::resolver::PublicOnly;
+use super::breaker::{Admission, Guard};
 use super::quote::quote_without;
 use super::{Clock, Options, Resources};
 
@@ -107,7 +106,7 @@ pub struct Forward<S> {
     settings: Settings,
     secrets: SecretCache<S>,
     client: Client,
-    breaker: Mutex<Breaker>,
+    guard: Guard,
     clock: Clock,
 }
 
@@ -130,7 +129,8 @@ impl<S: Secrets> Forward<S> {
         let is_guarded = !settings.allow_private_addresses;
         let client = post::client(is_guarded.then(PublicOnly::of_this_machine))?;
         let secrets = SecretCache::checked_by(secrets, check_secret);
-        Ok(Self { settings, secrets, client, breaker: Mutex::default(), clock })
+        let guard = Guard::new(settings.endpoint.shown.clone(), Arc::clone(&clock));
+        Ok(Self { settings, secrets, client, guard, clock })
     }
 
     async fn forward(&self, event: &Event, run: &Run) -> Result<(), HandlerError> {
@@ -144,49 +144,31 @@ impl<S: Secrets> Forward<S> {
         let secrets = self.secrets.current((self.clock)()).await.map_err(|fault| {
             HandlerError::retry(format!("secret {}: {fault}", self.settings.secret_id))
         })?;
-        let admission = self.breaker().admit((self.clock)(), run.is_last());
-        let admission = admission.map_err(|not_tried| self.not_tried(not_tried))?;
+        let admission = self.guard.admit(run)?;
 
         let (layout, now) = (self.settings.layout, (self.clock)());
         let message = Message::new(event, run, hops, layout, secrets.signing_secrets(), now);
         let sent = Sent::of(&message);
         let limit = run.timeout.saturating_sub(MARGIN.min(run.timeout / 10));
         let posted = post(&self.client, &self.settings.endpoint, message, limit).await;
-        self.learn(admission, &posted, &run.route_id);
+        self.learn(admission, &posted, run);
         let answer = posted.map_err(|silence| HandlerError::retry(silence.reason))?;
         let quoted = self.quoted(&answer, event, &sent);
         answer.outcome(&self.settings.endpoint, &quoted, (self.clock)())
     }
 
-    fn not_tried(&self, NotTried { silences, wait }: NotTried) -> HandlerError {
-        let host = &self.settings.endpoint.shown;
-        let reason = format!("not tried: {host} has not answered {silences} times in a row");
-        HandlerError::Retry { after: Some(wait), reason }
-    }
-
-    /// Tells the breaker, and the log when that changes something.
-    fn learn(&self, admission: Admission, posted: &Result<Answer, Silence>, route: &str) {
-        let host = &self.settings.endpoint.shown;
-        let reason = match posted {
-            Ok(answer) if answer.is_silence() => format!("slow, then {}", answer.status.as_u16()),
-            Ok(_) => {
-                if self.breaker().answered() {
-                    tracing::info!(route, host, "the endpoint answers again");
-                }
-                return;
+    /// Tells the breaker.
+    fn learn(&self, admission: Admission, posted: &Result<Answer, Silence>, run: &Run) {
+        match posted {
+            Ok(answer) if answer.is_silence() => {
+                let reason = format!("slow, then {}", answer.status.as_u16());
+                self.guard.silent(run, admission, &reason);
             }
-            Err(silence) if silence.is_endpoints => silence.reason.clone(),
-            Err(_) => return,
-        };
-        if let Some(wait) = self.breaker().silent(admission, (self.clock)()) {
-            let seconds = wait.as_secs();
-            tracing::warn!(
-                route,
-                host,
-                reason,
-                seconds,
-                "the endpoint does not answer: attempts are held back"
-            );
+            Ok(_) => self.guard.answered(run),
+            Err(silence) if silence.is_endpoints => {
+                self.guard.silent(run, admission, &silence.reason);
+            }
+            Err(_) => {}
         }
     }
 
@@ -204,10 +186,6 @@ impl<S: Secrets> Forward<S> {
             parts.push(&sent.body);
         }
         quote_without(&answer.beginning, &parts)
-    }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

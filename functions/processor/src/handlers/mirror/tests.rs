@@ -47,7 +47,15 @@ pub(super) fn later(first: &Row, then: &[&Row]) {
 fn run() -> Run {
     let timeout = Duration::from_secs(30);
     let route_id = "mirror".into();
-    Run { route_id, life: 1, attempt: 1, max_attempts: 7, timeout, payload_ref: None }
+    Run {
+        route_id,
+        life: 1,
+        attempt: 1,
+        max_attempts: 7,
+        insists: false,
+        timeout,
+        payload_ref: None,
+    }
 }
 
 fn handle<M: Mirror>(handler: &KeepLatest<M>, event: &Event) -> Result<(), HandlerError> {
