@@ -21,6 +21,7 @@ mod demo;
 mod forward;
 
 mod kills;
+mod lane;
 pub(crate) mod large;
 mod lives;
 pub(crate) mod logs;

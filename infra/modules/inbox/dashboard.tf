@@ -78,10 +78,17 @@ locals {
       ]
     },
     {
+      title = "Left for later, as slow, by source and route"
+      metrics = [
+        [{ expression = "SEARCH('{${local.metrics_namespace},Handler,Source} MetricName=\"Deferred\"', 'Sum', 60)", id = "deferred" }],
+      ]
+    },
+    {
       title = "Queue: waiting, in flight, dead letters"
       metrics = [
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.events.name, { stat = "Maximum", label = "waiting" }],
         ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", aws_sqs_queue.events.name, { stat = "Maximum", label = "in flight" }],
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.lane.name, { stat = "Maximum", label = "waiting in the lane" }],
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.dead_letters.name, { stat = "Maximum", label = "dead letters" }],
       ]
     },
@@ -89,6 +96,7 @@ locals {
       title = "Queue: age of the oldest message in s"
       metrics = [
         ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", aws_sqs_queue.events.name, { stat = "Maximum" }],
+        ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", aws_sqs_queue.lane.name, { stat = "Maximum", label = "lane" }],
       ]
     },
     {
