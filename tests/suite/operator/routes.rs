@@ -149,8 +149,10 @@ async fn divided(operator: &Operator) {
     let now = Timestamp::now();
     let record = begin(&ledger, &key, 1, now).await;
     ledger.complete(&record, "archive", &["billing", "old"], now).await.unwrap();
-    let failure =
-        |error: &str, attempts, next_at| RouteFailure { error: error.into(), attempts, next_at };
+    let failure = |error: &str, attempts, next_at| {
+        let error = error.into();
+        RouteFailure { error, attempts, next_at, deferrals: 0 }
+    };
     let failures = [
         ("billing".to_owned(), failure("503", 2, Some(now.plus(Duration::from_mins(5))))),
         ("old".to_owned(), failure("410 Gone", 1, None)),

@@ -11,6 +11,7 @@ use inbox_core::Timestamp;
 use inbox_core::event::Event;
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::lane::Lane;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 
@@ -31,6 +32,7 @@ impl<'a> Processing<'a> {
             ledger: operator.ledger(),
             queue: operator.queue(),
             routes: Routes::of(routes),
+            lane: Lane::none(),
             retry: RetryPolicy {
                 delays: vec![Duration::from_mins(1)],
                 jitter_percent: 0,
@@ -60,6 +62,7 @@ impl<'a> Processing<'a> {
                 receipt_handle: message.receipt_handle.unwrap(),
                 body: message.body.unwrap(),
                 receives: 1,
+                from_lane: false,
             })
             .collect();
         let deadline = Timestamp::now().plus(Duration::from_mins(1));

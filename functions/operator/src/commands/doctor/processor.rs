@@ -26,17 +26,30 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
         }
     };
     // A queue's ARN ends as its address does.
-    let queue = context.deployment.queue_url()?.rsplit('/').next().unwrap_or_default();
-    let reads_queue = |mapping: &&EventSourceMappingConfiguration| {
-        mapping.event_source_arn().is_some_and(|arn| arn.rsplit(':').next() == Some(queue))
+    let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
+    let of = |queue: &str| {
+        let reads_queue = |mapping: &&EventSourceMappingConfiguration| {
+            mapping.event_source_arn().is_some_and(|arn| arn.rsplit(':').next() == Some(queue))
+        };
+        mappings.iter().find(reads_queue)
     };
-    match mappings.iter().find(reads_queue) {
+    let queue = name(context.deployment.queue_url()?);
+    match of(&queue) {
         Some(mapping) => check_mapping(mapping, findings),
         None => findings.broken(
             ABOUT,
             format!("nothing feeds {function} from {queue}"),
             "events are accepted and never handled: run `make deploy`",
         ),
+    }
+    if let Some(lane) = context.deployment.lane_url.as_deref().map(name)
+        && of(&lane).is_none()
+    {
+        findings.broken(
+            "event source mapping of the lane",
+            format!("nothing feeds {function} from {lane}"),
+            "events of slow routes wait for ever: run `make deploy`",
+        );
     }
     check_function(&client, function, findings).await;
     Ok(())
