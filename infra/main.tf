@@ -2,7 +2,8 @@
 # modules/inbox instead and leaves this folder alone.
 
 provider "aws" {
-  region = var.region
+  region              = var.region
+  allowed_account_ids = var.account_id == null ? null : [var.account_id]
 
   default_tags {
     tags = merge({ Application = "webhook-inbox", Environment = var.environment }, var.tags)
@@ -20,6 +21,7 @@ module "inbox" {
   }
 
   sources              = var.sources
+  account_concurrency  = var.account_concurrency
   processor            = var.processor
   custom_domain        = var.custom_domain
   customer_key         = var.customer_key

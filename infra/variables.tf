@@ -13,9 +13,25 @@ variable "environment" {
 }
 
 variable "region" {
-  description = "Where to deploy; null takes the AWS tools' own (AWS_REGION or the profile)."
+  description = "Where to deploy: part of the state's key. It stands in env/ENV.tfvars, since with another one everything here would be destroyed and made there."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$", var.region))
+    error_message = "region must be a region's name, such as eu-central-1."
+  }
+}
+
+variable "account_id" {
+  description = "The account to deploy to, as 12 digits; credentials of another are refused. null takes any."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.account_id == null || can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be 12 digits, in quotes."
+  }
 }
 
 variable "tags" {
@@ -45,16 +61,25 @@ variable "sources" {
     memory_mb            = optional(number)
     timeout_seconds      = optional(number)
     reserved_concurrency = optional(number)
+    # Defaults that are the module's own are written there.
+    provisioned_concurrency = optional(number, 0)
     throttle = optional(object({
-      requests_per_second = optional(number, 100)
-      burst               = optional(number, 200)
+      requests_per_second = optional(number, 25)
+      burst               = optional(number, 500)
     }), {})
     dedup                    = optional(string, "id")
+    hook_ids                 = optional(set(string), [])
     public_base_url          = optional(string)
     max_body_bytes           = optional(number)
     retention_days           = optional(number)
     rejected_alarm_threshold = optional(number, 50)
   }))
+}
+
+variable "account_concurrency" {
+  description = "Lambda's quota of concurrent executions, see modules/inbox."
+  type        = number
+  default     = null
 }
 
 variable "processor" {
@@ -75,7 +100,7 @@ variable "custom_domain" {
   type = object({
     name                   = string
     certificate_arn        = string
-    hosted_zone_id         = optional(string)
+    hosted_zone            = optional(object({ id = string }))
     keeps_default_endpoint = optional(bool, false)
   })
 }
@@ -94,7 +119,7 @@ variable "alarms" {
   default     = null
   type = object({
     emails                 = optional(set(string), [])
-    topic_arn              = optional(string)
+    topic                  = optional(object({ arn = string }))
     oldest_message_seconds = optional(number)
     swept                  = optional(number, 100)
   })

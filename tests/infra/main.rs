@@ -13,9 +13,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what is wrong by failing")]
 
 mod arguments;
+mod counts;
 mod examples;
+mod make;
+mod parliament;
+mod pins;
 mod references;
 mod rules;
+mod terraform;
 mod validations;
 
 use std::path::{Path, PathBuf};
@@ -89,6 +94,11 @@ fn the_oldest_schema_is_of_the_oldest_provider_that_each_module_allows() {
             folder.join("versions.tf").display()
         );
     }
+}
+
+#[test]
+fn how_many_are_made_rests_on_nothing_that_may_be_unknown() {
+    assert_no_mistakes(counts::mistakes);
 }
 
 #[test]

@@ -40,6 +40,9 @@ pub struct Listed {
     pub with_customer_key: BTreeMap<String, BTreeMap<String, String>>,
     /// What every function needs besides when traces are sent, and why.
     pub with_tracing: BTreeMap<String, String>,
+    /// What else no request on this machine can show to be needed, by who and action, and
+    /// why.
+    pub unseen: BTreeMap<String, BTreeMap<String, String>>,
     /// Actions that know no resource, so that `*` is all there is to say, and where AWS
     /// says so.
     pub without_resource: BTreeMap<String, String>,

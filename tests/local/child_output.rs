@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::watch;
 
-use crate::LocalError;
 use crate::watch::{Lines, Watch};
+use crate::{LocalError, private};
 
 /// How long the last output of an ended process is waited for.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ impl Output {
                 tokio::fs::OpenOptions::new()
                     .create(true)
                     .append(true)
+                    .mode(private::FILE)
                     .open(&path)
                     .await
                     .map_err(LocalError::io(format!("open {}", path.display())))?,

@@ -26,7 +26,7 @@ use crate::demo_claims::{claim_dead_letters, claim_fates, claim_stories, letter_
 use crate::demo_report::{Claims, Colours, section, table};
 use crate::demo_scenario::{self as scenario, Act, Fate, Object};
 use crate::demo_subscribers::{Fates, Outside, claim_subscribers, subscriber_rows};
-use crate::{Failure, say, stop_signal};
+use crate::{Failure, permissions_report, say, stop_signal};
 
 /// Retries, the sweeper and the dead letter take some ten seconds.
 const ENDS_WITHIN: Duration = Duration::from_mins(1);
@@ -81,6 +81,11 @@ async fn play() -> Result<(), Failure> {
     claim_dead_letters(&mut claims, &letters);
     let leaked = demo.leaked(&fates)?;
     claims.equal("no log holds a payload, a secret or a signature", &Vec::new(), &leaked);
+
+    let (decisions, permissions) = (demo.stack.decisions(), demo.stack.permissions());
+    section("Permissions", &permissions_report::lines(permissions, decisions)?);
+    let denied = permissions_report::denied(decisions)?;
+    claims.equal("nobody was denied what he asked for", &Vec::new(), &denied);
 
     demo.stack.stop().await;
     let addresses = [&description.public_base_url, &description.endpoint_url];

@@ -7,7 +7,9 @@ use inbox_core::ledger::State;
 use inbox_local::{Delivery, LocalError, SourceOptions, StackOptions, options, paths};
 use serde_json::json;
 
-const STRIPE_SECRET: &str = "whsec_local_stripe_signing_secret";
+/// The demo's requests are signed before its stack is there, so its secrets are fixed;
+/// the stack's port is a free one and lives as long as the demo.
+const SEED: [u8; 16] = *b"only for a demo.";
 const STRIPE_EU_SECRET: &str = "whsec_local_other_stripe_account";
 const SOMEBODYS_SECRET: &str = "whsec_what_somebody_guessed";
 /// The route whose handler fails twice at each event.
@@ -70,7 +72,7 @@ pub(crate) struct Object {
 /// The stack that the demo runs on: quick to retry, and with routes that fail. Events are
 /// forwarded to `endpoint_url`.
 pub(crate) fn stack(endpoint_url: &str) -> StackOptions {
-    let mut sources = options::default_sources();
+    let mut sources = options::default_sources(|| SEED);
     sources.push(SourceOptions::new("stripe_eu", "stripe", STRIPE_EU_SECRET));
     StackOptions {
         directory: paths::local_directory().join(format!("demo-{}", std::process::id())),
@@ -113,7 +115,7 @@ pub(crate) fn acts() -> Result<Vec<Act>, LocalError> {
 }
 
 fn stripe(file: &str) -> Result<Delivery, LocalError> {
-    Delivery::fixture("stripe", file, STRIPE_SECRET)
+    Delivery::fixture("stripe", file, &secret("stripe"))
 }
 
 /// One payment in every way in which it may arrive, at two sources of Stripe.
@@ -268,7 +270,7 @@ impl Act {
 
 /// The secret that the local stack gives a source.
 fn secret(source: &str) -> String {
-    options::default_sources()
+    options::default_sources(|| SEED)
         .into_iter()
         .find(|options| options.name == source)
         .and_then(|options| options.secrets.into_iter().next())

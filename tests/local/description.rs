@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::LocalError;
+use crate::access::AccessKey;
 use crate::forward_secrets::ForwardSecret;
+use crate::{LocalError, private};
 
 /// What another program needs to drive a local stack: the facts file's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,8 +16,10 @@ pub struct StackDescription {
     pub url: String,
     /// `http://127.0.0.1:9000`, the address that signed URLs begin with.
     pub public_base_url: String,
-    /// Where AWS clients send their calls, with any credentials.
+    /// Where AWS clients send their calls.
     pub endpoint_url: String,
+    /// The key of a user who may do what an operator may, and nothing else.
+    pub operator: AccessKey,
     /// The region of everything.
     pub region: String,
     /// The ledger.
@@ -35,7 +38,7 @@ pub struct StackDescription {
     pub dlq_url: String,
     /// The endpoints by name, as the operator's command wants to know them.
     pub sources: BTreeMap<String, SourceDescription>,
-    /// Names of the functions, by what they are: here the same.
+    /// Names of the functions in Lambda, by what they are: `receiver-stripe`.
     pub functions: BTreeMap<String, String>,
     /// Signing secrets by source, newest first.
     pub secrets: BTreeMap<String, Vec<String>>,
@@ -62,8 +65,7 @@ impl StackDescription {
         let what = format!("write {}", file.display());
         let text = serde_json::to_string_pretty(self).map_err(LocalError::call(&what))?;
         let unfinished = file.with_extension(format!("{}.new", std::process::id()));
-        std::fs::write(&unfinished, text + "\n")
-            .and_then(|()| std::fs::rename(&unfinished, file))
-            .map_err(LocalError::io(what))
+        private::write(&unfinished, (text + "\n").as_bytes())?;
+        std::fs::rename(&unfinished, file).map_err(LocalError::io(what))
     }
 }

@@ -2,6 +2,9 @@
 
     python emulator.py PORT_FILE
 
+AWS_ACCESS_KEY_ID holds the root key of this run, see emulator_door.py; what IAM
+decides is appended to DECISIONS_FILE, see emulator_iam.py.
+
 The parent holds the other end of standard input. However the parent ends, be it
 by SIGKILL, the operating system closes that end, a thread here reads the end of
 the file, and everything this process started goes away with it. Nothing is left
@@ -27,6 +30,9 @@ import subprocess
 import sys
 import threading
 import time
+
+from emulator_door import Door
+from emulator_iam import decide_like_iam
 
 # A request line with all its headers. Hypercorn's 16 KB would refuse what the
 # receiver itself has to answer.
@@ -126,11 +132,14 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=stop_when_the_parent_is_gone, daemon=True).start()
     raise_open_file_limit()
+    # What is written here holds secrets: the functions' logs, state, packages.
+    os.umask(0o077)
     listener, port = bind(sys.argv[1])
 
     # MiniStack reads these while it is imported.
     os.environ["GATEWAY_PORT"] = str(port)
     subprocess.Popen = TrackedPopen
+    decide_like_iam(os.environ.pop("DECISIONS_FILE"))
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
@@ -149,7 +158,7 @@ def main():
         await asyncio.Event().wait()
 
     # With a trigger of its own Hypercorn installs no signal handlers.
-    asyncio.run(serve(app, config, shutdown_trigger=never))
+    asyncio.run(serve(Door(app, os.environ["AWS_ACCESS_KEY_ID"]), config, shutdown_trigger=never))
 
 
 if __name__ == "__main__":

@@ -7,15 +7,19 @@
 //! ```
 //!
 //! The wrapper chooses and binds its port and writes it to a file, so there is no
-//! moment in which another process can take it. Everything lies in one directory:
-//! `emulator.log`, `port`, and `tmp/`, which the wrapper removes at its end.
+//! moment in which another process can take it. Everything lies in one directory, that
+//! nobody else may read: `emulator.log`, `port`, `decisions.jsonl`, and `tmp/`, which the
+//! wrapper removes at its end.
+//!
+//! It lets this run's programs in and nobody else (`emulator_door.py`), verifies
+//! signatures and enforces IAM (`emulator_iam.py`).
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{LocalError, http_client, paths};
+use crate::access::AccessKey;
+use crate::{LocalError, decisions, http_client, paths, private};
 
 /// The region everything lives in.
 pub const REGION: &str = "us-east-1";
@@ -34,6 +38,7 @@ pub struct Emulator {
     stdin: Option<ChildStdin>,
     endpoint_url: String,
     log_file: PathBuf,
+    decisions: PathBuf,
 }
 
 impl Emulator {
@@ -41,23 +46,23 @@ impl Emulator {
     pub async fn start(directory: &Path) -> Result<Self, LocalError> {
         let python = paths::emulator_python()?;
         let temporary = directory.join("tmp");
-        std::fs::create_dir_all(&temporary)
-            .map_err(LocalError::io(format!("create {}", temporary.display())))?;
+        private::create_directory(directory)?;
+        private::create_directory(&temporary)?;
         let port_file = directory.join("port");
         let _ = std::fs::remove_file(&port_file);
         let log_file = directory.join("emulator.log");
-        let log = File::create(&log_file)
-            .map_err(LocalError::io(format!("create {}", log_file.display())))?;
+        let log = private::create(&log_file)?;
         let errors = log.try_clone().map_err(LocalError::io("share the emulator's log"))?;
 
-        let mut child = command(&python, &port_file, &temporary)
+        let decisions = decisions::file(directory)?;
+        let mut child = command(&python, &port_file, &temporary, &decisions)
             .stdin(Stdio::piped())
             .stdout(log)
             .stderr(errors)
             .spawn()
             .map_err(LocalError::io(format!("start {}", python.display())))?;
         let stdin = child.stdin.take();
-        let mut emulator = Self { child, stdin, endpoint_url: String::new(), log_file };
+        let mut emulator = Self { child, stdin, endpoint_url: String::new(), log_file, decisions };
         emulator.wait_until_healthy(&port_file).await?;
         Ok(emulator)
     }
@@ -94,6 +99,12 @@ impl Emulator {
     #[must_use]
     pub fn endpoint_url(&self) -> &str {
         &self.endpoint_url
+    }
+
+    /// Where it writes what it decides: see [`crate::decisions`].
+    #[must_use]
+    pub fn decisions(&self) -> &Path {
+        &self.decisions
     }
 
     /// The id of the wrapper's process.
@@ -146,10 +157,11 @@ impl Drop for Emulator {
     }
 }
 
-/// The environment is made from nothing: the functions inherit it, and neither a
+/// The environment is made from nothing: the functions inherit it (all but the root key,
+/// instead of which they get their role's session), and neither a
 /// developer's AWS profile, which lies under `HOME`, nor proxy settings may reach
 /// them.
-fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
+fn command(python: &Path, port_file: &Path, temporary: &Path, decisions: &Path) -> Command {
     let mut command = Command::new(python);
     command
         .arg("-u")
@@ -157,6 +169,9 @@ fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
         .arg(port_file)
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs(AccessKey::root().environment())
+        .env("AUTH", "true")
+        .env("DECISIONS_FILE", decisions)
         .env("HOME", temporary)
         .env("LANG", "C.UTF-8")
         .env("TMPDIR", temporary)
@@ -176,3 +191,7 @@ fn command(python: &Path, port_file: &Path, temporary: &Path) -> Command {
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command
 }
+
+#[cfg(test)]
+#[path = "emulator_tests.rs"]
+mod tests;

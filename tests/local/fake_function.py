@@ -5,6 +5,8 @@ Speaks the Lambda Runtime API with nothing but the standard library, and tells
 what it was given. What it does is chosen by the event, or by FAKE_INIT.
 """
 
+import hashlib
+import hmac
 import json
 import os
 import sys
@@ -26,10 +28,26 @@ def post(url, value, headers=()):
 
 
 def aws(service, target, value):
-    scope = f"AWS4-HMAC-SHA256 Credential={os.environ['AWS_ACCESS_KEY_ID']}/20260101/us-east-1/{service}/aws4_request"
-    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0",
-               "Authorization": scope + ", SignedHeaders=host, Signature=0"}
-    return post(os.environ["AWS_ENDPOINT_URL"] + "/", value, headers.items())
+    url = os.environ["AWS_ENDPOINT_URL"]
+    headers = {"host": url.split("//")[1], "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+               "x-amz-security-token": os.environ["AWS_SESSION_TOKEN"], "x-amz-target": target}
+    headers["Authorization"] = authorization(service, headers, json.dumps(value).encode())
+    headers["Content-Type"] = "application/x-amz-json-1.0"
+    return post(url + "/", value, headers.items())
+
+
+def authorization(service, headers, body):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html"""
+    moment, names = headers["x-amz-date"], ";".join(sorted(headers))
+    canonical = "\n".join(["POST", "/", "", *(f"{name}:{headers[name]}" for name in sorted(headers)), "", names,
+                           hashlib.sha256(body).hexdigest()])
+    scope = f"{moment[:8]}/us-east-1/{service}/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = ("AWS4" + os.environ["AWS_SECRET_ACCESS_KEY"]).encode()
+    for part in [*scope.split("/"), text]:
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return (f"AWS4-HMAC-SHA256 Credential={os.environ['AWS_ACCESS_KEY_ID']}/{scope}, "
+            f"SignedHeaders={names}, Signature={key.hex()}")
 
 
 def answer_provider(event):

@@ -18,12 +18,23 @@ import threading
 from aiohttp import web
 from microburst.app import make_app
 from microburst.core.pipeline import Microburst
+from microburst.forward import Upstream
 
 
 def stop_when_the_parent_is_gone():
     while os.read(0, 4096):
         pass
     os._exit(0)
+
+
+def keep_the_host_that_was_signed():
+    """microburst puts its upstream's Host into requests, and the emulator verifies signatures."""
+    outbound = Upstream._outbound_headers
+
+    def with_host(self, request):
+        return {**outbound(self, request), "host": request.headers["host"]}
+
+    Upstream._outbound_headers = with_host
 
 
 def main():
@@ -36,6 +47,7 @@ def main():
     with open(port_file + ".new", "w", encoding="ascii") as file:
         file.write(str(listener.getsockname()[1]))
     os.replace(port_file + ".new", port_file)
+    keep_the_host_that_was_signed()
     app = make_app(Microburst(upstream, rules=json.loads(rules)))
     web.run_app(app, sock=listener, print=None, access_log=None)
 

@@ -1,7 +1,7 @@
 //! Lambda functions and the HTTP API, by the services' REST calls.
 //!
 //! Plain requests rather than two more SDK crates, which would cost minutes of
-//! compile time. The emulator reads of a signature only its credential scope.
+//! compile time. The emulator reads of root's signature only its credential scope.
 //!
 //! A function's zip holds a two-line `bootstrap` that becomes the real binary:
 //! nothing big is copied, a rebuilt binary is used at the next cold start, and
@@ -19,6 +19,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::LocalError;
+use crate::access::AccessKey;
 use crate::emulator::{ACCOUNT_ID, REGION};
 use crate::http_client;
 use inbox_core::stack::EventSourceMapping;
@@ -26,8 +27,10 @@ use inbox_core::stack::EventSourceMapping;
 /// A function to be made.
 #[derive(Debug, Clone)]
 pub struct Function {
-    /// Its name, also of its log.
+    /// Its name.
     pub name: String,
+    /// The name of the role that it runs under.
+    pub role: String,
     /// The real binary.
     pub binary: PathBuf,
     /// Standard output and standard error are appended here.
@@ -43,6 +46,8 @@ pub struct Function {
 pub struct Script {
     /// Its name.
     pub name: String,
+    /// The name of the role that it runs under.
+    pub role: String,
     /// `python3.12`, `nodejs20.x`; the interpreter is this machine's own.
     pub runtime: &'static str,
     /// `subscriber.handler`
@@ -78,7 +83,7 @@ impl ControlPlane {
                 "FunctionName": function.name,
                 "Runtime": "provided.al2023",
                 "Handler": "bootstrap",
-                "Role": format!("arn:aws:iam::{ACCOUNT_ID}:role/{}", function.name),
+                "Role": role_arn(&function.role),
                 "Code": { "ZipFile": STANDARD.encode(zip) },
                 "MemorySize": function.facts.memory_mb,
                 "Timeout": function.facts.timeout_seconds,
@@ -100,7 +105,7 @@ impl ControlPlane {
                     "FunctionName": script.name,
                     "Runtime": script.runtime,
                     "Handler": script.handler,
-                    "Role": format!("arn:aws:iam::{ACCOUNT_ID}:role/{}", script.name),
+                    "Role": role_arn(&script.role),
                     "Code": { "ZipFile": STANDARD.encode(zip_of(files)?) },
                     "Timeout": script.timeout_seconds,
                     "Environment": { "Variables": script.environment },
@@ -249,10 +254,7 @@ impl ControlPlane {
         path: &str,
         body: &Value,
     ) -> Result<http::Response<Bytes>, LocalError> {
-        let scope = format!(
-            "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, \
-             SignedHeaders=host, Signature=0"
-        );
+        let scope = AccessKey::root().unsigned(service);
         let headers = [("content-type", "application/json"), ("authorization", scope.as_str())];
         let url = format!("{}{path}", self.endpoint_url);
         http_client::send(http_client::build(method, &url, &headers, body.to_string().into())?)
@@ -275,6 +277,10 @@ pub fn http_api_path(api: &str) -> String {
     format!("/_aws/execute-api/{api}/$default")
 }
 
+fn role_arn(role: &str) -> String {
+    format!("arn:aws:iam::{ACCOUNT_ID}:role/{role}")
+}
+
 fn field(value: &Value, name: &str) -> Result<String, LocalError> {
     value[name].as_str().map(ToOwned::to_owned).ok_or_else(|| LocalError::Call {
         what: "set up the HTTP API".to_owned(),
@@ -287,7 +293,9 @@ fn bootstrap_zip(binary: &Path, log_file: &Path) -> Result<Vec<u8>, LocalError> 
     zip_of([("bootstrap", script.as_bytes())])
 }
 
-fn zip_of<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Vec<u8>, LocalError> {
+pub(crate) fn zip_of<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Vec<u8>, LocalError> {
     let what = "pack a function";
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()

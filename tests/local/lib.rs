@@ -12,6 +12,9 @@
 //! ```
 //!
 //! - [`emulator`] starts and ends `MiniStack`; nothing of it outlives its parent.
+//! - [`access`] has the keys with which it is spoken to; [`permissions`] reads from
+//!   `infra/` who may do what, [`iam`] tells the emulator, [`decisions`] is what it decided,
+//!   [`needed`] what of it was needed.
 //! - [`proxy`] forwards HTTP, records AWS calls and injects faults.
 //! - [`actions`] says what the functions may do in AWS, and what they did.
 //! - [`microburst`] makes those faults that must look like AWS's own.
@@ -24,30 +27,39 @@
 //! - [`delivery`] makes the requests that providers send.
 //! - [`subscribers`] are the examples that `infra/` comes with, [`endpoint`] somebody's
 //!   HTTP server.
-//! - [`testbed`] gives a test its own tables and queues in a shared emulator.
+//! - [`testbed`] gives a test its own tables and queues in a shared emulator, and the
+//!   functions that are started there the roles of the module.
 //! - [`watch`] fails the run when a process writes a payload, a secret or a signature.
 
+pub mod access;
 pub mod actions;
 pub mod calls;
 mod child_output;
+pub mod decisions;
 pub mod delivery;
 pub mod description;
 pub mod emulator;
 pub mod endpoint;
+mod enforcement;
 pub mod error;
 pub mod forward_secrets;
 pub mod functions;
 pub mod http_client;
+pub mod iam;
 pub mod microburst;
+pub mod needed;
 pub mod options;
 pub mod packages;
 mod parts;
 pub mod paths;
+pub mod permissions;
+mod private;
 pub mod proxy;
 pub mod resources;
 pub mod runtime_api;
 mod runtime_exchange;
 mod server;
+mod sessions;
 pub mod stack;
 pub mod subscribers;
 pub mod testbed;

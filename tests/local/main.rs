@@ -4,11 +4,13 @@
 //! `stack.json` there. `.local/stack.json` is that of the copy started last; when
 //! that one ends, another copy that still runs takes its place.
 
+mod complaints;
 mod demo;
 mod demo_claims;
 mod demo_report;
 mod demo_scenario;
 mod demo_subscribers;
+mod permissions_report;
 mod run;
 
 use std::future::Future;
@@ -20,7 +22,8 @@ use inbox_local::LocalError;
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "usage: local run [--port PORT]    (PORT in the environment, else 9000)
-       local demo";
+       local demo
+       local needed FOLDER           (decisions of a test run, by INBOX_DECISIONS)";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -30,6 +33,7 @@ async fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "run" => run::run(&arguments).await,
         "demo" => demo::demo(&arguments).await,
+        "needed" => permissions_report::needed(&arguments),
         _ => Err(Failure::Usage(USAGE.to_owned())),
     };
     match outcome {
@@ -38,7 +42,10 @@ async fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{failure}");
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
-                Failure::Local(_) | Failure::Claims { .. } | Failure::Stopped => 1,
+                Failure::Local(_)
+                | Failure::Claims { .. }
+                | Failure::Permissions { .. }
+                | Failure::Stopped => 1,
             })
         }
     }
@@ -58,6 +65,12 @@ enum Failure {
     Claims {
         /// Where they lie.
         logs: PathBuf,
+    },
+    /// Somebody may do what nobody needs.
+    #[error("{} permissions are not as the run needed them:\n{}", problems.len(), problems.join("\n"))]
+    Permissions {
+        /// A sentence each.
+        problems: Vec<String>,
     },
     /// Somebody stopped it.
     #[error("stopped before the end")]

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::calls::{Call, Fault};
-use crate::{LocalError, http_client, paths};
+use crate::{LocalError, http_client, paths, private};
 
 /// Names the fault that a call is to be given.
 pub const HEADER_FAULT: &str = "x-inbox-fault";
@@ -102,11 +102,9 @@ pub struct Microburst {
 impl Microburst {
     /// Starts it in `directory`, which is created, before `upstream`.
     pub async fn start(directory: &Path, upstream: &str) -> Result<Self, LocalError> {
-        std::fs::create_dir_all(directory)
-            .map_err(LocalError::io(format!("create {}", directory.display())))?;
+        private::create_directory(directory)?;
         let port_file = directory.join("port");
-        let log = std::fs::File::create(directory.join("microburst.log"))
-            .map_err(LocalError::io("create microburst's log"))?;
+        let log = private::create(&directory.join("microburst.log"))?;
         let python = paths::emulator_python()?;
         let mut child = Command::new(&python)
             .arg(paths::fault_proxy_script())

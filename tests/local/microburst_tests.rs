@@ -7,6 +7,7 @@ use http::Response;
 
 use super::*;
 use crate::TestBed;
+use crate::access::AccessKey;
 use crate::calls::{Call, Fault};
 use crate::proxy::Proxy;
 use crate::testbed::directory;
@@ -47,10 +48,7 @@ impl Chain {
     ) -> Result<Response<Bytes>, LocalError> {
         self.front.set_hook(move |_| fault.clone());
         let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
-        let scope = format!(
-            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, \
-             SignedHeaders=host, Signature=0"
-        );
+        let scope = AccessKey::root().unsigned(service);
         let headers = [
             ("content-type", "application/x-amz-json-1.0"),
             ("x-amz-target", target),

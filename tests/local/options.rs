@@ -120,7 +120,7 @@ impl Default for StackOptions {
             directory: paths::local_directory().join("run"),
             facts_file: None,
             binaries: None,
-            sources: default_sources(),
+            sources: default_sources(random_bytes),
             routes: json!([{ "id": "mirror", "match": "*:*", "handler": "mirror" }]),
             retry_delays_seconds: vec![1, 2, 4, 8],
             // So that both ways of waiting happen: by visibility and parked.
@@ -140,22 +140,47 @@ impl Default for StackOptions {
     }
 }
 
-/// One source for each provider, with secrets in the provider's own form. They
-/// guard nothing: they are fixed so that a command can be copied from a document.
-#[must_use]
-pub fn default_sources() -> Vec<SourceOptions> {
-    let standard = format!("whsec_{}", STANDARD.encode("local-standard-webhooks!"));
+/// One source for each provider, with a secret in the provider's own form. Each run has
+/// secrets of its own, so that what is signed for one copy of the stack is refused by
+/// another that happens to listen where it is posted to.
+pub fn default_sources(mut random: impl FnMut() -> [u8; 16]) -> Vec<SourceOptions> {
+    let stripe = format!("whsec_{}", hex::encode(random()));
+    let (github, twilio) = (hex::encode(random()), hex::encode(random()));
+    // Standard Webhooks asks for 24 to 64 bytes.
+    let standard = format!("whsec_{}", STANDARD.encode([random(), random()].concat()));
     vec![
-        SourceOptions::new("stripe", "stripe", "whsec_local_stripe_signing_secret"),
-        SourceOptions::new("github", "github", "local-github-webhook-secret"),
-        SourceOptions::new("twilio", "twilio", "0123456789abcdef0123456789abcdef"),
+        SourceOptions::new("stripe", "stripe", &stripe),
+        SourceOptions::new("github", "github", &github),
+        SourceOptions::new("twilio", "twilio", &twilio),
         SourceOptions::new("standard_webhooks", "standard_webhooks", &standard),
     ]
 }
 
+/// 16 bytes that nobody can guess but for the six bits that mark a UUID.
+#[must_use]
+pub fn random_bytes() -> [u8; 16] {
+    uuid::Uuid::new_v4().into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
+    use inbox_core::secrets::Secret;
+
     use super::*;
+
+    #[test]
+    fn no_two_runs_share_a_secret_and_each_is_one_that_its_provider_takes() {
+        let secrets = || -> Vec<(String, String)> {
+            let sources = default_sources(random_bytes).into_iter();
+            sources.map(|it| (it.provider, it.secrets[0].clone())).collect()
+        };
+        let (one, other) = (secrets(), secrets());
+        for ((provider, mine), (_, theirs)) in one.iter().zip(&other) {
+            assert_ne!(mine, theirs, "{provider}: a request signed for one copy passes at another");
+            let known = inbox_receiver::providers::find(provider).unwrap();
+            assert_eq!(known.check_secret(&Secret::new(mine.clone())), Ok(()), "{provider}");
+        }
+    }
 
     #[test]
     fn a_secret_has_its_signing_secrets_and_what_the_provider_needs_besides() {

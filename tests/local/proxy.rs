@@ -13,12 +13,13 @@
 //! put before the path: API Gateway's address in the emulator.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -28,6 +29,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpListener;
 
 use crate::LocalError;
+use crate::access::AccessKey;
 use crate::actions::Performed;
 use crate::calls::{Call, Fault, Hook, Witness, path_and_query};
 use crate::microburst::HEADER_FAULT;
@@ -39,6 +41,9 @@ pub const BODY_LIMIT_BYTES: usize = 10 * 1024 * 1024;
 
 /// Shorter than the emulator's 75 s, so that a reused connection is a live one.
 const POOL_IDLE_SECONDS: u64 = 30;
+
+/// What the front door shows; it stays between the proxy and the emulator's door.
+const HEADER_FRONT_DOOR: HeaderName = HeaderName::from_static("x-inbox-front-door");
 
 const CONNECTION_HEADERS: [HeaderName; 8] = [
     header::CONNECTION,
@@ -63,6 +68,8 @@ pub struct Proxy {
 struct Shared {
     upstream: String,
     prefix: String,
+    /// What lets requests without a key into the emulator: the front door's alone.
+    pass: Option<HeaderValue>,
     recording: bool,
     witness: Option<Witness>,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -70,6 +77,7 @@ struct Shared {
     performed: Mutex<BTreeSet<Performed>>,
     next_number: AtomicU64,
     hook: Mutex<Option<Hook>>,
+    clock_ahead_seconds: AtomicI64,
 }
 
 impl std::fmt::Debug for Shared {
@@ -82,30 +90,35 @@ impl Proxy {
     /// Records and forwards to `upstream` (`http://127.0.0.1:4566`) from a free port.
     pub async fn start(upstream: &str) -> Result<Self, LocalError> {
         let listener = server::listen(0).await?;
-        Self::serve(listener, upstream, "", true, None)
+        Self::serve(listener, upstream, "", None, true, None)
     }
 
     /// The same for calls without number: it keeps nothing, and tells the witness of
     /// each call that the upstream answered.
     pub async fn witnessed(upstream: &str, witness: Witness) -> Result<Self, LocalError> {
         let listener = server::listen(0).await?;
-        Self::serve(listener, upstream, "", false, Some(witness))
+        Self::serve(listener, upstream, "", None, false, Some(witness))
     }
 
     /// The front door: forwards from a port that is already listening, with
-    /// `prefix` before every path; records nothing.
+    /// `prefix` before every path; records nothing. Providers' requests carry no key:
+    /// it shows the emulator the run's (`emulator_door.py`).
     pub(crate) fn front_door(
         listener: TcpListener,
         upstream: &str,
         prefix: &str,
     ) -> Result<Self, LocalError> {
-        Self::serve(listener, upstream, prefix, false, None)
+        let key = &AccessKey::root().access_key_id;
+        let mut pass = HeaderValue::from_str(key).map_err(LocalError::call("use the root key"))?;
+        pass.set_sensitive(true);
+        Self::serve(listener, upstream, prefix, Some(pass), false, None)
     }
 
     fn serve(
         listener: TcpListener,
         upstream: &str,
         prefix: &str,
+        pass: Option<HeaderValue>,
         recording: bool,
         witness: Option<Witness>,
     ) -> Result<Self, LocalError> {
@@ -115,6 +128,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream: upstream.trim_end_matches('/').to_owned(),
             prefix: prefix.to_owned(),
+            pass,
             recording,
             witness,
             client: Client::builder(TokioExecutor::new())
@@ -126,11 +140,12 @@ impl Proxy {
             performed: Mutex::default(),
             next_number: AtomicU64::new(0),
             hook: Mutex::default(),
+            clock_ahead_seconds: AtomicI64::new(0),
         });
         let handler = Arc::clone(&shared);
         let server = server::serve(listener, move |request| {
             let shared = Arc::clone(&handler);
-            async move { shared.handle(request).await }
+            async move { shared.answer(request).await }
         });
         Ok(Self { url: format!("http://127.0.0.1:{port}"), port, shared, _server: server })
     }
@@ -171,6 +186,12 @@ impl Proxy {
         lock(&self.shared.performed).clone()
     }
 
+    /// From now on every answer's `Date` is so many seconds ahead of this machine's clock:
+    /// callers are behind AWS by as much, or with a negative number ahead of it.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.shared.clock_ahead_seconds.store(seconds, Ordering::Relaxed);
+    }
+
     /// From now on `hook` decides what happens to each call.
     pub fn set_hook(&self, hook: impl Fn(&Call) -> Fault + Send + Sync + 'static) {
         *lock(&self.shared.hook) = Some(Arc::new(hook));
@@ -198,6 +219,15 @@ impl Proxy {
 }
 
 impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Hangup> {
+        let mut response = self.handle(request).await?;
+        let ahead = self.clock_ahead_seconds.load(Ordering::Relaxed);
+        if ahead != 0 {
+            response.headers_mut().insert(header::DATE, date(ahead));
+        }
+        Ok(response)
+    }
+
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Hangup> {
         let (mut parts, body) = request.into_parts();
         let body = match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
@@ -214,9 +244,7 @@ impl Shared {
         let record = self.record(call);
         match fault {
             Fault::Inject(injected) => {
-                parts
-                    .headers
-                    .insert(HEADER_FAULT, header::HeaderValue::from_static(injected.name()));
+                parts.headers.insert(HEADER_FAULT, HeaderValue::from_static(injected.name()));
             }
             Fault::Delay(duration) => tokio::time::sleep(duration).await,
             Fault::DropBefore => return Err(Hangup),
@@ -290,6 +318,9 @@ impl Shared {
         if !had_no_body {
             parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
         }
+        if let Some(pass) = &self.pass {
+            parts.headers.insert(HEADER_FRONT_DOOR, pass.clone());
+        }
         let request = Request::from_parts(parts, Full::new(body));
         let Ok(answer) = self.client.request(request).await else {
             return Err("the upstream did not answer");
@@ -301,6 +332,16 @@ impl Shared {
         remove_connection_headers(&mut parts.headers);
         Ok(Response::from_parts(parts, Full::new(body.to_bytes())))
     }
+}
+
+/// Now and so many seconds, as `Date` writes it.
+fn date(ahead_seconds: i64) -> header::HeaderValue {
+    let now = DateTime::from(SystemTime::now()).secs();
+    DateTime::from_secs(now + ahead_seconds)
+        .fmt(DateTimeFormat::HttpDate)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .expect("a date is visible ASCII")
 }
 
 fn remove_connection_headers(headers: &mut HeaderMap) {
@@ -331,7 +372,7 @@ fn json(
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(Ok(value)) = error_type.map(str::parse) {
         headers.insert("x-amzn-errortype", value);
     }

@@ -1,7 +1,6 @@
 //! Tables, queues, buckets, buses and secrets, made from the shared facts through the AWS SDK.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
     PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType,
@@ -10,29 +9,16 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::LocalError;
+use crate::access::AccessKey;
 use crate::emulator::{ACCOUNT_ID, REGION};
 use crate::watch::Watch;
 use inbox_core::stack::{Index, Stack};
 
-/// SDK configuration for an endpoint on this machine.
-///
-/// The HTTP client has no TLS and its own pool, which lives on the runtime that
-/// uses it first: a test makes its own configuration.
+/// SDK configuration for an endpoint on this machine, as root: for who makes and looks
+/// at things. What is tested acts with a key of its own.
 #[must_use]
 pub fn sdk_config(endpoint_url: &str) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::from_static(REGION))
-        .endpoint_url(endpoint_url)
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-            "test",
-            "test",
-            None,
-            None,
-            "local stack",
-        )))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build()
+    AccessKey::root().sdk_config(endpoint_url)
 }
 
 /// Makes the ledger's table with its indexes and its time to live.
@@ -225,19 +211,17 @@ pub async fn create_event_bus(
     Ok(())
 }
 
-/// Makes a source's secret in the shape that the receiver reads.
+/// Makes a source's secret in the shape that the receiver reads, and returns its ARN.
 pub async fn create_secret(
     secrets: &aws_sdk_secretsmanager::Client,
     id: &str,
     value: &serde_json::Value,
-) -> Result<(), LocalError> {
+) -> Result<String, LocalError> {
     Watch::of_this_run().forbid_stored(value);
-    secrets
-        .create_secret()
-        .name(id)
-        .secret_string(value.to_string())
-        .send()
-        .await
-        .map_err(LocalError::call(format!("create secret {id}")))?;
-    Ok(())
+    let what = format!("create secret {id}");
+    let created = secrets.create_secret().name(id).secret_string(value.to_string()).send().await;
+    created
+        .map_err(LocalError::call(&what))?
+        .arn
+        .ok_or_else(|| LocalError::Call { what, reason: "no ARN came back".to_owned() })
 }

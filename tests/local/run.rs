@@ -2,12 +2,18 @@
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use inbox_local::{LocalError, LocalStack, StackDescription, StackOptions, packages, paths};
 
+use inbox_processor::routes::{Routes, Surroundings};
+
+use crate::complaints::Complaints;
 use crate::{Failure, say, stop_signal};
 
 const DEFAULT_PORT: u16 = 9000;
+/// How often the functions' logs are looked at for what they complain of.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Brings a stack up, says so, and takes it down when asked to.
 pub(crate) async fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -42,15 +48,27 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), Failure> {
     for line in announcement(stack.description(), &shared.file) {
         say(&line);
     }
+    let complaints = Complaints::new(&stack.description().logs);
     let outcome = tokio::select! {
         () = &mut stopped => Ok(()),
         error = stack.emulator_gone() => Err(error.into()),
+        () = tell(complaints) => Ok(()),
     };
     say("… stopping");
     stack.stop().await;
     shared.hand_over();
     say("stopped");
     outcome
+}
+
+/// Says what functions complain of, for as long as it is polled.
+async fn tell(mut complaints: Complaints) {
+    loop {
+        for line in complaints.look() {
+            say(&format!("! {line}"));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// `--port` wins over `PORT`; an empty `PORT` is none.
@@ -67,12 +85,23 @@ fn port(arguments: &[String], environment: Option<String>) -> Result<u16, Failur
     })
 }
 
-/// `ROUTES` of the processor, to try a handler here; an empty one is none.
+/// `ROUTES` of the processor, to try a handler here; an empty one is none. They are read
+/// by the processor's own code: a function that does not start would only say so in its
+/// log, while events are accepted and wait.
 fn routes(environment: Option<String>) -> Result<Option<serde_json::Value>, Failure> {
-    let text = environment.filter(|value| !value.is_empty());
-    text.map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(|fault| Failure::Usage(format!("ROUTES is no JSON: {fault}")))
+    let Some(text) = environment.filter(|value| !value.is_empty()) else { return Ok(None) };
+    let limit = StackOptions::default().handler_timeout_seconds;
+    let surroundings = Surroundings {
+        handler_timeout: Duration::from_secs(limit),
+        ..Surroundings::complete(Vec::new())
+    };
+    if let Err(problems) = Routes::of_undeployed(&text, &surroundings, |_| None) {
+        let told: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+        let told = told.concat();
+        return Err(Failure::Usage(format!("ROUTES cannot be used, nothing was started:{told}")));
+    }
+    let routes = serde_json::from_str(&text);
+    routes.map(Some).map_err(|fault| Failure::Usage(format!("ROUTES is no JSON: {fault}")))
 }
 
 fn announcement(stack: &StackDescription, facts: &Path) -> Vec<String> {
@@ -177,5 +206,26 @@ mod tests {
         assert_eq!(chosen(&[], Some("0")), None);
         assert_eq!(chosen(&[], Some("65536")), None);
         assert_eq!(chosen(&["--colour"], None), None);
+    }
+
+    #[test]
+    fn routes_are_judged_by_the_processors_own_reader_before_anything_is_started() {
+        let refused = |text: &str| routes(Some(text.to_owned())).expect_err("wrong").to_string();
+        assert_eq!(
+            refused(
+                "[{\"id\":\"crm\",\"match\":\"stripe\",\"handler\":\"mirror\"},\n {\"id\":\"b\"}]"
+            ),
+            "ROUTES cannot be used, nothing was started:\n  \
+             route 1 (\"crm\", line 1): match must be source:type, such as stripe:invoice.*, not \
+             \"stripe\"\n  \
+             route 2 (\"b\", line 2): needs `match`\n  \
+             route 2 (\"b\", line 2): needs `handler`"
+        );
+        assert!(refused("not json").contains("not a list of routes"), "{}", refused("not json"));
+        // As the README shows it: the secret is made by the stack.
+        let mine = r#"[{"id":"mine","match":"*:*","handler":"forward",
+            "with":{"url":"http://127.0.0.1:8000/","allow_private_addresses":true}}]"#;
+        assert!(routes(Some(mine.to_owned())).is_ok_and(|routes| routes.is_some()));
+        assert!(routes(Some(String::new())).is_ok_and(|routes| routes.is_none()));
     }
 }

@@ -24,12 +24,13 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::LocalError;
+use crate::access::AccessKey;
 use crate::child_output::Output;
 use crate::emulator::{ACCOUNT_ID, REGION};
 use crate::runtime_exchange::{Exchange, Invocation};
 use crate::server::{self, Server};
 use crate::watch::Watch;
+use crate::{LocalError, sessions};
 
 /// Lambda's own limit on the init phase.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -161,7 +162,8 @@ impl FunctionHost {
             let exchange = Arc::clone(&handler);
             async move { exchange.handle(request).await }
         });
-        let mut child = command(&options, &address.to_string())
+        let key = sessions::of_function(&options.environment).await?;
+        let mut child = command(&options, &address.to_string(), key.as_ref())
             .spawn()
             .map_err(LocalError::io(format!("start {}", options.binary.display())))?;
         let process_id = child.id().unwrap_or_default();
@@ -285,7 +287,10 @@ impl Drop for FunctionHost {
     }
 }
 
-fn command(options: &FunctionOptions, address: &str) -> Command {
+/// Lambda gives a function the keys of its role. One that is of no bed gets keys that
+/// open nothing.
+fn command(options: &FunctionOptions, address: &str, key: Option<&AccessKey>) -> Command {
+    let nobody = vec![("AWS_ACCESS_KEY_ID", "NOBODY"), ("AWS_SECRET_ACCESS_KEY", "NOBODY")];
     let mut command = Command::new(&options.binary);
     command
         .args(&options.arguments)
@@ -293,8 +298,7 @@ fn command(options: &FunctionOptions, address: &str) -> Command {
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .envs(key.map_or(nobody, AccessKey::environment))
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_LAMBDA_FUNCTION_NAME", &options.name)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")

@@ -1,11 +1,15 @@
 //! The whole local stack: brought up, described, taken down.
 //!
 //! ```text
-//! bind the front door ─▶ emulator ─▶ tables, queues, secrets ─▶ functions ─▶ API
-//!   (a taken port is       │                                                 │
-//!    known at once)        └─ ends with this process                         ▼
+//! bind the front door ─▶ emulator ─▶ tables, queues, secrets ─▶ roles and policies
+//!   (a taken port is       │                                        ▼
+//!    known at once)        └─ ends with this process        functions ─▶ API
+//!                                                                         ▼
 //!                                 sweeper's clock ◀── facts file ◀── front door
 //! ```
+//!
+//! Functions run under the roles of `infra/modules/inbox`, and who operates the stack is
+//! a user with its operator policies: what they do not allow is denied.
 //!
 //! The resources carry the same names in every stack: each has its own emulator.
 
@@ -19,15 +23,17 @@ use crate::description::{SourceDescription, StackDescription};
 use crate::emulator::{Emulator, REGION};
 use crate::forward_secrets::{self, ForwardSecret};
 use crate::functions::{ControlPlane, http_api_path};
-use crate::options::{Binaries, SourceOptions, StackOptions};
+use crate::iam::Iam;
+use crate::options::{self, Binaries, SourceOptions, StackOptions};
 use crate::parts::{
-    EVENT_BUS, Functions, MIRROR_TABLE, PAYLOAD_BUCKET, PROCESSOR, QUEUE, SWEEPER, TABLE,
-    receiver_name, secret_id,
+    EVENT_BUS, Functions, MIRROR_TABLE, NAME, OPERATOR, PROCESSOR, QUEUE, SWEEPER, TABLE,
+    function_name, payload_bucket, receiver_of, secret_id,
 };
+use crate::permissions::{Inbox, Permissions, Source};
 use crate::proxy::Proxy;
 use crate::resources::{self, QueueOverrides, Queues};
 use crate::watch::Watch;
-use crate::{LocalError, server};
+use crate::{LocalError, enforcement, private, server};
 use inbox_aws::{DynamoDbLedger, S3PayloadStore};
 use inbox_core::stack::{Stack, stack};
 
@@ -42,6 +48,9 @@ pub struct LocalStack {
     facts_file: Option<PathBuf>,
     control: ControlPlane,
     mapping: String,
+    inbox: Inbox,
+    permissions: Permissions,
+    decisions: PathBuf,
     watch_logs: bool,
     sweeper_clock: Option<JoinHandle<()>>,
     _front_door: Proxy,
@@ -55,7 +64,9 @@ impl LocalStack {
         mut options: StackOptions,
         progress: impl Fn(&str),
     ) -> Result<Self, LocalError> {
-        let forward_secrets = forward_secrets::give(&mut options.routes, random_bytes);
+        // The module makes the same secrets for routes that name none.
+        let routes = options.routes.clone();
+        let forward_secrets = forward_secrets::give(&mut options.routes, options::random_bytes);
         let binaries = match &options.binaries {
             Some(binaries) => binaries.clone(),
             None => Binaries::locate()?,
@@ -75,7 +86,16 @@ impl LocalStack {
 
         progress("creating tables, queues and secrets");
         let facts = stack().clone();
-        let queues = create_resources(&endpoint_url, &facts, &options, &forward_secrets).await?;
+        let (queues, sources) =
+            create_resources(&endpoint_url, &facts, &options, &forward_secrets).await?;
+
+        progress("creating the module's roles and policies");
+        let inbox = Inbox { name: NAME.to_owned(), sources, routes };
+        let permissions = Permissions::of(&inbox)?;
+        let operator =
+            enforcement::create_principals(&endpoint_url, &permissions, OPERATOR).await?;
+        let root = resources::sdk_config(&endpoint_url);
+        enforcement::put_resource_policies(&root, &permissions).await?;
 
         progress("creating the functions and their routes");
         let functions = Functions {
@@ -86,12 +106,13 @@ impl LocalStack {
             public_base_url: &public_base_url,
             logs: &logs,
             endpoint_url: function_proxy.as_ref().map_or(&endpoint_url, |p| p.url()),
+            permissions: &permissions,
         };
         let control = ControlPlane::new(&endpoint_url);
         let (api, mapping) = functions.create(&control).await?;
         let front_door = Proxy::front_door(listener, &endpoint_url, &http_api_path(&api))?;
 
-        let receivers = options.sources.iter().map(receiver_name);
+        let receivers = options.sources.iter().map(receiver_of);
         let described = |source: &SourceOptions| SourceDescription {
             provider: source.provider.clone(),
             secret_id: secret_id(source),
@@ -106,14 +127,15 @@ impl LocalStack {
                 .collect(),
             functions: receivers
                 .chain([PROCESSOR.to_owned(), SWEEPER.to_owned()])
-                .map(|name| (name.clone(), name))
+                .map(|it| (it.clone(), function_name(&it)))
                 .collect(),
             public_base_url,
             endpoint_url,
+            operator,
             region: REGION.to_owned(),
             table: TABLE.to_owned(),
             mirror_table: MIRROR_TABLE.to_owned(),
-            payload_bucket: PAYLOAD_BUCKET.to_owned(),
+            payload_bucket: payload_bucket(NAME),
             event_bus: EVENT_BUS.to_owned(),
             queue_url: queues.queue_url,
             lane_url: queues.lane_url,
@@ -137,6 +159,9 @@ impl LocalStack {
             facts_file: options.facts_file,
             control,
             mapping,
+            inbox,
+            permissions,
+            decisions: emulator.decisions().to_path_buf(),
             watch_logs: options.watch_logs,
             sweeper_clock,
             _front_door: front_door,
@@ -157,7 +182,19 @@ impl LocalStack {
         format!("{}/{source}", self.description.url)
     }
 
-    /// SDK configuration for the emulator.
+    /// Where the emulator writes what it decided: see [`crate::decisions`].
+    #[must_use]
+    pub fn decisions(&self) -> &Path {
+        &self.decisions
+    }
+
+    /// The roles and policies that everything runs under.
+    #[must_use]
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
+    }
+
+    /// SDK configuration for the emulator, as root.
     #[must_use]
     pub fn sdk_config(&self) -> aws_config::SdkConfig {
         resources::sdk_config(&self.description.endpoint_url)
@@ -180,7 +217,7 @@ impl LocalStack {
 
     /// Runs the sweeper once and waits for it.
     pub async fn sweep(&self) -> Result<(), LocalError> {
-        self.control.invoke(SWEEPER, &serde_json::json!({})).await?;
+        self.control.invoke(&function_name(SWEEPER), &serde_json::json!({})).await?;
         Ok(())
     }
 
@@ -194,9 +231,15 @@ impl LocalStack {
     }
 
     /// Gives the processor other routes, as a deployment of a fixed handler would. They
-    /// go as they are: no secrets are made for them.
+    /// go as they are: no secrets are made for them. The processor may reach what they
+    /// name.
     pub async fn set_routes(&self, routes: &serde_json::Value) -> Result<(), LocalError> {
-        self.control.set_variable(PROCESSOR, "ROUTES", &routes.to_string()).await
+        let inbox = Inbox { routes: routes.clone(), ..self.inbox.clone() };
+        let permissions = Permissions::of(&inbox)?;
+        let iam = Iam::new(&self.description.endpoint_url);
+        iam.put_policies(permissions.role(PROCESSOR)?).await?;
+        let processor = function_name(PROCESSOR);
+        self.control.set_variable(&processor, "ROUTES", &routes.to_string()).await
     }
 
     /// What a function has written so far: `receiver-{source}`, `processor`, `sweeper`.
@@ -252,8 +295,7 @@ impl Drop for LocalStack {
 
 fn empty_directory(directory: &Path) -> Result<(), LocalError> {
     let _ = std::fs::remove_dir_all(directory);
-    std::fs::create_dir_all(directory)
-        .map_err(LocalError::io(format!("create {}", directory.display())))
+    private::create_directory(directory)
 }
 
 async fn create_resources(
@@ -261,20 +303,24 @@ async fn create_resources(
     facts: &Stack,
     options: &StackOptions,
     forward_secrets: &BTreeMap<String, ForwardSecret>,
-) -> Result<Queues, LocalError> {
+) -> Result<(Queues, BTreeMap<String, Source>), LocalError> {
     let config = resources::sdk_config(endpoint_url);
     let dynamodb = aws_sdk_dynamodb::Client::new(&config);
     resources::create_ledger_table(&dynamodb, facts, TABLE).await?;
     resources::create_mirror_table(&dynamodb, facts, MIRROR_TABLE).await?;
     let secrets = aws_sdk_secretsmanager::Client::new(&config);
+    let mut sources = BTreeMap::new();
     for source in &options.sources {
-        resources::create_secret(&secrets, &secret_id(source), &source.secret_value()).await?;
+        let value = source.secret_value();
+        let arn = resources::create_secret(&secrets, &secret_id(source), &value).await?;
+        let provider = source.provider.clone();
+        sources.insert(source.name.clone(), Source { provider, secret_arn: Some(arn) });
     }
     for secret in forward_secrets.values() {
         resources::create_secret(&secrets, &secret.secret_id, &secret.value()).await?;
     }
     let s3 = aws_sdk_s3::Client::new(&config);
-    resources::create_payload_bucket(&s3, PAYLOAD_BUCKET).await?;
+    resources::create_payload_bucket(&s3, &payload_bucket(NAME)).await?;
     let eventbridge = aws_sdk_eventbridge::Client::new(&config);
     resources::create_event_bus(&eventbridge, EVENT_BUS).await?;
     let overrides = QueueOverrides {
@@ -282,11 +328,7 @@ async fn create_resources(
         max_receive_count: options.max_receive_count,
     };
     let sqs = aws_sdk_sqs::Client::new(&config);
-    resources::create_queues(&sqs, facts, QUEUE, overrides).await
-}
-
-fn random_bytes() -> [u8; 16] {
-    uuid::Uuid::new_v4().into_bytes()
+    Ok((resources::create_queues(&sqs, facts, QUEUE, overrides).await?, sources))
 }
 
 /// Stands for the schedule that runs the sweeper in the cloud. A sweep that fails
@@ -294,7 +336,7 @@ fn random_bytes() -> [u8; 16] {
 async fn sweep_every(interval: Duration, control: ControlPlane) {
     loop {
         tokio::time::sleep(interval).await;
-        let _ = control.invoke(SWEEPER, &serde_json::json!({})).await;
+        let _ = control.invoke(&function_name(SWEEPER), &serde_json::json!({})).await;
     }
 }
 

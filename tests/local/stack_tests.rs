@@ -210,7 +210,6 @@ async fn the_facts_file_says_how_to_drive_the_stack_and_goes_with_it() {
     assert_eq!(facts["url"], format!("{base}/webhooks"));
     assert_eq!(facts["region"], "us-east-1");
     assert_eq!(facts["table"], "webhook-inbox");
-    assert_eq!(facts["secrets"]["stripe"], json!(["whsec_local_stripe_signing_secret"]));
     let dynamodb = aws_sdk_dynamodb::Client::new(&stack.sdk_config());
     let table = dynamodb
         .describe_table()
@@ -227,9 +226,11 @@ async fn the_facts_file_says_how_to_drive_the_stack_and_goes_with_it() {
         .send()
         .await
         .expect("the secret");
+    let kept: Option<Value> = secret.secret_string().map(|it| serde_json::from_str(it).unwrap());
     assert_eq!(
-        secret.secret_string(),
-        Some(r#"{"signing_secrets":["0123456789abcdef0123456789abcdef"]}"#)
+        kept,
+        Some(json!({ "signing_secrets": facts["secrets"]["twilio"] })),
+        "the facts file must tell the very secret that Secrets Manager keeps"
     );
     stack.stop().await;
     assert!(!file.exists());
@@ -331,4 +332,36 @@ async fn a_taken_port_is_known_before_anything_starts() {
     let error = LocalStack::start(options, |_| ()).await.expect_err("taken");
     assert!(matches!(error, LocalError::PortTaken { .. }), "{error}");
     assert!(!directory.join("emulator.log").exists());
+}
+
+/// They hold signing secrets, keys, and what functions write.
+#[tokio::test]
+async fn nobody_else_on_the_machine_may_read_the_stacks_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let options = options("private-files");
+    let directory = options.directory.clone();
+    let stack = started(options).await;
+    request(&stack, "POST", "/webhooks/stripe", &[("content-type", "text/plain")], "queue:x").await;
+    log_with(&stack, "processor", "got x receives=1").await;
+    let mut found = Vec::new();
+    let mut left = vec![directory.clone(), directory.join("logs")];
+    while let Some(path) = left.pop() {
+        for entry in std::fs::read_dir(&path).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+            found.push((path.strip_prefix(&directory).expect("inside").to_owned(), mode & 0o077));
+        }
+    }
+    let open: Vec<_> = found.iter().filter(|(_, others)| *others != 0).collect();
+    assert!(open.is_empty(), "others may read or enter {open:?}");
+    for name in ["stack.json", "emulator.log", "decisions.jsonl", "logs/processor.log"] {
+        let is_there =
+            found.iter().any(|(path, _)| path.ends_with(name) || path == Path::new(name));
+        let elsewhere = name == "decisions.jsonl" && stack.decisions() != directory.join(name);
+        assert!(is_there || elsewhere, "{name} is not among {found:?}");
+    }
+    let mode = std::fs::metadata(stack.decisions()).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "what was decided names keys of events");
+    stack.stop().await;
 }

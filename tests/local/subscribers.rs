@@ -1,5 +1,5 @@
 //! The example subscribers of `infra/modules/inbox/examples`, made on a local stack as
-//! their Terraform makes them in the cloud.
+//! their Terraform makes them in the cloud, each under the role that it makes.
 //!
 //! ```text
 //! publish ─▶ bus ─ pattern.json ─▶ subscriber.py ─▶ a table      `Payments`
@@ -15,9 +15,11 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_eventbridge::types::Target;
+use serde_json::json;
 
 use crate::functions::{ControlPlane, Script};
-use crate::{LocalError, StackDescription, paths, resources};
+use crate::iam::Iam;
+use crate::{LocalError, StackDescription, paths, permissions, resources};
 
 const TIMEOUT_SECONDS: u32 = 20;
 
@@ -35,8 +37,18 @@ impl Payments {
         let aws = resources::sdk_config(&stack.endpoint_url);
         let dynamodb = create_table(&aws, name).await?;
         let folder = example("publish-python");
+        let role = permissions::of_example(
+            "publish-python",
+            &json!({
+                "name": name,
+                "event_bus_name": stack.event_bus,
+                "payload_bucket_arn": format!("arn:aws:s3:::{}", stack.payload_bucket),
+            }),
+        )?;
+        Iam::new(&stack.endpoint_url).create_role(&role).await?;
         let script = Script {
             name: name.to_owned(),
+            role: role.name,
             runtime: "python3.12",
             handler: "subscriber.handler",
             files: vec![("subscriber.py".to_owned(), read(&folder.join("subscriber.py"))?)],
@@ -117,8 +129,11 @@ impl CrmFunction {
             Self::TypeScript => ("nodejs20.x", "index.js", read(&crm_bundle())?),
             Self::StandIn => ("python3.12", "index.py", STAND_IN.into()),
         };
+        let role = permissions::of_example("invoke-typescript", &json!({ "name": name }))?;
+        Iam::new(endpoint_url).create_role(&role).await?;
         let script = Script {
             name: name.to_owned(),
+            role: role.name,
             runtime,
             handler: "index.handler",
             files: vec![(file.to_owned(), code)],

@@ -9,9 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::OnceCell;
 
+use crate::access::AccessKey;
 use crate::emulator::{Emulator, REGION};
+use crate::iam::Iam;
+use crate::permissions::{Inbox, Permissions, Source};
 use crate::resources::{self, QueueOverrides};
-use crate::{LocalError, paths};
+use crate::{LocalError, enforcement, parts, paths, private, sessions};
 use inbox_aws::{DynamoDbLedger, S3PayloadStore};
 use inbox_core::stack::{Stack, stack};
 
@@ -49,7 +52,7 @@ fn remove_old(directory: &Path) {
 pub fn directory(name: &str) -> Result<PathBuf, LocalError> {
     let path =
         paths::local_directory().join("tests").join(std::process::id().to_string()).join(name);
-    std::fs::create_dir_all(&path).map_err(LocalError::io(format!("create {}", path.display())))?;
+    private::create_directory(&path)?;
     Ok(path)
 }
 
@@ -89,14 +92,21 @@ impl TestBed {
         let config = resources::sdk_config(&endpoint_url);
         let dynamodb = aws_sdk_dynamodb::Client::new(&config);
         let sqs = aws_sdk_sqs::Client::new(&config);
-        let name = format!("test-{}", uuid::Uuid::new_v4().simple());
+        // Roles' names end at 64 characters, buckets' at 63: half of the digits is enough.
+        let digits = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("test-{}", &digits[..16]);
         let mirror_table = format!("{name}-mirror");
         resources::create_ledger_table(&dynamodb, &facts, &name).await?;
         resources::create_mirror_table(&dynamodb, &facts, &mirror_table).await?;
         let s3 = aws_sdk_s3::Client::new(&config);
-        let payload_bucket = format!("{name}-payloads");
+        let payload_bucket = parts::payload_bucket(&name);
         resources::create_payload_bucket(&s3, &payload_bucket).await?;
-        let queues = resources::create_queues(&sqs, &facts, &name, overrides).await?;
+        let queues =
+            resources::create_queues(&sqs, &facts, &format!("{name}-events"), overrides).await?;
+        let inbox = Inbox { name: name.clone(), ..Inbox::default() };
+        let permissions = Permissions::of(&inbox)?;
+        enforcement::put_resource_policies(&config, &permissions).await?;
+        sessions::register(&name);
         Ok(Self {
             endpoint_url,
             region: REGION,
@@ -110,10 +120,58 @@ impl TestBed {
         })
     }
 
-    /// SDK configuration that goes straight to the emulator.
+    /// SDK configuration that goes straight to the emulator, as root: to make things and
+    /// to look at them.
     #[must_use]
     pub fn sdk_config(&self) -> aws_config::SdkConfig {
         resources::sdk_config(&self.endpoint_url)
+    }
+
+    /// SDK configuration of code that stands in for one of the functions: `processor`,
+    /// `sweeper`, `receiver-stripe`. It may do what the module allows that function,
+    /// where the inbox has these sources, by their providers, and these routes.
+    #[must_use]
+    pub fn sdk_config_of(
+        &self,
+        function: &str,
+        sources: &[(&str, &str)],
+        routes: &serde_json::Value,
+        endpoint_url: &str,
+    ) -> aws_config::SdkConfig {
+        let mut inbox =
+            Inbox { name: self.table.clone(), routes: routes.clone(), ..Inbox::default() };
+        for (source, provider) in sources {
+            let source_of = Source { provider: (*provider).to_owned(), secret_arn: None };
+            inbox.sources.insert((*source).to_owned(), source_of);
+        }
+        sessions::sdk_config(endpoint_url, inbox, function)
+    }
+
+    /// A role for a function of the test's own, which may do nothing; its ARN.
+    pub async fn create_bare_role(&self, name: &str) -> Result<String, LocalError> {
+        let name = format!("{}-{name}", self.table);
+        Iam::new(&self.endpoint_url).create_bare_role(&name).await
+    }
+
+    /// A user who has the module's operator policies, where these are the sources, with
+    /// the names of their secrets, and these the routes.
+    pub async fn create_operator(
+        &self,
+        sources: &[(&str, &str)],
+        routes: &serde_json::Value,
+    ) -> Result<AccessKey, LocalError> {
+        let source = |(name, secret_id): &(&str, &str)| {
+            let secret_arn = Some(sessions::secret_arn(secret_id));
+            ((*name).to_owned(), Source { provider: (*name).to_owned(), secret_arn })
+        };
+        let inbox = Inbox {
+            name: self.table.clone(),
+            sources: sources.iter().map(source).collect(),
+            routes: routes.clone(),
+        };
+        let permissions = Permissions::of(&inbox)?;
+        let user = format!("{}-operator", self.table);
+        Iam::new(&self.endpoint_url).create_user(&user, &permissions.operator).await
     }
 
     /// The ledger, with a place for large payloads.

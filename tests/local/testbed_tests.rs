@@ -1,7 +1,7 @@
 //! What the project relies on the emulator for, stated as tests: should another
 //! version of it differ, this says so before anything else fails in odd ways.
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -153,4 +153,70 @@ async fn the_sdk_repeats_a_write_whose_reply_was_lost() {
             assert_eq!(calls[0].upstream_status, Some(200));
         }
     }
+}
+
+/// `Ok`, or the code that the service gave.
+fn outcome<T, E, R>(result: Result<T, SdkError<E, R>>) -> Result<(), String>
+where
+    E: ProvideErrorMetadata,
+{
+    let code = |it: &E| it.code().unwrap_or("no answer").to_owned();
+    result.map(|_| ()).map_err(|it| it.as_service_error().map_or_else(|| it.to_string(), code))
+}
+
+#[tokio::test]
+async fn a_function_may_do_what_the_module_says_and_nothing_else() {
+    let bed = TestBed::new().await.expect("a bed");
+    for source in ["stripe", "github"] {
+        let id = format!("{}/{source}", bed.table);
+        let value = serde_json::json!({ "signing_secrets": ["a secret of eight"] });
+        resources::create_secret(&bed.secrets(), &id, &value).await.expect("a secret");
+    }
+    let sources = [("stripe", "stripe"), ("github", "github")];
+    let of = |function: &str| {
+        let routes = serde_json::json!([]);
+        bed.sdk_config_of(function, &sources, &routes, &bed.endpoint_url)
+    };
+    let denied = |code: &str| Err(code.to_owned());
+
+    let receiver = of("receiver-stripe");
+    let dynamodb = aws_sdk_dynamodb::Client::new(&receiver);
+    let put = |table: &str| {
+        let put = dynamodb.put_item().table_name(table);
+        put.item("pk", text("stripe#evt_1")).send()
+    };
+    assert_eq!(outcome(put(&bed.table).await), Ok(()));
+    assert_eq!(outcome(put(&bed.mirror_table).await), denied("AccessDeniedException"));
+    let get = dynamodb.get_item().table_name(&bed.table).key("pk", text("stripe#evt_1"));
+    assert_eq!(outcome(get.send().await), denied("AccessDeniedException"));
+
+    let secrets = aws_sdk_secretsmanager::Client::new(&receiver);
+    let read = |source: &str| {
+        secrets.get_secret_value().secret_id(format!("{}/{source}", bed.table)).send()
+    };
+    assert_eq!(outcome(read("stripe").await), Ok(()));
+    assert_eq!(outcome(read("github").await), denied("AccessDeniedException"));
+
+    let s3 = aws_sdk_s3::Client::new(&receiver);
+    let keep = |key: &str| {
+        let put = s3.put_object().bucket(&bed.payload_bucket).key(key);
+        put.body(aws_sdk_s3::primitives::ByteStream::from_static(b"{}")).send()
+    };
+    assert_eq!(outcome(keep("stripe/evt_1").await), Ok(()));
+    assert_eq!(outcome(keep("github/evt_1").await), denied("AccessDenied"));
+
+    let sqs = aws_sdk_sqs::Client::new(&receiver);
+    let send = |url: &str| sqs.send_message().queue_url(url).message_body("{}").send();
+    assert_eq!(outcome(send(&bed.queue_url).await), Ok(()));
+    assert_eq!(outcome(send(&bed.dlq_url).await), denied("AccessDenied"));
+
+    let sqs = aws_sdk_sqs::Client::new(&of("processor"));
+    let send = |url: &str| sqs.send_message().queue_url(url).message_body("{}").send();
+    assert_eq!(outcome(send(&bed.dlq_url).await), Ok(()));
+    let nobodys = format!("{}-nobodys", bed.queue_url);
+    assert_eq!(outcome(send(&nobodys).await), denied("AccessDenied"));
+
+    let s3 = aws_sdk_s3::Client::new(&of("sweeper"));
+    let get = s3.get_object().bucket(&bed.payload_bucket).key("stripe/evt_1");
+    assert_eq!(outcome(get.send().await), denied("AccessDenied"));
 }

@@ -11,6 +11,10 @@
 //! the operator's command ─ its errors ───▶
 //! ```
 //!
+//! A payload is looked for as it reads, not only as it is spelled: in lower case, without
+//! escapes of JSON and forms, without what stands between its words, and with digits in
+//! groups.
+//!
 //! It stands where output is captured and where secrets and signatures are made, so
 //! that no test can forget it, and a secret that a test makes up is watched for
 //! without being told. A leak is remembered for the whole process: whoever looks
@@ -20,6 +24,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// Pieces of the fixtures, in lower case: what stands for personal data, names of
@@ -34,6 +39,24 @@ const PAYLOADS: [&str; 8] = [
     "head_commit",
     "logically awesome",
 ];
+/// The same without what stands between words, for a line that spells them otherwise:
+/// `apiVersion`, `Marker.Jane`.
+const WORDS: [&str; 7] = [
+    "marker",
+    "apiversion",
+    "clientsecret",
+    "accountsid",
+    "firstname",
+    "headcommit",
+    "logicallyawesome",
+];
+/// Telephone numbers of the fixtures begin so: fewer digits than one has, so that it is
+/// seen in pieces too, and more than other numbers share by chance.
+const NUMBERS: [&str; 2] = ["1500555", "5005550"];
+/// What people write between the digits of one number.
+const BETWEEN_DIGITS: &str = " -.()/\u{a0}";
+/// One encoding within another is read so often.
+const ENCODINGS_MOST: usize = 3;
 /// What secrets and signature headers look like. A person may be told of it, a log
 /// has no reason to.
 const SHAPES: [&str; 4] = ["whsec_", "v1=", "v1,", "sha256="];
@@ -86,6 +109,17 @@ impl Watch {
         self.look_for(PAYLOADS.iter().chain(&SHAPES), who, line);
     }
 
+    /// The piece of a payload that a line holds in another spelling than the fixtures'.
+    fn respelled(line: &str) -> Option<&'static str> {
+        let read = as_read(line).to_lowercase();
+        let piece = PAYLOADS.iter().find(|piece| read.contains(**piece));
+        let letters: String = read.chars().filter(|c| c.is_alphanumeric()).collect();
+        let word = || WORDS.iter().find(|word| letters.contains(**word));
+        let ungrouped = without_groups(&read);
+        let number = || NUMBERS.iter().find(|number| ungrouped.contains(**number));
+        piece.or_else(word).or_else(number).copied()
+    }
+
     /// Looks at a line that `who` wrote for a person, who is told what a secret or a
     /// signature should look like.
     pub fn look_at_advice(&self, who: &str, line: &str) {
@@ -104,7 +138,10 @@ impl Watch {
             Some(piece) => format!("{piece:?}"),
             None if is_secret() => "a secret".to_owned(),
             None if is_signature() => "a signature".to_owned(),
-            None => return,
+            None => match Self::respelled(line) {
+                Some(piece) => format!("{piece:?} in another spelling"),
+                None => return,
+            },
         };
         let shown: String = line.chars().take(600).collect();
         lock(&self.leaks).push(format!("{who} wrote {what}: {shown}"));
@@ -167,6 +204,54 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// A line without the escapes of JSON and of forms, one within another too.
+fn as_read(line: &str) -> String {
+    let mut line = line.to_owned();
+    for _ in 0..ENCODINGS_MOST {
+        let read = unescaped(&percent_decode_str(&line).decode_utf8_lossy());
+        if read == line {
+            break;
+        }
+        line = read;
+    }
+    line
+}
+
+/// `\u002d` and the like are what they stand for, and any other escape is its last letter.
+fn unescaped(text: &str) -> String {
+    let mut read = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        read.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let code = rest.strip_prefix('u').and_then(|hex| hex.get(..4));
+        let c = code.and_then(|hex| char::from_u32(u32::from_str_radix(hex, 16).ok()?));
+        if let Some(c) = c {
+            read.push(c);
+            rest = &rest[5..];
+        }
+    }
+    read + rest
+}
+
+/// The same with each number's groups of digits joined.
+fn without_groups(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    let mut between = String::new();
+    for c in text.chars() {
+        if BETWEEN_DIGITS.contains(c) {
+            between.push(c);
+            continue;
+        }
+        if !(c.is_ascii_digit() && joined.ends_with(|last: char| last.is_ascii_digit())) {
+            joined.push_str(&between);
+        }
+        between.clear();
+        joined.push(c);
+    }
+    joined
+}
+
 /// The long runs of letters of base64 and hex; `=` separates as well as pads.
 fn runs(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/".contains(c)))
@@ -203,6 +288,38 @@ mod tests {
         }
         for line in ["{}", "short", "https://a.b", "0123456789abcdef", "t=1772366400"] {
             watch.look("receiver", line);
+            assert_eq!(leaks(&watch), [] as [String; 0], "{line}");
+        }
+    }
+
+    /// Planted: each stands for what a server makes of a fixture's words.
+    #[test]
+    fn a_payload_is_seen_in_every_spelling() {
+        let watch = Watch::default();
+        for (line, what) in [
+            (r#"{"error":"no user marker\u002djane"}"#, "\"marker-\""),
+            (r#"{"error":"{\"user\":\"\\u006darker-jane\"}"}"#, "\"marker-\""),
+            ("no user Marker%2DJane", "\"marker-\""),
+            ("no user %4Darker%252DJane", "\"marker-\""),
+            ("no user MARKER JANE", "\"marker\""),
+            ("no user marker.jane@example.com", "\"marker\""),
+            (r#"{"apiVersion":"2024"}"#, "\"apiversion\""),
+            ("FIRST-NAME is missing", "\"firstname\""),
+            ("Logically, awesome", "\"logicallyawesome\""),
+            ("bad number +1 (500) 555-0006", "\"1500555\""),
+            ("bad number +1-500-555-0006", "\"1500555\""),
+            ("bad number %2B1%20500.555.0006", "\"1500555\""),
+            ("bad number (500) 555 0006", "\"5005550\""),
+        ] {
+            watch.look("processor", line);
+            let told = format!("processor wrote {what} in another spelling: {line}");
+            assert_eq!(leaks(&watch), [told]);
+        }
+        for line in [
+            r#"{"timestamp":"2026-11-28T13:15:00.555Z","level":"INFO","attempts":15}"#,
+            "answered 422, which is final; 500, 555, 0006",
+        ] {
+            watch.look("processor", line);
             assert_eq!(leaks(&watch), [] as [String; 0], "{line}");
         }
     }

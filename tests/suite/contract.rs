@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use inbox_aws::{DynamoDbLedger, Limits, SqsQueue, sdk_config};
+use inbox_aws::{AwsClock, DynamoDbLedger, Limits, SqsQueue, sdk_config};
 use inbox_core::ledger::{Due, DuePage, Ledger, shard_of};
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
 use inbox_core::stack::stack;
@@ -200,7 +200,7 @@ async fn no_call_takes_longer_than_its_limit() {
         attempts: 3,
         call: Duration::from_millis(600),
     };
-    let aws = sdk_config(limits)
+    let aws = sdk_config(limits, &AwsClock::new(inbox_core::Timestamp::now))
         .await
         .into_builder()
         .endpoint_url(proxy.url())

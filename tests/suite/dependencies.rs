@@ -98,6 +98,40 @@ fn every_package_comes_from_crates_io_under_a_licence_that_we_take() {
     }
 }
 
+/// Without a licence nobody may use it. A manifest that names another one than the files
+/// would be the one that tools believe.
+#[test]
+fn every_manifest_names_the_licence_whose_text_stands_at_the_top() {
+    const LICENCE: &str = "MIT OR Apache-2.0";
+    for (file, title) in [("LICENSE-MIT", "MIT License"), ("LICENSE-APACHE", "Apache License")] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+        let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+        assert_eq!(first, Some(title), "{file} must hold the licence's own text");
+    }
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
+    let line = format!("license = \"{LICENCE}\"");
+    assert!(manifest.contains(&line), "Cargo.toml: put `{line}` under [workspace.package]");
+    let own = packages().into_iter().filter(|package| package["source"].is_null());
+    for package in own {
+        assert_eq!(
+            package["license"].as_str(),
+            Some(LICENCE),
+            "{}: put `license.workspace = true` into its manifest",
+            package["name"]
+        );
+    }
+    for (file, line) in [
+        ("tests/fuzz/Cargo.toml", line.as_str()),
+        (
+            "infra/modules/inbox/examples/invoke-typescript/package.json",
+            "\"license\": \"MIT OR Apache-2.0\"",
+        ),
+    ] {
+        let text = std::fs::read_to_string(root().join(file)).expect("a manifest");
+        assert!(text.contains(line), "{file}: say `{line}`, as the workspace does");
+    }
+}
+
 #[test]
 fn expressions_of_licences_are_read_as_spdx_says() {
     let allowed = ["MIT", "ISC", "Apache-2.0"].map(str::to_owned);

@@ -16,6 +16,7 @@
 pub(crate) mod actions;
 mod answers;
 mod bad_input;
+mod by_hand;
 mod calls;
 mod demo;
 mod forward;
@@ -26,7 +27,10 @@ pub(crate) mod large;
 mod lives;
 pub(crate) mod logs;
 mod lost_replies;
+mod lost_routes;
 mod main_job;
+mod make_run;
+mod memory;
 
 mod outages;
 mod poison;
@@ -36,3 +40,4 @@ mod retries;
 mod rig;
 mod stack;
 mod weather;
+mod words;

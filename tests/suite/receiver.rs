@@ -25,6 +25,8 @@ use crate::crash::fuse::{Fuse, Fused, Side};
 
 const PATH: &str = "/webhooks/acme";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const NEW: &str = "whsec_0123456789abcdefNEW";
+const NEWEST: &str = "whsec_0123456789abcdefNEWEST";
 const BODY: &[u8] =
     br#"{"id":"evt_1","type":"invoice.paid","created":1764000000,"data":{"object":{"id":"in_1"}}}"#;
 
@@ -98,7 +100,7 @@ impl Bench {
             config: Config {
                 source: "acme".into(),
                 secret_id: String::new(),
-                public_base_url: Some("https://hooks.example.com".into()),
+                public_base_urls: vec!["https://hooks.example.com".into()],
                 table_name: String::new(),
                 queue_url: String::new(),
                 payload_bucket: None,
@@ -106,6 +108,7 @@ impl Bench {
                 retention: Duration::from_hours(24 * 30),
                 sweep_grace: Duration::from_mins(15),
                 dedup: Dedup::Id,
+                hook_ids: Vec::new(),
             },
             secrets: SecretCache::new(Arc::clone(&secrets), Arc::clone(&provider)),
             provider,
@@ -184,14 +187,14 @@ async fn what_does_not_verify_costs_no_call() {
         let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
         (reply.status.as_u16(), reply.body)
     };
-    let other = bench.signed(BODY, "whsec_other", at(0));
+    let other = bench.signed(BODY, "whsec_of_somebody_else_00", at(0));
     assert_eq!(answer(other).await, (401, r#"{"error":"signature_mismatch"}"#.into()));
     let mut old = at(0);
     old = Timestamp::from_unix_seconds(old.unix_seconds() - 301).unwrap();
     let stale = bench.signed(BODY, SECRET, old);
     assert_eq!(answer(stale).await, (401, r#"{"error":"stale_timestamp"}"#.into()));
     // The signature is judged first: who cannot sign learns nothing of time.
-    let both = bench.signed(BODY, "whsec_other", old);
+    let both = bench.signed(BODY, "whsec_of_somebody_else_00", old);
     assert_eq!(answer(both).await, (401, r#"{"error":"signature_mismatch"}"#.into()));
     let bare = Request::new(Method::POST, String::new(), HeaderMap::new(), BODY.into());
     assert_eq!(answer(bare).await, (400, r#"{"error":"missing_signature"}"#.into()));
@@ -225,7 +228,7 @@ async fn limits_are_checked_before_anything_else() {
 async fn without_secrets_the_answer_is_unavailable_and_says_nothing_more() {
     let faults = [
         SecretsError::Unavailable("GetSecretValue: AccessDeniedException".into()),
-        SecretBundle::parse("nonsense").unwrap_err().into(),
+        SecretBundle::parse("{nonsense").unwrap_err().into(),
     ];
     for fault in faults {
         let bench = Bench::with("stripe", &[], Err(fault));
@@ -239,7 +242,7 @@ async fn without_secrets_the_answer_is_unavailable_and_says_nothing_more() {
 async fn a_secret_added_a_moment_ago_is_fetched_for_a_fresh_request_at_most_every_thirty_seconds() {
     let bench = Bench::new("stripe");
     bench.post(BODY, 0).await;
-    bench.secrets.set(bundle(&["whsec_new", SECRET]));
+    bench.secrets.set(bundle(&[NEW, SECRET]));
     let answer = async |seconds, secret, signed_at| {
         let request = bench.signed(BODY, secret, at(signed_at));
         bench
@@ -250,12 +253,12 @@ async fn a_secret_added_a_moment_ago_is_fetched_for_a_fresh_request_at_most_ever
             .as_u16()
     };
     // Fetched 10 s ago: not again yet.
-    assert_eq!(answer(10, "whsec_new", 10).await, 401);
-    assert_eq!(answer(31, "whsec_new", 31).await, 200);
+    assert_eq!(answer(10, NEW, 10).await, 401);
+    assert_eq!(answer(31, NEW, 31).await, 200);
     // A stale request is no reason to fetch, whatever its secret.
-    bench.secrets.set(bundle(&["whsec_newest"]));
-    assert_eq!(answer(400, "whsec_newest", 62).await, 401);
-    assert_eq!(answer(402, "whsec_newest", 402).await, 200);
+    bench.secrets.set(bundle(&[NEWEST]));
+    assert_eq!(answer(400, NEWEST, 62).await, 401);
+    assert_eq!(answer(402, NEWEST, 402).await, 200);
 }
 
 #[tokio::test]
@@ -302,6 +305,93 @@ async fn an_id_that_cannot_be_a_key_is_replaced_by_its_hash() {
     let hash = inbox_core::signature::sha256_hex(&["evt_ü\0".as_bytes()]);
     assert_eq!(seen(&reply).3, Some(&*format!("id-{hash}")));
     assert_eq!(bench.held(&format!("id-{hash}")).await.event_type, "ab");
+}
+
+/// Senders choose ids, and people paste them behind commands.
+#[tokio::test]
+async fn an_id_that_a_shell_would_read_is_replaced_by_its_hash() {
+    let bench = Bench::new("standard_webhooks");
+    let answered = async |id: &str| {
+        let now = at(0);
+        let unsigned = Unsigned {
+            url: "https://hooks.example.com/webhooks/acme",
+            content_type: "application/json",
+            body: b"{}",
+            id,
+            event_type: "",
+            now,
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in bench.receiver.provider.sign(&unsigned, &Secret::new(SECRET.into())) {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let request = Request::new(Method::POST, String::new(), headers, "{}".into());
+        let reply = bench.receiver.receive(PATH, request, &bench.request_id(), now).await;
+        seen(&reply).3.map(str::to_owned)
+    };
+    for id in ["msg_2Lh9KRb0", "a:b=c+d/e@f-g_h", "0"] {
+        assert_eq!(answered(id).await.as_deref(), Some(id));
+    }
+    for id in ["a;id>made;", "$(id)", "`id`", "it's", "\"x\"", "a|b", "*", "~", "--all", "a\\b"] {
+        let hash = inbox_core::signature::sha256_hex(&[id.as_bytes()]);
+        assert_eq!(answered(id).await, Some(format!("id-{hash}")), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn another_body_under_a_known_id_is_a_duplicate_and_the_first_one_stays() {
+    let bench = Bench::new("stripe");
+    bench.post(BODY, 0).await;
+    let other = br#"{"id":"evt_1","type":"invoice.voided"}"#;
+    let reply = bench.post(other, 5).await;
+    assert_eq!(seen(&reply), (200, "", Some("duplicate"), Some("evt_1")));
+    assert_eq!(bench.held("evt_1").await.payload.bytes, BODY);
+    // Nothing shows that the first message was sent, so it is sent again.
+    assert_eq!(bench.queue.take().len(), 2);
+}
+
+#[tokio::test]
+async fn a_hook_that_is_none_of_the_sources_is_refused() {
+    let mut bench = Bench::new("github");
+    let from = |bench: &Bench, hook: Option<&str>| {
+        let signed = bench.signed(BODY, SECRET, at(0));
+        let mut headers = signed.headers().clone();
+        if let Some(hook) = hook {
+            headers.insert("x-github-hook-id", hook.parse().unwrap());
+        }
+        Request::new(Method::POST, String::new(), headers, BODY.into())
+    };
+    bench.receiver.config.hook_ids = vec!["7".into(), "42".into()];
+    for hook in [None, Some("8"), Some("7, 42"), Some("")] {
+        let request = from(&bench, hook);
+        let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
+        let refused = (403, r#"{"error":"unknown_hook"}"#, None, None);
+        assert_eq!(seen(&reply), refused, "{hook:?}");
+    }
+    assert_eq!(bench.ledger.all(), []);
+    let request = from(&bench, Some("42"));
+    let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
+    assert_eq!(seen(&reply), (200, "", Some("accepted"), Some("msg_1@42")));
+    assert_eq!(bench.held("msg_1@42").await.delivery_id.as_deref(), Some("msg_1"));
+    // Without any named, all are let in, and each one's event counts.
+    bench.receiver.config.hook_ids.clear();
+    let request = from(&bench, Some("8"));
+    let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
+    assert_eq!(seen(&reply), (200, "", Some("accepted"), Some("msg_1@8")));
+}
+
+/// A secret that anybody can guess verifies nothing, alone or beside a good one.
+#[tokio::test]
+async fn a_secret_that_can_be_guessed_verifies_nothing() {
+    for weak in ["whsec_", "x", "whsec_0123", "whsec_…"] {
+        for (held, status) in [(vec![weak], 503), (vec![weak, SECRET], 401)] {
+            let bench = Bench::with("stripe", &[], bundle(&held));
+            let request = bench.signed(BODY, weak, at(0));
+            let reply = bench.receiver.receive(PATH, request, &bench.request_id(), at(0)).await;
+            assert_eq!(reply.status, status, "{held:?}");
+            assert_eq!(bench.ledger.all(), [], "{held:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ fn request() -> Request {
     let headers: HeaderMap =
         [(http::header::AUTHORIZATION, MARKER.parse().expect("a value"))].into_iter().collect();
     Request::new(Method::POST, MARKER.into(), headers, Bytes::from_static(MARKER.as_bytes()))
-        .with_public_url(Some(format!("https://user:{MARKER}@a.example")))
+        .with_public_urls([format!("https://user:{MARKER}@a.example")])
 }
 
 #[test]

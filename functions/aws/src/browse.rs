@@ -9,13 +9,15 @@
 //! The indexes hold what never changes, or lag behind by a moment; what an event
 //! is like now is read from the table. Payloads are not fetched.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
+use bytes::Bytes;
 use inbox_core::Timestamp;
-use inbox_core::event::EventKey;
-use inbox_core::ledger::{LedgerError, RouteFailure, State};
+use inbox_core::event::{Event, EventKey};
+use inbox_core::ledger::{LedgerError, NewEvent, Record, RouteFailure, State};
+use inbox_core::provider::Payload;
 use inbox_core::stack::stack;
 
 use crate::error::describe;
@@ -37,6 +39,8 @@ pub struct Summary {
     pub provider: String,
     /// The provider's own type.
     pub event_type: String,
+    /// The provider's id of its delivery, where it differs from the event's.
+    pub delivery_id: Option<String>,
     /// The object that it is about.
     pub subject: Option<String>,
     /// When it happened, by the provider's clock.
@@ -61,12 +65,54 @@ pub struct Summary {
     pub handlers: BTreeMap<String, Timestamp>,
     /// The routes that have failed in this life.
     pub failures: BTreeMap<String, RouteFailure>,
+    /// The routes that this life was opened for; `None` for all.
+    pub only: Option<BTreeSet<String>>,
     /// When the sweeper looks, or since when it is dead.
     pub due_at: Option<Timestamp>,
     /// When its payload was removed on purpose.
     pub forgotten_at: Option<Timestamp>,
     /// End of retention.
     pub expires_at: Timestamp,
+}
+
+impl Summary {
+    /// The event as its record would tell it, without payload, headers and history:
+    /// enough for the ledger's rules and the processor's routes.
+    #[must_use]
+    pub fn to_record(&self) -> Record {
+        let event = Event {
+            key: self.key.clone(),
+            provider: self.provider.clone(),
+            event_type: self.event_type.clone(),
+            delivery_id: None,
+            subject: self.subject.clone(),
+            occurred_at: self.occurred_at,
+            received_at: self.received_at,
+            traceparent: None,
+            payload: Payload { content_type: String::new(), bytes: Bytes::new() },
+            headers: BTreeMap::new(),
+        };
+        let claimed = Record::claimed(&NewEvent {
+            event,
+            request_id: String::new(),
+            due_at: self.received_at,
+            expires_at: self.expires_at,
+        });
+        Record {
+            state: self.state,
+            life: self.life,
+            attempts: self.attempts,
+            leased_until: self.leased_until,
+            next_at: self.next_at,
+            last_error: self.last_error.clone(),
+            done_at: self.done_at,
+            handlers: self.handlers.clone(),
+            failures: self.failures.clone(),
+            only: self.only.clone(),
+            forgotten_at: self.forgotten_at,
+            ..claimed
+        }
+    }
 }
 
 /// An event's place in the timeline.
@@ -78,6 +124,8 @@ pub struct Arrival {
     pub provider: String,
     /// The provider's own type.
     pub event_type: String,
+    /// The provider's id of its delivery, where it differs from the event's.
+    pub delivery_id: Option<String>,
     /// When the receiver accepted it.
     pub received_at: Timestamp,
 }
@@ -267,9 +315,10 @@ pub struct TimelinePartition<'a> {
     pub until: Timestamp,
 }
 
-const ATTRIBUTES: [&str; 15] = [
+const ATTRIBUTES: [&str; 17] = [
     "provider",
     "event_type",
+    "delivery_id",
     "subject",
     "occurred_at",
     "received_at",
@@ -282,6 +331,7 @@ const ATTRIBUTES: [&str; 15] = [
     item::DONE_AT,
     item::HANDLERS,
     item::FAILURES,
+    item::ONLY,
     item::FORGOTTEN_AT,
 ];
 
@@ -306,6 +356,7 @@ fn arrival(item: &Item) -> Result<Arrival, LedgerError> {
         key: key_of(item)?,
         provider: fields.text("provider")?,
         event_type: fields.text("event_type")?,
+        delivery_id: fields.optional_text("delivery_id"),
         received_at: fields.time("received_at")?,
     })
 }
@@ -317,6 +368,7 @@ fn summary(item: &Item) -> Result<Summary, LedgerError> {
         key: key_of(item)?,
         provider: fields.text("provider")?,
         event_type: fields.text("event_type")?,
+        delivery_id: fields.optional_text("delivery_id"),
         subject: fields.optional_text("subject"),
         occurred_at: fields.optional_time("occurred_at")?,
         received_at: fields.time("received_at")?,
@@ -329,6 +381,7 @@ fn summary(item: &Item) -> Result<Summary, LedgerError> {
         done_at: fields.optional_time(item::DONE_AT)?,
         handlers: fields.map(item::HANDLERS, item::time)?,
         failures: fields.failures()?,
+        only: fields.optional_names(item::ONLY)?,
         due_at: fields.optional_time(&stack().table.open_index.sort_key)?,
         forgotten_at: fields.optional_time(item::FORGOTTEN_AT)?,
         expires_at: fields.time(&stack().table.ttl_attribute)?,

@@ -60,7 +60,7 @@ impl DynamoDbLedger {
                 if let Some(held) = &held {
                     self.drop_unnamed(stored.as_ref(), held, now).await;
                 }
-                Ok(judge_claim(held.as_ref(), new))
+                Ok(judge_claim(held.as_ref(), new, stored.as_ref()))
             }
             Err(error) => Err(LedgerError::Unavailable(describe("PutItem", &error))),
         }

@@ -15,6 +15,8 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
+use crate::clock::{AwsClock, Timed};
+
 /// How long AWS may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -48,14 +50,15 @@ impl Limits {
         Self { attempt: Duration::from_secs(8), attempts: 5, call: Duration::from_secs(30) };
 }
 
-/// Reads region, credentials and `AWS_ENDPOINT_URL` as every AWS tool does.
-pub async fn sdk_config(limits: Limits) -> SdkConfig {
-    config_loader(limits).load().await
+/// Reads region, credentials and `AWS_ENDPOINT_URL` as every AWS tool does. `clock`
+/// learns AWS's time from the answers of every client that is made of it.
+pub async fn sdk_config(limits: Limits, clock: &AwsClock) -> SdkConfig {
+    config_loader(limits, clock).load().await
 }
 
 /// The same before it is loaded, for who has a profile or a region to add.
 #[must_use]
-pub fn config_loader(limits: Limits) -> ConfigLoader {
+pub fn config_loader(limits: Limits, clock: &AwsClock) -> ConfigLoader {
     let http = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
@@ -69,7 +72,7 @@ pub fn config_loader(limits: Limits) -> ConfigLoader {
         .with_max_attempts(limits.attempts)
         .with_initial_backoff(Duration::from_millis(50));
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
+        .http_client(Timed::new(http, clock.clone()))
         .timeout_config(timeouts)
         .retry_config(retries)
 }

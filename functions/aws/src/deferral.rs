@@ -19,6 +19,7 @@ pub(crate) fn deferring(deferral: &Deferral<'_>, after: &Record) -> Update {
         .set("#attempts", ":attempts", number(after.attempts))
         .set("#failures", ":failures", item::failures(&after.failures))
         .open(item::pending_shard(key), deferral.due_at)
+        .lasting(deferral.record, after)
         .remove(&["#leased_until"]);
     match after.next_at {
         Some(next_at) => write.set("#next_at", ":next_at", seconds(next_at)),

@@ -41,6 +41,30 @@ impl DynamoDbLedger {
         Err(LedgerError::Unreadable(format!("{rows} rows of the index, one behind the other")))
     }
 
+    /// A dead event stands in the index by when it died, so the first row tells.
+    pub(crate) async fn first_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        let index = &stack().table.open_index;
+        let answer = self
+            .client()
+            .query()
+            .table_name(self.table())
+            .index_name(&index.name)
+            .key_condition_expression("#shard = :shard AND #due_at > :since")
+            .expression_attribute_names("#shard", &index.partition_key)
+            .expression_attribute_names("#due_at", &index.sort_key)
+            .expression_attribute_values(":shard", text(format!("dead#{shard}")))
+            .expression_attribute_values(":since", seconds(since))
+            .limit(1)
+            .send()
+            .await
+            .map_err(|error| LedgerError::Unavailable(describe("Query", &error)))?;
+        answer.items().first().map(|row| Fields(row).time(&index.sort_key)).transpose()
+    }
+
     async fn query_due(
         &self,
         shard: u32,

@@ -2,9 +2,27 @@
 //!
 //! The SDK's own `Debug` and `DisplayErrorContext` print the raw response, and a
 //! refused condition's response holds the whole item, payload included. Only the
-//! operation, the kind of failure and AWS's code and message are kept.
+//! operation, the kind of failure and AWS's code are kept, and the message where the
+//! code says that it is about permission, pace or a missing resource: other messages
+//! may repeat the request that AWS could not make sense of.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+/// Pieces of the codes whose messages name resources, roles and limits, and nothing of
+/// what was sent.
+const CODES_WITH_A_MESSAGE: [&str; 11] = [
+    "AccessDenied",
+    "Authoriz",
+    "Expired",
+    "Limit",
+    "NonExistent",
+    "DoesNotExist",
+    "NotFound",
+    "NoSuch",
+    "Throttl",
+    "Throughput",
+    "TooMany",
+];
 
 /// `PutItem: ThrottlingException: Rate exceeded`.
 pub fn describe<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E>) -> String {
@@ -31,8 +49,11 @@ pub fn describe<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E>) -
                 let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
                 return format!("{operation}: status {status} in no form of AWS's");
             };
-            let message = error.message().unwrap_or_default();
-            format!("{operation}: {code}: {message}")
+            let is_kept = CODES_WITH_A_MESSAGE.iter().any(|piece| code.contains(piece));
+            match error.message().filter(|_| is_kept) {
+                Some(message) => format!("{operation}: {code}: {message}"),
+                None => format!("{operation}: {code}"),
+            }
         }
     }
 }
@@ -43,4 +64,37 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::http::HttpResponse;
+    use aws_sdk_s3::error::ErrorMetadata;
+    use aws_sdk_s3::operation::put_object::PutObjectError;
+    use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
+
+    fn described(code: &str, message: &str) -> String {
+        let error = ErrorMetadata::builder().code(code).message(message).build();
+        let status = 400.try_into().expect("a status");
+        let answer = HttpResponse::new(status, SdkBody::from("not looked at"));
+        describe("PutObject", &SdkError::service_error(PutObjectError::generic(error), answer))
+    }
+
+    #[test]
+    fn a_message_is_kept_where_it_is_about_permission_pace_or_what_is_not_there() {
+        for code in ["AccessDeniedException", "ThrottlingException", "ResourceNotFoundException"] {
+            assert_eq!(described(code, "as AWS says"), format!("PutObject: {code}: as AWS says"));
+        }
+    }
+
+    #[test]
+    fn a_message_that_may_repeat_the_request_is_not() {
+        for code in
+            ["ValidationException", "InvalidParameterValue", "SerializationException", "Odd"]
+        {
+            assert_eq!(described(code, "cannot parse Jane"), format!("PutObject: {code}"));
+        }
+    }
 }

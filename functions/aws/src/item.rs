@@ -3,7 +3,7 @@
 //! Times are numbers of seconds, milliseconds as decimals, because TTL wants
 //! seconds and one record should have one unit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -31,6 +31,7 @@ pub(crate) const LAST_ERROR: &str = "last_error";
 pub(crate) const DONE_AT: &str = "done_at";
 pub(crate) const HANDLERS: &str = "handlers";
 pub(crate) const FAILURES: &str = "failures";
+pub(crate) const ONLY: &str = "only";
 pub(crate) const HISTORY: &str = "history";
 pub(crate) const SWEEPS: &str = "sweeps";
 pub(crate) const DEFERRALS: &str = "deferrals";
@@ -107,6 +108,7 @@ pub(crate) fn from_record(record: &Record, payload: Kept) -> Item {
         ("subject", event.subject.clone().map(text)),
         ("traceparent", event.traceparent.clone().map(text)),
         ("occurred_at", event.occurred_at.map(seconds)),
+        (ONLY, record.only.as_ref().map(names)),
     ];
     item.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     item.extend(match payload {
@@ -145,12 +147,25 @@ pub(crate) fn texts(map: &BTreeMap<String, String>) -> AttributeValue {
     AttributeValue::M(map.iter().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
+/// A set of names; `DynamoDB` takes no empty one.
+pub(crate) fn names(names: &BTreeSet<String>) -> AttributeValue {
+    AttributeValue::Ss(names.iter().cloned().collect())
+}
+
+pub(crate) fn times(times: &BTreeMap<String, Timestamp>) -> AttributeValue {
+    let times = times.iter().map(|(name, at)| (name.clone(), seconds(*at)));
+    AttributeValue::M(times.collect())
+}
+
 pub(crate) fn failures(failures: &BTreeMap<String, RouteFailure>) -> AttributeValue {
     let entry = |failure: &RouteFailure| {
         let mut map = HashMap::from([
             ("error".to_owned(), text(&failure.error)),
             (ATTEMPTS.to_owned(), number(failure.attempts)),
         ]);
+        if let Some(quote) = &failure.quote {
+            map.insert("quote".to_owned(), text(quote));
+        }
         if let Some(next_at) = failure.next_at {
             map.insert(NEXT_AT.to_owned(), seconds(next_at));
         }
@@ -228,6 +243,7 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
         done_at: fields.optional_time(DONE_AT)?,
         handlers: fields.map(HANDLERS, time)?,
         failures: fields.failures()?,
+        only: fields.optional_names(ONLY)?,
         history: fields.history()?,
         expires_at: fields.time(&table.ttl_attribute)?,
         open: fields.open()?,
@@ -281,6 +297,15 @@ impl Fields<'_> {
             .ok_or_else(|| unreadable(name))
     }
 
+    pub(crate) fn optional_names(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeSet<String>>, LedgerError> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let names = value.as_ss().map_err(|_| unreadable(name))?;
+        Ok(Some(names.iter().cloned().collect()))
+    }
+
     fn payload(&self) -> Result<Bytes, LedgerError> {
         let encoding = Encoding::parse(&self.text(PAYLOAD_ENCODING)?);
         let encoding = encoding.ok_or_else(|| unreadable(PAYLOAD_ENCODING))?;
@@ -310,6 +335,7 @@ impl Fields<'_> {
             let fields = Fields(value.as_m().ok()?);
             Some(RouteFailure {
                 error: fields.optional_text("error")?,
+                quote: fields.optional_text("quote"),
                 attempts: fields.number(ATTEMPTS).ok()?,
                 next_at: fields.optional_time(NEXT_AT).ok()?,
                 deferrals: fields.optional_number(DEFERRALS).ok()?.unwrap_or(0),

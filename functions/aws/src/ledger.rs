@@ -27,7 +27,7 @@ use inbox_core::ledger::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Deferral, Due, DuePage, Failure,
     Forgetting, Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled, State,
     Suspects, apply_begin, apply_bury, apply_complete, apply_defer, apply_fail, apply_forget,
-    apply_reopen, is_swept,
+    apply_reopen,
 };
 use inbox_core::stack::stack;
 
@@ -51,7 +51,7 @@ pub struct DynamoDbLedger {
 }
 
 /// What became of a conditional write.
-enum Written {
+pub(crate) enum Written {
     /// The condition held; the item after the write, where asked for.
     Yes(Option<Item>),
     /// It did not; the item as it stood, or none.
@@ -113,6 +113,10 @@ impl DynamoDbLedger {
         self.payloads.as_ref().ok_or_else(missing)
     }
 
+    pub(crate) async fn update_and_read(&self, write: Update) -> Result<Written, LedgerError> {
+        self.update(write, ReturnValue::AllNew).await
+    }
+
     async fn update(&self, write: Update, returned: ReturnValue) -> Result<Written, LedgerError> {
         let request = self
             .client
@@ -143,7 +147,9 @@ impl DynamoDbLedger {
 
 /// No source name holds a capital letter, so this is nobody's key.
 fn warm_up_key() -> EventKey {
-    EventKey { source: "WARM-UP".to_owned(), id: "WARM-UP".to_owned() }
+    let key = &stack().table.warm_up_key;
+    let (source, id) = key.split_once('#').unwrap_or((key, key));
+    EventKey { source: source.to_owned(), id: id.to_owned() }
 }
 
 pub(crate) fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError> {
@@ -185,7 +191,7 @@ impl Ledger for DynamoDbLedger {
         .set("#lease_token", ":token", text(&begin.lease.token))
         .set("#leased_until", ":until", seconds(begin.lease.until))
         .set_to("#attempts", "#attempts + :one");
-        match self.update(write, ReturnValue::AllNew).await? {
+        match self.update_and_read(write).await? {
             Written::Yes(item) => match record(item.as_ref())? {
                 Some(record) => Ok(Begun::Run(Box::new(record))),
                 None => Err(LedgerError::Unreadable("UpdateItem returned no item".to_owned())),
@@ -258,7 +264,9 @@ impl Ledger for DynamoDbLedger {
             .outcome(&after)
             .set("#next_at", ":next_at", seconds(after.next_at.unwrap_or(now)))
             .open(item::pending_shard(key), failure.due_at)
+            .lasting(failure.record, &after)
             .remove(&["#leased_until", "#sweeps"]);
+        self.outlast(failure.record, &after).await?;
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
             Written::Refused(_) => Ok(Settled::Refused),
@@ -270,6 +278,7 @@ impl Ledger for DynamoDbLedger {
         if !apply_defer(Some(&mut after), deferral) {
             return Ok(Settled::Refused);
         }
+        self.outlast(deferral.record, &after).await?;
         match self.update(deferring(deferral, &after), ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
             Written::Refused(_) => Ok(Settled::Refused),
@@ -295,7 +304,9 @@ impl Ledger for DynamoDbLedger {
             .set("#state", ":dead", text(State::Dead.as_str()))
             .outcome(&after)
             .open(item::dead_shard(key), now)
+            .lasting(burial.record, &after)
             .remove(&["#next_at", "#leased_until", "#sweeps"]);
+        self.outlast(burial.record, &after).await?;
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
             Written::Refused(item) => {
@@ -342,8 +353,8 @@ impl Ledger for DynamoDbLedger {
             return Ok(Settled::Refused);
         }
         // The payload that says where its copy lies is gone with the write: what is
-        // left says it, for who has to go on after dying in between.
-        if self.payloads.is_some() && after.payload_ref.is_none() {
+        // left says it, for who has to go on after dying in between, or has no bucket.
+        if after.payload_ref.is_none() {
             after.payload_ref = payloads::detached(&forgetting.record.event);
         }
         let write = steering::forgetting(forgetting, &after, now);
@@ -369,19 +380,16 @@ impl Ledger for DynamoDbLedger {
         self.due_page(shard, after, limit, now).await
     }
 
+    async fn oldest_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        self.first_dead(shard, since).await
+    }
+
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {
-        let write = Update::new(&due.key, "#due_at = :read AND #open_shard = :shard")
-            .value(":read", seconds(due.due_at))
-            .set("#sweeps", ":sweeps", number(due.sweeps + 1))
-            .open(item::pending_shard(&due.key), due_at);
-        match self.update(write, ReturnValue::AllNew).await? {
-            Written::Yes(item) => record(item.as_ref()),
-            Written::Refused(item) => {
-                let held = record(item.as_ref())?;
-                let is_repeat = held.as_ref().is_some_and(|record| is_swept(record, due, due_at));
-                Ok(held.filter(|_| is_repeat))
-            }
-        }
+        self.move_due(due, due_at).await
     }
 
     async fn load(&self, record: &mut Record) -> Result<(), LedgerError> {

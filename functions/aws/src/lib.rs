@@ -8,11 +8,13 @@
 mod browse;
 mod claim;
 mod clients;
+mod clock;
 mod compression;
 mod dead_letters;
 mod deferral;
 mod due;
 mod error;
+mod expiry;
 mod item;
 pub mod lambda;
 mod ledger;
@@ -20,6 +22,7 @@ mod marks;
 mod move_tasks;
 mod payloads;
 mod queue;
+mod route_history;
 mod secret_versions;
 mod secrets;
 mod steering;
@@ -28,11 +31,12 @@ mod update;
 pub use aws_config::SdkConfig;
 pub use browse::{Arrival, Cursor, OpenKind, Page, Summary, TimelinePartition};
 pub use clients::{Limits, config_loader, sdk_config};
+pub use clock::{AwsClock, Difference};
 pub use dead_letters::{DeadLetterQueue, Depth, LETTERS_AT_ONCE, Purge, ReceivedLetter};
 pub use error::describe;
 pub use ledger::DynamoDbLedger;
 pub use move_tasks::{MOVES_PER_SECOND, MoveError, MoveStatus, MoveTask, MoveTasks};
-pub use payloads::{DETACHED_BYTES_MIN, S3PayloadStore};
+pub use payloads::{DETACHED_BYTES_MIN, S3PayloadStore, may_lie_in_bucket};
 pub use queue::SqsQueue;
 pub use secret_versions::{
     Replaced, SecretVersion, SecretVersions, SecretVersionsError, StoredSecret,

@@ -31,7 +31,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::MetadataDirective;
 use bytes::Bytes;
 use inbox_core::event::Event;
-use inbox_core::ledger::{LedgerError, PayloadRef};
+use inbox_core::ledger::{LedgerError, PayloadRef, Record};
 use inbox_core::signature::sha256_hex;
 
 use crate::compression::{Encoding, compress, decompress};
@@ -127,7 +127,7 @@ impl S3PayloadStore {
         });
         let (key, compressed) = prepared
             .await
-            .map_err(|ended| LedgerError::Unavailable(format!("compression: {ended}")))?;
+            .map_err(|_panic| LedgerError::Unavailable("compression: it did not end".to_owned()))?;
         Ok(self.address(&self.put_at(key, event, compressed).await?))
     }
 
@@ -191,6 +191,13 @@ impl S3PayloadStore {
             .map_err(|error| LedgerError::Unavailable(describe("DeleteObject", &error)))?;
         Ok(())
     }
+}
+
+/// Whether something of an event's payload lies in the payload bucket, or may: a large
+/// payload itself, or a copy for a subscriber. Of one that was forgotten, whether it did.
+#[must_use]
+pub fn may_lie_in_bucket(record: &Record) -> bool {
+    record.payload_ref.is_some() || detached(&record.event).is_some()
 }
 
 /// Where [`S3PayloadStore::detach`] may have put the payload of an event that lies in

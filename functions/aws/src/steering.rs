@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use inbox_core::Timestamp;
-use inbox_core::ledger::{Forgetting, HISTORY_ENTRIES, Record, Reopen, Reopening, Rerun, State};
+use inbox_core::ledger::{Forgetting, Record, Reopen, Reopening, Rerun, State};
 
 use crate::item::{self, number, seconds, text};
 use crate::update::Update;
@@ -25,17 +25,25 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
         // What is kept of the failures is kept as it was read.
         Reopen::Replay { rerun: Rerun::Routes(_), .. } => {
             let seen = &reopening.record.failures;
+            condition.push_str(" AND #handlers = :seen_handlers");
+            if reopening.record.only.is_none() {
+                condition.push_str(" AND #state <> :received");
+            }
             condition.push_str(if seen.is_empty() {
                 " AND (attribute_not_exists(#failures) OR #failures = :seen_failures)"
             } else {
                 " AND #failures = :seen_failures"
             });
         }
-        Reopen::Replay { .. } => {}
+        Reopen::Replay { rerun: Rerun::All, .. } => {
+            condition.push_str(" AND #handlers = :seen_handlers");
+        }
+        Reopen::Replay { rerun: Rerun::Unfinished, .. } => {}
     }
     let mut write = Update::new(key, condition)
         .value(":dead", text(State::Dead.as_str()))
         .value(":seen_failures", item::failures(&reopening.record.failures))
+        .value(":seen_handlers", item::times(&reopening.record.handlers))
         .value(":seen", number(reopening.record.life))
         .value(":now", seconds(now))
         .set("#state", ":received", text(State::Received.as_str()))
@@ -62,13 +70,16 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
             write = write.set("#handlers", ":none", AttributeValue::M(HashMap::new()));
         }
     }
-    let entry = reopening.transition(after.life, now);
-    write = if reopening.record.history.len() < HISTORY_ENTRIES {
-        write
-            .set_to("#history", "list_append(#history, :entry)")
-            .value(":entry", item::history(&[entry]))
-    } else {
-        write.set("#history", ":history", item::history(&after.history))
+    write = match &after.only {
+        Some(only) => write.set("#only", ":only", item::names(only)),
+        None => write.remove(&["#only"]),
+    };
+    // What was recorded since stays, unless entries go for want of room.
+    write = match after.history.strip_prefix(reopening.record.history.as_slice()) {
+        Some(entries) => write
+            .set_to("#history", "list_append(#history, :entries)")
+            .value(":entries", item::history(entries)),
+        None => write.set("#history", ":history", item::history(&after.history)),
     };
     write = write.remove(&["#next_at", "#lease_token", "#leased_until"]);
     write.remove(&["#last_error", "#done_at", "#sweeps"])
@@ -98,7 +109,7 @@ pub(crate) fn forgetting(forgetting: &Forgetting<'_>, after: &Record, now: Times
         .set("#headers", ":headers", item::texts(&after.event.headers))
         .payload(&after.event.payload.bytes)
         .set_to("#forgotten_at", ":now")
-        .remove(&["#subject", "#delivery_id", "#traceparent", "#last_error"])
+        .remove(&["#subject", "#delivery_id", "#traceparent", "#last_error", "#only"])
         .remove(&["#leased_until", "#next_at", "#open_shard", "#due_at", "#sweeps"])
 }
 

@@ -13,9 +13,9 @@ use inbox_core::stack::stack;
 use crate::compression::compress;
 use crate::item::{
     self, ATTEMPTS, DONE_AT, FAILURES, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
-    LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, STATE, SWEEPS, number, seconds, text,
+    LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, ONLY, STATE, SWEEPS, number, seconds, text,
 };
-use crate::steering;
+use crate::{route_history, steering};
 
 /// One conditional write. Placeholders for attributes always mean the same, and
 /// only those in use are sent: `DynamoDB` refuses the others.
@@ -28,7 +28,7 @@ pub(crate) struct Update {
     values: Item,
 }
 
-const NAMES: [(&str, &str); 13] = [
+const NAMES: [(&str, &str); 16] = [
     ("#state", STATE),
     ("#life", LIFE),
     ("#attempts", ATTEMPTS),
@@ -39,6 +39,9 @@ const NAMES: [(&str, &str); 13] = [
     ("#done_at", DONE_AT),
     ("#handlers", HANDLERS),
     ("#failures", FAILURES),
+    ("#only", ONLY),
+    ("#routes", route_history::ROUTES),
+    ("#former", route_history::FORMER),
     ("#history", HISTORY),
     ("#sweeps", SWEEPS),
     ("#forgotten_at", FORGOTTEN_AT),
@@ -121,6 +124,14 @@ impl Update {
     /// The event's place in the index `open`.
     pub(crate) fn open(self, shard: AttributeValue, due_at: Timestamp) -> Self {
         self.set("#open_shard", ":shard", shard).set("#due_at", ":due_at", seconds(due_at))
+    }
+
+    /// The record's expiry, where a write moves it.
+    pub(crate) fn lasting(self, before: &Record, after: &Record) -> Self {
+        if after.expires_at == before.expires_at {
+            return self;
+        }
+        self.set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
     }
 
     /// One of the two exclusive forms of a completion: the last one, which also

@@ -3,11 +3,17 @@
 //! JSON payloads are embedded byte for byte: duplicate keys, number forms such
 //! as `1.0e2` and escapes such as `\u001B` reach the handler as the provider
 //! wrote them. Everything else travels as `data_base64`.
+//!
+//! What parses as JSON is JSON, whatever it was called: many senders leave the content
+//! type to their HTTP library, which says `text/plain`, `application/x-www-form-urlencoded`
+//! or nothing. Then `datacontenttype` says what the data is, and `sentcontenttype` what it
+//! was called.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base64::Engine as _;
+use base64::display::Base64Display;
+use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -19,8 +25,14 @@ use crate::provider::Payload;
 /// and gives up what goes round.
 pub const HEADER_HOPS: &str = "x-inbox-hops";
 
+/// What a JSON payload is called that was sent as something else.
+const JSON: &str = "application/json";
+
 /// The type of events whose provider's type could not be read.
 pub const TYPE_UNKNOWN: &str = "unknown";
+
+/// What an envelope's attributes take, rounded up.
+const ATTRIBUTES_BYTES: usize = 2048;
 
 /// An event's identity in the ledger: unique within a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,11 +100,12 @@ impl Event {
     #[must_use]
     pub fn to_cloudevent(&self) -> String {
         let json = self.json();
-        let base64 = match json {
-            Some(_) => None,
-            None => Some(STANDARD.encode(&self.payload.bytes)),
-        };
-        self.envelope(json, base64, None)
+        let base64 =
+            json.is_none().then(|| Shown(Base64Display::new(&self.payload.bytes, &STANDARD)));
+        // Base64 is the longest: four characters for three bytes.
+        let room = self.payload.bytes.len() / 3 * 4 + ATTRIBUTES_BYTES;
+        let attributes = self.attributes(json.is_some());
+        written(room, &Whole { attributes, dataref: None, data: json, data_base64: base64 })
     }
 
     /// The same without the payload, for targets that it is too large for.
@@ -100,17 +113,9 @@ impl Event {
     /// <https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md>.
     #[must_use]
     pub fn to_cloudevent_with_dataref(&self, dataref: &str) -> String {
-        self.envelope(None, None, Some(dataref))
-    }
-
-    fn envelope(
-        &self,
-        data: Option<&RawValue>,
-        data_base64: Option<String>,
-        dataref: Option<&str>,
-    ) -> String {
-        let envelope = Whole { attributes: self.attributes(), dataref, data, data_base64 };
-        serde_json::to_string(&envelope).expect("text and numbers always serialise")
+        let attributes = self.attributes(self.json().is_some());
+        let dataref = Some(dataref);
+        written(ATTRIBUTES_BYTES, &Whole { attributes, dataref, data: None, data_base64: None })
     }
 
     /// CloudEvents' `type`: the provider, a full stop and its own type.
@@ -123,21 +128,29 @@ impl Event {
     /// carry them beside the payload.
     #[must_use]
     pub fn context_attributes(&self) -> BTreeMap<String, String> {
-        let attributes = serde_json::to_value(self.attributes());
+        let attributes = serde_json::to_value(self.attributes(self.json().is_some()));
         serde_json::from_value(attributes.expect("text always serialises"))
             .expect("every attribute is text")
     }
 
-    /// The payload as JSON text, when it says that it is JSON and is.
+    /// The payload as JSON text, when it is JSON. Of what was not called JSON, only an
+    /// object or an array is: a text that happens to be a number stays a text.
     #[must_use]
     pub fn json(&self) -> Option<&RawValue> {
-        if !is_json(&self.payload.content_type) {
-            return None;
-        }
-        serde_json::from_slice(&self.payload.bytes).ok()
+        let json: &RawValue = serde_json::from_slice(&self.payload.bytes).ok()?;
+        let is_meant = json.get().starts_with(['{', '[']) || is_json(&self.payload.content_type);
+        is_meant.then_some(json)
     }
 
-    pub(crate) fn attributes(&self) -> Attributes<'_> {
+    /// The attributes of a message that holds nothing of the payload: not what it is
+    /// about, and its type as it was sent, since nobody looks at it.
+    pub(crate) fn attributes_without_payload(&self) -> Attributes<'_> {
+        Attributes { subject: None, ..self.attributes(false) }
+    }
+
+    fn attributes(&self, is_json: bool) -> Attributes<'_> {
+        let sent = self.payload.content_type.as_str();
+        let is_called_otherwise = is_json && !self::is_json(sent);
         Attributes {
             specversion: "1.0",
             id: &self.key.id,
@@ -145,7 +158,8 @@ impl Event {
             r#type: self.full_type(),
             time: self.occurred_at.unwrap_or(self.received_at).to_rfc3339(),
             subject: self.subject.as_deref(),
-            datacontenttype: &self.payload.content_type,
+            datacontenttype: if is_called_otherwise { JSON } else { sent },
+            sentcontenttype: Some(sent).filter(|sent| is_called_otherwise && !sent.is_empty()),
             deliveryid: self.delivery_id.as_deref(),
             receivedat: self.received_at.to_rfc3339(),
             traceparent: self.traceparent.as_deref(),
@@ -164,7 +178,10 @@ pub(crate) struct Attributes<'a> {
     time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
     datacontenttype: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sentcontenttype: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deliveryid: Option<&'a str>,
     receivedat: String,
@@ -181,7 +198,23 @@ struct Whole<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data_base64: Option<String>,
+    data_base64: Option<Shown<'a>>,
+}
+
+/// `room` is about how long it will be: growing to it would take twice as much.
+fn written(room: usize, envelope: &Whole<'_>) -> String {
+    let mut written = Vec::with_capacity(room);
+    serde_json::to_writer(&mut written, envelope).expect("text and numbers always serialise");
+    String::from_utf8(written).expect("JSON is UTF-8")
+}
+
+/// Base64 as it is written, without a copy of its own.
+struct Shown<'a>(Base64Display<'a, 'a, GeneralPurpose>);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// `application/json`, `text/json` and everything that ends in `+json`.
@@ -192,19 +225,30 @@ fn is_json(content_type: &str) -> bool {
     subtype == "json" || subtype.ends_with("+json")
 }
 
-/// Makes text from outside fit for keys, queues, headers and terminals: control
-/// characters and what SQS refuses (U+FFFE, U+FFFF) are dropped, and it ends
-/// after `most` characters.
+/// Makes text from outside fit for keys, queues, headers and terminals: what steers
+/// ([`steers`]) and what SQS refuses (U+FFFE, U+FFFF) is dropped, and it ends after
+/// `most` characters.
 #[must_use]
 pub fn clean_text(text: &str, most: usize) -> String {
     text.chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
+        .filter(|c| !steers(*c) && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
         .take(most)
         .collect()
 }
 
+/// Whether a terminal or a viewer does something else for a character than to show
+/// it: control characters (C0, DEL and C1), and those that turn the direction of what
+/// follows, with which a line can be made to read like another
+/// (<https://trojansource.codes>).
+#[must_use]
+pub fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     pub(crate) fn event(content_type: &str, body: &'static [u8]) -> Event {
@@ -243,12 +287,42 @@ pub(crate) mod tests {
             ("application/x-www-form-urlencoded", &b"a=1"[..]),
             ("application/json", b"not json"),
             ("application/json", b"\"\xff\""),
-            ("", b"{}"),
+            ("text/plain", b"4242"),
+            ("text/plain", b"null"),
+            ("application/octet-stream", b"\"text\""),
+            ("application/x-www-form-urlencoded", b"{\"a\":1}=&b=2"),
         ] {
             let whole = event(content_type, body).to_cloudevent();
             let encoded = STANDARD.encode(body);
             assert!(whole.ends_with(&format!(r#""data_base64":"{encoded}"}}"#)), "{whole}");
         }
+    }
+
+    #[test]
+    fn what_parses_as_json_is_json_and_the_type_as_sent_is_kept() {
+        for sent in ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"]
+        {
+            for body in ["{\"a\": 1.0e2}", " [1,2]\r\n"] {
+                let event = event(sent, body.as_bytes());
+                let whole = event.to_cloudevent();
+                let told =
+                    format!(r#""datacontenttype":"application/json","sentcontenttype":"{sent}""#);
+                assert!(whole.contains(&told), "{whole}");
+                assert!(whole.ends_with(&format!(r#""data":{}}}"#, body.trim())), "{whole}");
+                assert!(event.to_cloudevent_with_dataref("s3://a/b").contains(&told));
+                assert_eq!(event.context_attributes()["datacontenttype"], "application/json");
+            }
+        }
+        // Nothing was said.
+        let unnamed = event("", b"{}").to_cloudevent();
+        let told = r#""datacontenttype":"application/json","receivedat""#;
+        assert!(unnamed.contains(told), "{unnamed}");
+        // What is called JSON keeps its name.
+        let named = event("application/vnd.api+json", b"{}").to_cloudevent();
+        assert!(named.contains(r#""datacontenttype":"application/vnd.api+json","#), "{named}");
+        assert!(!named.contains("sentcontenttype"), "{named}");
+        let nothing = event("", b"\xff").to_cloudevent();
+        assert!(!nothing.contains("contenttype"), "{nothing}");
     }
 
     #[test]
@@ -286,6 +360,8 @@ pub(crate) mod tests {
     fn text_from_outside_loses_what_queues_and_terminals_choke_on() {
         assert_eq!(clean_text("a\u{1b}[31m\r\nb\u{0}\u{FFFF}é", 99), "a[31mbé");
         assert_eq!(clean_text("abc", 2), "ab");
+        // C1 controls, and what turns the direction.
+        assert_eq!(clean_text("a\u{9b}2J\u{202e}b\u{2066}c", 99), "a2Jbc");
     }
 
     #[test]

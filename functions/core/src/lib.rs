@@ -14,6 +14,7 @@
 //! ```
 
 pub mod config;
+pub mod envelope;
 pub mod event;
 pub mod form;
 pub mod handler;

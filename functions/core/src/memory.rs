@@ -41,7 +41,7 @@ impl Ledger for MemoryLedger {
     async fn claim(&self, new: &NewEvent) -> Result<Claimed, LedgerError> {
         let mut records = self.records();
         let held = records.get(&new.event.key);
-        let claimed = judge_claim(held, new);
+        let claimed = judge_claim(held, new, None);
         let is_ours = held.is_some_and(|record| record.request_id == new.request_id);
         if claimed == Claimed::Fresh && !is_ours {
             records.insert(new.event.key.clone(), Record::claimed(new));
@@ -143,6 +143,20 @@ impl Ledger for MemoryLedger {
         let is_last = due.len() <= limit as usize;
         due.truncate(limit as usize);
         Ok(DuePage { due, is_last })
+    }
+
+    async fn oldest_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        let shards = stack().table.open_index.shards;
+        let records = self.records();
+        let dead = records.iter().filter_map(|(key, record)| match record.open {
+            Some(Open::Dead { due_at }) if shard_of(key, shards) == shard => Some(due_at),
+            _ => None,
+        });
+        Ok(dead.filter(|died_at| *died_at > since).min())
     }
 
     async fn sweep(&self, due: &Due, due_at: Timestamp) -> Result<Option<Record>, LedgerError> {

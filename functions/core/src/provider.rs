@@ -75,6 +75,12 @@ pub trait Provider: Send + Sync {
         false
     }
 
+    /// Whether it says which of its hooks a delivery is of ([`Identity::hook_id`]),
+    /// so that `HOOK_IDS` can name those that are let in.
+    fn names_hook(&self) -> bool {
+        false
+    }
+
     /// Whether this can be one of the provider's signing secrets; if not, what
     /// to do about it, without quoting the value.
     ///
@@ -83,6 +89,12 @@ pub trait Provider: Send + Sync {
     /// The advice.
     fn check_secret(&self, _secret: &Secret) -> Result<(), &'static str> {
         Ok(())
+    }
+
+    /// What speaks against a secret that can be one, for people who choose another:
+    /// no reason to refuse it. Must not quote it.
+    fn secret_concern(&self, _secret: &Secret) -> Option<&'static str> {
+        None
     }
 
     /// When the request says that it was signed, where the scheme signs a time:
@@ -198,6 +210,9 @@ pub struct Identity {
     pub subject: Option<String>,
     /// The provider's id of this attempt or delivery, where it differs.
     pub delivery_id: Option<String>,
+    /// The subscription that it was sent for, where the provider says so: it calls
+    /// once for each of them.
+    pub hook_id: Option<String>,
     /// The event itself, where it is not the whole body (GitHub's form field).
     pub payload: Option<Payload>,
 }

@@ -4,7 +4,7 @@
 //! ledger. It is a CloudEvents 1.0 envelope without `data`, with `dataref` (the
 //! claim-check extension) and `life`, so that whoever looks at the queue can
 //! tell what it is about, and so that SQS's size limit and forbidden characters
-//! never meet a payload.
+//! never meet a payload. Nor does anything else of it: `subject` may be an address.
 
 use std::fmt;
 use std::time::Duration;
@@ -29,7 +29,16 @@ struct Envelope<'a> {
     #[serde(flatten)]
     attributes: Attributes<'a>,
     dataref: String,
+    /// So that whoever handles it knows how much memory it takes before it is fetched.
+    /// Missing where the sender has not got the payload, which then is a large one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payloadbytes: Option<usize>,
     life: u32,
+}
+
+#[derive(Deserialize)]
+struct Announced {
+    payloadbytes: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -44,11 +53,18 @@ impl Pointer {
     #[must_use]
     pub fn body(event: &Event, life: u32) -> String {
         let envelope = Envelope {
-            attributes: event.attributes(),
+            attributes: event.attributes_without_payload(),
             dataref: format!("inbox:{}", event.key),
+            payloadbytes: Some(event.payload.bytes.len()).filter(|bytes| *bytes > 0),
             life,
         };
         serde_json::to_string(&envelope).expect("text and numbers always serialise")
+    }
+
+    /// How large the payload is, as far as a message body says.
+    #[must_use]
+    pub fn payload_bytes(body: &str) -> Option<usize> {
+        serde_json::from_str::<Announced>(body).ok()?.payloadbytes
     }
 
     /// Reads a message body.
@@ -176,8 +192,13 @@ mod tests {
     fn a_pointer_names_event_and_life_and_carries_no_payload() {
         let event = event("application/json", b"{\"card\":4242}");
         let body = Pointer::body(&event, 3);
-        assert!(body.ends_with(r#""dataref":"inbox:stripe_eu#evt_1","life":3}"#), "{body}");
-        assert!(!body.contains("4242"));
+        let end = r#""dataref":"inbox:stripe_eu#evt_1","payloadbytes":13,"life":3}"#;
+        assert!(body.ends_with(end), "{body}");
+        assert!(!body.contains("4242") && !body.contains("pi_1"), "{body}");
+        assert_eq!(Pointer::payload_bytes(&body), Some(13));
+        let unloaded = super::Pointer::body(&crate::event::tests::event("", b""), 3);
+        assert_eq!(Pointer::payload_bytes(&unloaded), None);
+        assert_eq!(Pointer::payload_bytes("not JSON"), None);
         assert_eq!(Pointer::parse(&body), Ok(Pointer { key: event.key, life: 3 }));
     }
 

@@ -42,7 +42,8 @@ pub struct Request<State = Unverified> {
     raw_query: String,
     headers: HeaderMap,
     body: Bytes,
-    public_url: Option<String>,
+    public_urls: Vec<String>,
+    signed_url: Option<String>,
     state: PhantomData<State>,
 }
 
@@ -52,16 +53,24 @@ impl Request<Unverified> {
     /// base64 and nothing else.
     #[must_use]
     pub fn new(method: Method, raw_query: String, headers: HeaderMap, body: Bytes) -> Self {
-        Self { method, raw_query, headers, body, public_url: None, state: PhantomData }
+        Self {
+            method,
+            raw_query,
+            headers,
+            body,
+            public_urls: Vec::new(),
+            signed_url: None,
+            state: PhantomData,
+        }
     }
 
-    /// Sets the address that the provider was told to call, without query, for
-    /// the schemes that sign it. It comes from configuration, never from the
-    /// request: what the function sees is not what the provider called
-    /// (Twilio's error 57012).
+    /// Sets the addresses that the provider may have been told to call, without
+    /// query, for the schemes that sign them: one, or two while a source moves.
+    /// They come from configuration, never from the request: what the function
+    /// sees is not what the provider called (Twilio's error 57012).
     #[must_use]
-    pub fn with_public_url(mut self, url: Option<String>) -> Self {
-        self.public_url = url;
+    pub fn with_public_urls(mut self, urls: impl IntoIterator<Item = String>) -> Self {
+        self.public_urls = urls.into_iter().collect();
         self
     }
 
@@ -78,12 +87,13 @@ impl Request<Unverified> {
         now: Timestamp,
     ) -> Result<Request<Verified>, Box<Refused>> {
         match provider.verify(&self, secrets, now) {
-            Ok(_proof) => Ok(Request {
+            Ok(proof) => Ok(Request {
                 method: self.method,
                 raw_query: self.raw_query,
                 headers: self.headers,
                 body: self.body,
-                public_url: self.public_url,
+                public_urls: self.public_urls,
+                signed_url: proof.into_url(),
                 state: PhantomData,
             }),
             Err(rejection) => Err(Box::new(Refused { rejection, request: self })),
@@ -139,10 +149,20 @@ impl<State> Request<State> {
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// The address that the provider called, as configured, without query.
+    /// The addresses that the provider may have called, as configured, without
+    /// query.
     #[must_use]
-    pub fn public_url(&self) -> Option<&str> {
-        self.public_url.as_deref()
+    pub fn public_urls(&self) -> &[String] {
+        &self.public_urls
+    }
+}
+
+impl Request<Verified> {
+    /// The address that the signature covers, with its query, where the scheme
+    /// signs one. It may hold a password.
+    #[must_use]
+    pub fn signed_url(&self) -> Option<&str> {
+        self.signed_url.as_deref()
     }
 }
 

@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 use crate::Timestamp;
 use crate::provider::Provider;
 
+pub mod strength;
+
 /// How long a fetched bundle serves without another look.
 pub const CACHE_FOR: Duration = Duration::from_mins(5);
 /// How long a bundle may serve while it cannot be fetched again.
@@ -70,7 +72,8 @@ impl<'de> Deserialize<'de> for Secret {
 /// All that one source keeps secret.
 ///
 /// In Secrets Manager it is JSON: `{"signing_secrets":["new","old"]}`, plus
-/// what a provider's file asks for besides, as text.
+/// what a provider's file asks for besides, as text. A value that is no JSON is one
+/// signing secret.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SecretBundle {
     signing_secrets: Vec<Secret>,
@@ -79,12 +82,15 @@ pub struct SecretBundle {
 }
 
 impl SecretBundle {
-    /// Reads the JSON form.
+    /// Reads the JSON form, or a plain text, which is one signing secret.
     ///
     /// # Errors
     ///
     /// Says what is wrong without quoting any of the text.
     pub fn parse(json: &str) -> Result<Self, SecretFault> {
+        if let Some(text) = plain_text(json) {
+            return Self::of(vec![Secret::new(text.to_owned())]);
+        }
         // serde_json's own message may quote the value, which is the secret.
         let bundle: Self = serde_json::from_str(json).map_err(|_| SecretFault::NotABundle)?;
         bundle.filled()
@@ -170,12 +176,26 @@ impl SecretBundle {
     }
 }
 
+/// The signing secret, where the stored value is no JSON: put by the console, the AWS
+/// CLI or Terraform as it is. A line end behind it is none of its own. What looks like
+/// JSON with a slip in it, or has several lines, is no secret.
+#[must_use]
+pub fn plain_text(stored: &str) -> Option<&str> {
+    let text = stored.strip_suffix('\n').unwrap_or(stored);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    let looks_like_json = text.trim_start().starts_with(['{', '[', '"']);
+    let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let is_line = !text.trim().is_empty() && !text.contains(char::is_control);
+    (is_line && !looks_like_json && !is_json()).then_some(text)
+}
+
 /// What is wrong with a stored bundle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
-    /// Not JSON, or not of the documented shape.
+    /// JSON, or nearly, but not of the documented shape.
     #[error(
-        "the secret's value must be JSON of the form {{\"signing_secrets\":[\"…\"]}}, all values text"
+        "the secret's value must be JSON of the form {{\"signing_secrets\":[\"…\"]}}, all values text, \
+         or one signing secret as it is"
     )]
     NotABundle,
     /// The list is empty.

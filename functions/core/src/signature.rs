@@ -16,8 +16,31 @@ use sha2::{Digest as _, Sha256};
 use crate::Timestamp;
 
 /// Evidence that a signature matched. Cannot be made outside this module.
-#[derive(Debug)]
-pub struct Proof(());
+pub struct Proof {
+    url: Option<String>,
+}
+
+impl Proof {
+    /// The same, saying which address the signature covers, with its query: for
+    /// schemes that sign it, and may try several.
+    #[must_use]
+    pub fn of_url(self, url: String) -> Self {
+        Self { url: Some(url) }
+    }
+
+    /// The address that the signature covers, where the scheme signs one.
+    #[must_use]
+    pub fn into_url(self) -> Option<String> {
+        self.url
+    }
+}
+
+/// Without the address, which may hold a password.
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proof").finish_non_exhaustive()
+    }
+}
 
 /// Which hash an HMAC is built on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +70,7 @@ pub fn hmac_matches<Key: AsRef<[u8]>>(
             Hash::Sha1 => any_equals::<Hmac<Sha1>>(key, signed, signatures),
             Hash::Sha256 => any_equals::<Hmac<Sha256>>(key, signed, signatures),
         })
-        .then_some(Proof(()))
+        .then_some(Proof { url: None })
 }
 
 /// The MAC itself, for signing.

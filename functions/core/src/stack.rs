@@ -56,6 +56,9 @@ pub struct Table {
     pub partition_key: String,
     /// Attribute that TTL looks at.
     pub ttl_attribute: String,
+    /// A key that no event has: writes to it, which never happen, open connections, and
+    /// a receiver's role allows it besides its own source's.
+    pub warm_up_key: String,
     /// All events by source and hour.
     pub timeline_index: Index,
     /// Unfinished and dead events by when somebody must look.
@@ -170,12 +173,20 @@ pub struct Defaults {
     /// Largest body taken where there is a payload bucket: what Lambda takes as an
     /// event at all, 6 MB with its escapes or base64.
     pub max_body_bytes: usize,
+    /// How long a receiver may take for a request, whatever happens: what the sources'
+    /// throttles come to in receivers at once.
+    pub request_timeout_ms: u64,
     /// Largest payload, compressed, that is kept in the item itself: it fits the
     /// 400 KB of a DynamoDB item with room for the other attributes. Without a
     /// payload bucket also the largest body.
     pub inline_payload_bytes: usize,
     /// How long events are kept and duplicates recognised.
     pub retention_days: u32,
+    /// How much longer than until its next due time an unfinished event's record lasts,
+    /// and a buried one's than its burial.
+    pub record_outlives_due_days: u32,
+    /// How much longer than its record a payload lasts.
+    pub payload_outlives_record_days: u32,
     /// Waits after the first, second, … failed attempt.
     pub retry_delays_seconds: Vec<u32>,
     /// Up to this much is added to each wait at random.
@@ -206,6 +217,8 @@ pub struct ProviderFacts {
     pub methods: Vec<String>,
     /// Whether the signed text includes the URL.
     pub signs_url: bool,
+    /// Whether a delivery says which of the provider's hooks sends it.
+    pub names_hook: bool,
 }
 
 impl Defaults {

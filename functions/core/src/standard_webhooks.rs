@@ -26,7 +26,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use crate::Timestamp;
-use crate::secrets::Secret;
+use crate::secrets::{Secret, strength};
 use crate::signature::{self, Hash};
 
 /// The message's id, the same on every attempt.
@@ -40,6 +40,8 @@ pub const VERSION: &str = "v1";
 
 const KEY_BYTES_MIN: usize = 24;
 const KEY_PREFIX: &str = "whsec_";
+/// Supabase shows its hook secrets as `v1,whsec_…`.
+const SUPABASE_PREFIX: &str = "v1,";
 const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -69,7 +71,10 @@ pub fn check_secret(secret: &Secret) -> Result<(), &'static str> {
         return Err("is the sender's private key, which nobody else should hold: \
                     use the symmetric secret, which begins with whsec_");
     }
+    let bare = text.strip_prefix(SUPABASE_PREFIX).unwrap_or(text);
+    let bare = bare.strip_prefix(KEY_PREFIX).unwrap_or(bare);
     match decoded(secret) {
+        _ if strength::is_placeholder(bare) => Err(strength::PLACEHOLDER),
         None => Err("is not base64 after whsec_: copy it again, without spaces or line ends"),
         Some(key) if key.len() < KEY_BYTES_MIN => {
             Err("is shorter than 24 bytes when decoded: it was cut, or is no signing secret")
@@ -107,8 +112,7 @@ pub fn sign(id: &str, now: Timestamp, body: &[u8], secrets: &[Secret]) -> String
 
 fn decoded(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     let text = secret.expose();
-    // Supabase shows its hook secrets as `v1,whsec_…`.
-    let text = text.strip_prefix("v1,").unwrap_or(text);
+    let text = text.strip_prefix(SUPABASE_PREFIX).unwrap_or(text);
     let key = KEY_ENCODING.decode(text.strip_prefix(KEY_PREFIX).unwrap_or(text));
     key.ok().map(Zeroizing::new)
 }

@@ -22,6 +22,32 @@ pub const VARIABLES: [&str; 2] = [VARIABLE_NAMESPACE, EnvFilter::DEFAULT_ENV];
 
 /// Two inboxes in one account have sources of the same names: with a namespace
 /// for each, an alarm of one does not count the other's events.
+/// Every metric that is emitted, with the sets of dimensions under which it is found.
+/// Each set is paid for, so a test over `infra/` asks that an alarm or the dashboard reads
+/// it; and what is not here is not emitted by mistake, as debug builds refuse it.
+pub const METRICS: &[(&str, &[&[&str]])] = &[
+    ("Accepted", &[&["Source"]]),
+    ("Buried", &[&["Source"]]),
+    ("Conflict", &[&["Source"]]),
+    ("Done", &[&["Source"]]),
+    ("Duplicate", &[&["Source"]]),
+    ("EndToEndMilliseconds", &[&["Source"]]),
+    ("GivenUp", &[&[]]),
+    ("Missing", &[&["Source"]]),
+    ("OldestDeadSeconds", &[&[]]),
+    ("Rejected", &[&["Source"], &["Source", "Reason"]]),
+    ("Resumed", &[&[]]),
+    ("Retried", &[&["Source"]]),
+    ("RouteLost", &[&["Source"]]),
+    ("SweepCutShort", &[&[]]),
+    ("SweepFailed", &[&[]]),
+    ("Swept", &[&[]]),
+    ("Unavailable", &[&["Source"]]),
+    ("Unknown", &[&["Source"]]),
+    ("Unreadable", &[&[]]),
+    ("Unrouted", &[&["Source"]]),
+];
+
 const VARIABLE_NAMESPACE: &str = "METRICS_NAMESPACE";
 
 /// Set by [`init`]; until then metrics go nowhere.
@@ -72,12 +98,16 @@ pub enum Unit {
     Count,
     /// How long.
     Milliseconds,
+    /// How long, where it may be days.
+    Seconds,
 }
 
 /// One line of metrics that share dimensions and a moment.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     dimensions: Vec<(&'static str, String)>,
+    /// Whether the values count without the last dimension too.
+    is_summed: bool,
     notes: Vec<(&'static str, String)>,
     values: Vec<(&'static str, Unit, f64)>,
 }
@@ -88,6 +118,7 @@ impl Metrics {
     pub fn of_source(source: &str) -> Self {
         Self {
             dimensions: vec![("Source", source.to_owned())],
+            is_summed: false,
             notes: Vec::new(),
             values: Vec::new(),
         }
@@ -96,7 +127,7 @@ impl Metrics {
     /// Metrics of the whole inbox.
     #[must_use]
     pub fn of_inbox() -> Self {
-        Self { dimensions: Vec::new(), notes: Vec::new(), values: Vec::new() }
+        Self { dimensions: Vec::new(), is_summed: false, notes: Vec::new(), values: Vec::new() }
     }
 
     /// Adds a dimension. Its values must be few: each makes a metric of its own.
@@ -104,6 +135,15 @@ impl Metrics {
     pub fn by(mut self, dimension: &'static str, value: impl Into<String>) -> Self {
         self.dimensions.push((dimension, value.into()));
         self
+    }
+
+    /// Adds a dimension whose values are told apart and summed: each value makes a
+    /// metric, and all of them together one more without this dimension. An alarm over
+    /// all values then needs no query.
+    #[must_use]
+    pub fn by_each_and_all(mut self, dimension: &'static str, value: impl Into<String>) -> Self {
+        self.is_summed = true;
+        self.by(dimension, value)
     }
 
     /// Adds a property that is searchable in the log and no dimension: an id, a
@@ -129,8 +169,16 @@ impl Metrics {
         self
     }
 
+    /// Adds a duration in seconds.
+    #[must_use]
+    pub fn seconds(mut self, name: &'static str, duration: std::time::Duration) -> Self {
+        self.values.push((name, Unit::Seconds, duration.as_secs_f64()));
+        self
+    }
+
     /// Writes the line to standard output; before [`init`], as in tests, nowhere.
     pub fn emit(self, now: Timestamp) {
+        debug_assert_eq!(self.undeclared(), None, "declare it in telemetry::METRICS");
         let Some(namespace) = STARTED_NAMESPACE.get() else { return };
         let mut line = self.to_json(namespace, now).to_string();
         line.push('\n');
@@ -138,10 +186,27 @@ impl Metrics {
         let _ = std::io::stdout().lock().write_all(line.as_bytes());
     }
 
+    /// The first metric that [`METRICS`] does not hold with these dimensions.
+    fn undeclared(&self) -> Option<&'static str> {
+        let sets = self.dimension_sets();
+        let is_declared = |name: &str| {
+            METRICS.iter().any(|(declared, expected)| *declared == name && sets == *expected)
+        };
+        self.values.iter().map(|(name, ..)| *name).find(|name| !is_declared(name))
+    }
+
+    fn dimension_sets(&self) -> Vec<Vec<&'static str>> {
+        let names: Vec<&str> = self.dimensions.iter().map(|(name, _)| *name).collect();
+        if self.is_summed {
+            return vec![names[..names.len() - 1].to_vec(), names];
+        }
+        vec![names]
+    }
+
     /// The line as JSON.
     #[must_use]
     pub fn to_json(&self, namespace: &str, now: Timestamp) -> Value {
-        let names: Vec<&str> = self.dimensions.iter().map(|(name, _)| *name).collect();
+        let sets = self.dimension_sets();
         let metrics: Vec<Value> = self
             .values
             .iter()
@@ -153,7 +218,7 @@ impl Metrics {
             json!({
                 "Timestamp": now.unix_ms(),
                 "CloudWatchMetrics": [
-                    {"Namespace": namespace, "Dimensions": [names], "Metrics": metrics}
+                    {"Namespace": namespace, "Dimensions": sets, "Metrics": metrics}
                 ],
             }),
         );
@@ -173,7 +238,7 @@ mod tests {
     #[test]
     fn a_line_follows_the_embedded_metric_format() {
         let line = Metrics::of_source("stripe")
-            .by("Reason", "stale_timestamp")
+            .by_each_and_all("Reason", "stale_timestamp")
             .note("event_id", "evt_1")
             .count("Rejected", 1)
             .to_json(NAMESPACE, Timestamp::from_unix_seconds(1_764_000_000).unwrap());
@@ -184,7 +249,7 @@ mod tests {
                     "Timestamp": 1_764_000_000_000_i64,
                     "CloudWatchMetrics": [{
                         "Namespace": "WebhookInbox",
-                        "Dimensions": [["Source", "Reason"]],
+                        "Dimensions": [["Source"], ["Source", "Reason"]],
                         "Metrics": [{"Name": "Rejected", "Unit": "Count"}],
                     }],
                 },
@@ -194,6 +259,16 @@ mod tests {
                 "Rejected": 1.0,
             })
         );
+    }
+
+    #[test]
+    fn what_is_not_declared_is_told_and_so_are_other_dimensions() {
+        let undeclared = |metrics: Metrics| metrics.undeclared();
+        assert_eq!(undeclared(Metrics::of_source("stripe").count("Accepted", 1)), None);
+        assert_eq!(undeclared(Metrics::of_inbox().count("Accepted", 1)), Some("Accepted"));
+        assert_eq!(undeclared(Metrics::of_inbox().count("Seen", 1)), Some("Seen"));
+        let rejected = Metrics::of_source("stripe").by("Reason", "x").count("Rejected", 1);
+        assert_eq!(undeclared(rejected), Some("Rejected"), "its alarm would see nothing");
     }
 
     #[test]

@@ -16,6 +16,11 @@ use inbox_core::provider::{Provider, Rejection};
 use inbox_core::request::{Request, Verified};
 use inbox_core::secrets::SecretBundle;
 use inbox_receiver::gateway::GatewayEvent;
+use inbox_receiver::response::Refusal;
+
+/// Said of JSON that cannot be read.
+const NO_EVENT: &str = "it begins as JSON and is no API Gateway event (HTTP API, payload 2.0); a \
+                        raw request has header lines, an empty line, and the body";
 
 /// A request in parts, to be altered and judged again.
 #[derive(Clone)]
@@ -49,12 +54,11 @@ impl Captured {
     }
 
     fn parse_gateway(bytes: &[u8]) -> Result<Self, String> {
-        let event: GatewayEvent = serde_json::from_slice(bytes).map_err(|_| {
-            "it begins as JSON and is no API Gateway event (HTTP API, payload 2.0); a raw request \
-             has header lines, an empty line, and the body"
-                .to_owned()
+        let text = std::str::from_utf8(bytes).map_err(|_| NO_EVENT.to_owned())?;
+        let (path, request) = GatewayEvent::read(text).map_err(|refusal| match refusal {
+            Refusal::OldFormat => refusal.fault(),
+            _ => NO_EVENT.to_owned(),
         })?;
-        let (path, request) = event.into_request().map_err(|fault| fault.to_string())?;
         let mut captured = Self {
             method: request.method().clone(),
             address: None,
@@ -138,7 +142,7 @@ impl Captured {
     #[must_use]
     pub fn request(&self) -> Request {
         let Self { method, query, headers, body, address } = self.clone();
-        Request::new(method, query, headers, body).with_public_url(address)
+        Request::new(method, query, headers, body).with_public_urls(address)
     }
 
     /// Verifies by the provider's own file, and by nothing else.
@@ -229,6 +233,7 @@ mod tests {
         for (text, part) in [
             (" \n", "no request"),
             ("{\"id\":\"marker-1\"}", "no API Gateway event"),
+            ("{\"version\":\"1.0\",\"body\":\"marker-1\"}", "payload format 1.0"),
             ("X-Sig: a\nmarker-1\n", "line 2 is neither"),
         ] {
             let told = Captured::parse(text.as_bytes()).unwrap_err();

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completions, dlq, doctor, events, forget, listen, logs, purge_dlq, redrive, replay, routes,
-    secret, send, show, verify,
+    secret, send, show, verify, whoami,
 };
 use crate::context::CommonArgs;
 
@@ -68,6 +68,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Follow a function's log
     Logs(logs::Args),
+    /// Say as whom and in which region AWS is spoken to
+    Whoami(whoami::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
 }
@@ -80,7 +82,7 @@ impl Command {
             Self::Verify(args) => args.needs_names(),
             Self::Send(args) => args.needs_names(),
             Self::Routes(args) => args.needs_names(),
-            Self::Completions(_) => false,
+            Self::Completions(_) | Self::Whoami(_) => false,
             _ => true,
         }
     }

@@ -8,10 +8,12 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use inbox_core::event::steers;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::fault::Fault;
+use crate::pretty::escaped_json;
 use crate::table::Table;
 
 /// When to colour.
@@ -42,6 +44,8 @@ pub enum Tone {
 }
 
 impl Tone {
+    const ALL: [Self; 5] = [Self::Good, Self::Warning, Self::Bad, Self::Dim, Self::Strong];
+
     fn code(self) -> &'static str {
         match self {
             Self::Good => "32",
@@ -97,9 +101,29 @@ impl Console {
         }
     }
 
-    /// One line of the result.
+    /// One line of the result, or several. What others wrote into it steers no
+    /// terminal, wherever the text comes from.
     pub fn line(&self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+        let _ = writeln!(std::io::stdout(), "{}", self.harmless(text.as_ref()));
+    }
+
+    /// Without what steers a terminal, apart from our own colours and line ends.
+    fn harmless(&self, text: &str) -> String {
+        let ours = |rest: &str| {
+            let is_code = |code: &str| {
+                rest.strip_prefix("\u{1b}[")
+                    .and_then(|it| it.strip_prefix(code))
+                    .is_some_and(|it| it.starts_with('m'))
+            };
+            self.coloured && (is_code("0") || Tone::ALL.iter().any(|tone| is_code(tone.code())))
+        };
+        let shown = |(at, c): (usize, char)| match c {
+            '\n' | '\t' => c,
+            '\u{1b}' if ours(&text[at..]) => c,
+            c if steers(c) => '\u{FFFD}',
+            c => c,
+        };
+        text.char_indices().map(shown).collect()
     }
 
     /// Bytes of the result, exactly.
@@ -135,12 +159,12 @@ impl Console {
     /// A result as one JSON document on one line.
     pub fn value(&self, value: &impl Serialize) {
         let text = serde_json::to_string(value).expect("results are text and numbers");
-        self.line(text);
+        let _ = writeln!(std::io::stdout(), "{}", escaped_json(&text));
     }
 
     /// A word besides the result, for the person who waits.
     pub fn note(&self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+        let _ = writeln!(std::io::stderr(), "{}", self.harmless(text.as_ref()));
     }
 
     /// Says why a command did not come to its end.
@@ -149,7 +173,7 @@ impl Console {
             let line = serde_json::json!({
                 "error": fault.kind(), "problem": fault.to_string(), "advice": fault.advice(),
             });
-            self.note(line.to_string());
+            let _ = writeln!(std::io::stderr(), "{}", escaped_json(&line.to_string()));
             return;
         }
         let word = match fault {
@@ -278,5 +302,22 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_steers_no_terminal_and_our_colours_stay() {
+        let plain = Console::plain(None);
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}b\u{2066}c\td\ne";
+        let shown = "a\u{FFFD}[2J\u{FFFD}31m\u{FFFD}b\u{FFFD}c\td\ne";
+        assert_eq!(plain.harmless(hostile), shown);
+        assert_eq!(plain.harmless("\u{1b}[31mred"), "\u{FFFD}[31mred", "nothing is coloured here");
+        let coloured = Console { coloured: true, ..plain };
+        let ours = coloured.tint(Tone::Bad, "bad");
+        assert_eq!(coloured.harmless(&format!("{ours}{hostile}")), format!("{ours}{shown}"));
     }
 }

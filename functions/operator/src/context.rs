@@ -2,15 +2,23 @@
 //! who is asking.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue};
+use inbox_aws::{AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SqsQueue};
+use inbox_core::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::console::{Colour, Console};
-use crate::deployment::Deployment;
+use crate::deployment::{AccessKey, Deployment};
 use crate::fault::Fault;
+
+/// A lease outlasts the run that holds it by ten seconds (`lease_margin_seconds` of
+/// `infra/stack.json`). Of these, half may be doubt about the time; the other half is for
+/// the functions' doubt and for how much the clocks of AWS's services differ.
+const DOUBT_MAX: Duration = Duration::from_secs(5);
 
 /// Options that every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +53,8 @@ pub struct Context {
     pub deployment: Deployment,
     /// Who is asking, for the history: `INBOX_ACTOR`, or the user's name here.
     pub actor: String,
+    /// The time as AWS has it, once it has answered.
+    pub clock: AwsClock,
     profile: Option<String>,
     region: Option<String>,
     aws: OnceCell<SdkConfig>,
@@ -73,6 +83,7 @@ impl Context {
             console,
             deployment,
             actor,
+            clock: AwsClock::new(Timestamp::now),
             profile: common.profile.clone(),
             region: common.region.clone(),
             aws: OnceCell::new(),
@@ -96,7 +107,7 @@ impl Context {
     }
 
     async fn load_aws(&self) -> SdkConfig {
-        let mut loader = inbox_aws::config_loader(Limits::OPERATOR);
+        let mut loader = inbox_aws::config_loader(Limits::OPERATOR, &self.clock);
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
@@ -104,17 +115,59 @@ impl Context {
         if let Some(region) = self.region.as_ref().or(self.deployment.region.as_ref()) {
             loader = loader.region(Region::new(region.clone()));
         }
-        // A local stack takes any credentials, and must not be sent real ones.
+        // A local stack has keys of its own, and must not be sent real ones.
         if let Some(url) = &self.deployment.endpoint_url {
-            loader = loader.endpoint_url(url).test_credentials();
+            loader = loader.endpoint_url(url);
+            loader = match &self.deployment.operator {
+                Some(AccessKey { access_key_id, secret_access_key }) => loader
+                    .credentials_provider(Credentials::new(
+                        access_key_id,
+                        secret_access_key,
+                        None,
+                        None,
+                        "stack file",
+                    )),
+                None => loader.test_credentials(),
+            };
         }
         loader.load().await
     }
 
-    /// The AWS profile, where one was given.
+    /// Whether it is a local stack that is spoken to.
     #[must_use]
-    pub fn profile(&self) -> Option<&str> {
-        self.profile.as_deref()
+    pub fn is_local(&self) -> bool {
+        self.deployment.endpoint_url.is_some()
+    }
+
+    /// The time: AWS's, as far as its answers told it, else this machine's.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The time by which leases are judged. Read the event first: that answer tells it.
+    ///
+    /// # Errors
+    ///
+    /// AWS's time is not known to within [`DOUBT_MAX`]: a run that is under way could be
+    /// taken for one that is over, and its event be run twice at once.
+    pub fn now_for_leases(&self) -> Result<Timestamp, Fault> {
+        let advice = "whether the event is being run now is judged by AWS's time: try again on a \
+                      better line; `inbox doctor` says how this machine's clock stands to AWS's";
+        let Some(difference) = self.clock.difference() else {
+            return Err(Fault::refused("AWS's answers do not name the time (header Date)", advice));
+        };
+        let doubt = difference.doubt();
+        if doubt > DOUBT_MAX {
+            let problem = format!(
+                "AWS's time is only known to within {:.1} s, for its answers are slow, and {} s is \
+                 the most that is safe; nothing was changed",
+                doubt.as_secs_f64(),
+                DOUBT_MAX.as_secs(),
+            );
+            return Err(Fault::refused(problem, advice));
+        }
+        Ok(self.now())
     }
 
     /// The ledger.

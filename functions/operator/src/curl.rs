@@ -5,6 +5,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use inbox_core::event::steers;
+
+use crate::shell::quoted;
 
 /// One argument ends at 128 KiB on Linux; `printf` is the shell's own and has no
 /// such limit.
@@ -20,7 +23,7 @@ pub fn command(url: &str, headers: &[(String, String)], body: &[u8]) -> String {
         lines.push(format!("  -H {}", quoted(&header)));
     }
     let text = std::str::from_utf8(body).ok().filter(|text| {
-        let is_plain = |c: char| !c.is_control() || c == '\n' || c == '\t';
+        let is_plain = |c: char| !steers(c) || c == '\n' || c == '\t';
         text.len() <= ARGUMENT_BYTES_MAX && !text.starts_with('@') && text.chars().all(is_plain)
     });
     if let Some(text) = text {
@@ -30,11 +33,6 @@ pub fn command(url: &str, headers: &[(String, String)], body: &[u8]) -> String {
     lines.push("  --data-binary @-".to_owned());
     let encoded = STANDARD.encode(body);
     format!("printf %s {encoded} | base64 -d | {}", lines.join(" \\\n"))
-}
-
-/// Single quotes end for a quote of their own: `'it'\''s'`.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -50,7 +48,7 @@ mod tests {
             "curl -i 'https://h/in?a=1&b=2' \\\n  -H 'X-A: it'\\''s $HOME' \\\n  -H 'X-B;' \\\n  \
              --data-binary '{\"a\":\"it'\\''s\"}'"
         );
-        for body in [&b"\xff\x00"[..], b"@file", b"a\rb"] {
+        for body in [&b"\xff\x00"[..], b"@file", b"a\rb", "a\u{202e}b".as_bytes()] {
             let told = command("https://h", &[], body);
             let expected = format!(
                 "printf %s {} | base64 -d | curl -i 'https://h' \\\n  --data-binary @-",

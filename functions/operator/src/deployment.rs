@@ -16,8 +16,10 @@
 //! which are the functions' own variables, win over it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use inbox_core::stack::stack;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -32,6 +34,9 @@ pub struct Deployment {
     pub region: Option<String>,
     /// Where AWS calls go instead of AWS: a local stack.
     pub endpoint_url: Option<String>,
+    /// With which key a local stack is spoken to: of a user who may do what an operator
+    /// may. In AWS the account's own credentials are used.
+    pub operator: Option<AccessKey>,
     /// The ledger's table.
     pub table: Option<String>,
     /// The queue of events.
@@ -53,6 +58,21 @@ pub struct Deployment {
     pub logs: Option<PathBuf>,
 }
 
+/// A key that a local stack has made.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct AccessKey {
+    /// `AKIA…`
+    pub access_key_id: String,
+    /// What requests are signed with.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey")
+    }
+}
+
 /// One endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Source {
@@ -62,6 +82,27 @@ pub struct Source {
     pub secret_id: String,
     /// The address that the provider calls.
     pub url: String,
+    /// What a repeat is known by, where the file says: `id`, or `content`.
+    #[serde(default)]
+    pub dedup: Option<String>,
+    /// How long an event is kept and a repeat known, in days, where the file says.
+    #[serde(default)]
+    pub retention_days: Option<u32>,
+}
+
+impl Source {
+    /// What a repeat is, for how long, and by what that is seen. `hashes_all`: the
+    /// provider's ids are a hash of all that it signs.
+    #[must_use]
+    pub fn repeats(&self, hashes_all: bool) -> String {
+        let days = self.retention_days.unwrap_or(stack().defaults.retention_days);
+        let by = match self.dedup.as_deref() {
+            _ if hashes_all => "a hash of all that is signed",
+            Some("content") => "a hash of its body",
+            _ => "its id",
+        };
+        format!("a duplicate for {days} days (retention_days), by {by}, and then a new event")
+    }
 }
 
 /// The secret that signs what one route forwards. Terraform tells its name and its ARN,
@@ -224,6 +265,18 @@ mod tests {
     }
 
     #[test]
+    fn a_local_stacks_key_is_read_and_not_shown() {
+        let key = r#"{"access_key_id":"AKIAMARKER","secret_access_key":"marker"}"#;
+        let read = Deployment::parse(&format!(r#"{{"operator":{key}}}"#)).unwrap();
+        let held = read.operator.as_ref().unwrap();
+        assert_eq!(
+            (held.access_key_id.as_str(), held.secret_access_key.as_str()),
+            ("AKIAMARKER", "marker")
+        );
+        assert!(!format!("{read:?}").to_lowercase().contains("marker"), "{read:?}");
+    }
+
+    #[test]
     fn a_forwarding_secret_is_known_from_terraform_and_from_the_local_stack() {
         let terraform = r#"{"forward_secrets":{"type":"map","sensitive":false,
             "value":{"crm":{"name":"inbox/forward/crm","arn":"arn:x"}}}}"#;
@@ -250,11 +303,37 @@ mod tests {
     }
 
     #[test]
+    fn a_repeat_is_told_with_what_it_is_known_by_and_for_how_long() {
+        let source = |more: &str| -> Source {
+            let text = format!(r#"{{"provider":"p","secret_id":"s","url":"https://x"{more}}}"#);
+            serde_json::from_str(&text).unwrap()
+        };
+        let end = "and then a new event";
+        for (more, hashes_all, told) in [
+            ("", false, format!("a duplicate for 30 days (retention_days), by its id, {end}")),
+            (
+                r#","dedup":"content","retention_days":90"#,
+                false,
+                format!("a duplicate for 90 days (retention_days), by a hash of its body, {end}"),
+            ),
+            (
+                r#","dedup":"id""#,
+                true,
+                format!(
+                    "a duplicate for 30 days (retention_days), by a hash of all that is signed, {end}"
+                ),
+            ),
+        ] {
+            assert_eq!(source(more).repeats(hashes_all), told);
+        }
+    }
+
+    #[test]
     fn an_unknown_source_is_answered_with_the_known_ones() {
         let mut deployment = Deployment::load(None, NOBODY).unwrap();
         assert!(deployment.source("x").unwrap_err().advice().unwrap().contains("--stack"));
         let source =
-            Source { provider: "p".into(), secret_id: "s".into(), url: "https://x".into() };
+            serde_json::from_str(r#"{"provider":"p","secret_id":"s","url":"https://x"}"#).unwrap();
         deployment.sources.insert("stripe_eu".into(), source);
         assert_eq!(deployment.source("x").unwrap_err().advice(), Some("known are stripe_eu"));
     }

@@ -147,6 +147,7 @@ mod tests {
             key: EventKey { source: "stripe".into(), id: id.into() },
             provider: "stripe".into(),
             event_type: "invoice.paid".into(),
+            delivery_id: None,
             received_at,
         }
     }

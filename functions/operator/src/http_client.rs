@@ -1,6 +1,7 @@
 //! Posting to a webhook's address.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,9 +15,15 @@ use crate::fault::Fault;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An HTTP client that does what providers do: it follows no redirect, and gives
-/// up after 30 seconds.
+/// up after 30 seconds. What is sent to this machine itself goes through no proxy,
+/// whatever the environment says: that would hand real events to whoever runs it.
 #[derive(Clone, Debug)]
-pub struct HttpClient(reqwest::Client);
+pub struct HttpClient {
+    /// By the environment's proxies, where it names some.
+    elsewhere: reqwest::Client,
+    /// To this machine.
+    here: reqwest::Client,
+}
 
 /// An answer.
 #[derive(Clone)]
@@ -63,11 +70,29 @@ impl HttpClient {
     fn build(set: fn(ClientBuilder) -> ClientBuilder) -> Result<Self, Fault> {
         // Refused when somebody has chosen one before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT);
-        set(client)
-            .build()
-            .map(Self)
-            .map_err(|fault| Fault::unavailable(format!("no HTTP client: {}", cause(&fault))))
+        let build = |client: ClientBuilder| {
+            set(client.redirect(Policy::none()).timeout(TIMEOUT))
+                .build()
+                .map_err(|fault| Fault::unavailable(format!("no HTTP client: {}", cause(&fault))))
+        };
+        Ok(Self {
+            elsewhere: build(reqwest::Client::builder())?,
+            here: build(reqwest::Client::builder().no_proxy())?,
+        })
+    }
+
+    /// Says so where an address leads out of this machine and nothing encrypts what is sent
+    /// there: events hold names, addresses and amounts.
+    #[must_use]
+    pub fn warning(url: &str) -> Option<String> {
+        let address = reqwest::Url::parse(url).ok()?;
+        (address.scheme() == "http" && !is_loopback(&address)).then(|| {
+            format!(
+                "warning: {} is not this machine, and http:// sends events to it unencrypted: use \
+                 https://",
+                address.host_str().unwrap_or_default()
+            )
+        })
     }
 
     /// Whether this can be posted to at all, before anything is.
@@ -126,7 +151,9 @@ impl HttpClient {
             })?;
             map.append(name, value);
         }
-        let answer = match self.0.post(url).headers(map).body(body).send().await {
+        let is_here = reqwest::Url::parse(url).is_ok_and(|address| is_loopback(&address));
+        let client = if is_here { &self.here } else { &self.elsewhere };
+        let answer = match client.post(url).headers(map).body(body).send().await {
             Ok(answer) => answer,
             Err(fault) if fault.is_builder() => {
                 return Err(no_address(url, &cause(&fault)));
@@ -155,6 +182,23 @@ pub enum Posted {
     NoAnswer(String),
 }
 
+/// `localhost` and what lies below it mean this machine by definition:
+/// <https://www.rfc-editor.org/rfc/rfc6761#section-6.3>
+fn is_loopback(address: &reqwest::Url) -> bool {
+    let host = address.host_str().unwrap_or_default();
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
+        }
+        Ok(IpAddr::V4(ip)) => ip.is_loopback(),
+        Err(_) => {
+            let name = host.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
 fn no_address(url: &str, problem: &str) -> Fault {
     Fault::usage(
         format!("{url:?} is no address: {problem}"),
@@ -174,4 +218,36 @@ fn cause(fault: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_leaves_this_machine_unencrypted_is_warned_of() {
+        for here in [
+            "http://localhost:3000/webhooks",
+            "http://LOCALHOST./x",
+            "http://app.localhost/x",
+            "http://127.0.0.1:8000/",
+            "http://127.8.9.1/",
+            "http://0x7f.1/",
+            "http://[::1]:3000/",
+            "http://[::ffff:127.0.0.1]/",
+            "https://hooks.example.com/",
+        ] {
+            assert_eq!(HttpClient::warning(here), None, "{here}");
+        }
+        for there in [
+            "http://hooks.example.com/",
+            "http://localhost.example.com/",
+            "http://notlocalhost/",
+            "http://192.168.0.7/",
+            "http://[2001:db8::1]/",
+        ] {
+            let warning = HttpClient::warning(there).unwrap_or_default();
+            assert!(warning.contains("sends events to it unencrypted"), "{there}: {warning:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! commands/<name>.rs   one command each: arguments, what it does, what it prints
 //! selection.rs         which events: filters, and finding what matches
 //! timeline.rs          all events by arrival, walked back
+//! lookup.rs            one event, by its id or its delivery's
 //! view.rs pretty.rs    events as JSON, payloads as text
 //! follow.rs            new events as they arrive
 //! plan.rs              what a replay is going to do, kept until it is done
@@ -18,6 +19,7 @@
 //! captured.rs records.rs diagnosis/   a captured request, many of them, why one is refused
 //! samples.rs drafts.rs curl.rs tally.rs   what `send` sends, prints and counts
 //! rotation.rs          signing secrets, added and retired
+//! shell.rs             words that a shell reads as they are
 //! stop.rs pace.rs      being interrupted; not being too fast
 //! ```
 //!
@@ -39,6 +41,7 @@ pub mod fault;
 pub mod follow;
 pub mod http_client;
 pub mod letters;
+mod lookup;
 pub mod moments;
 pub mod pace;
 pub mod plan;
@@ -52,6 +55,7 @@ mod redaction;
 pub mod rotation;
 pub mod samples;
 pub mod selection;
+mod shell;
 pub mod stop;
 pub mod table;
 pub mod tally;

@@ -2,10 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use inbox_operator::cli::Cli;
 
 fn main() -> ExitCode {
+    // clap's own way takes a variable such as INBOX_STACK for an argument.
+    if std::env::args_os().len() == 1 {
+        let help = Cli::command().render_help();
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{help}\n"));
+        return ExitCode::from(2);
+    }
     let cli = Cli::parse();
     say_what_is_left_out();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

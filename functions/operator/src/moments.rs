@@ -42,6 +42,12 @@ pub fn relative(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `1 event`, `2 events`.
+#[must_use]
+pub fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
 /// `450 ms`, `12 s`, `4 min`, `3 h`, `5 d`.
 #[must_use]
 pub fn span(duration: Duration) -> String {

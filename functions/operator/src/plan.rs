@@ -13,6 +13,9 @@
 //! The file is this user's own, below `$XDG_STATE_HOME/inbox` or
 //! `~/.local/state/inbox`; it holds ids and nothing of the events' content.
 
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +29,10 @@ use crate::fault::Fault;
 /// A plan that was left longer ago is not gone on with: whoever gives the same
 /// command a day later means the events of that day.
 const GOES_ON_WITHIN: Duration = Duration::from_hours(24);
+
+/// Ids are somebody's: a payment's, a delivery's.
+const MODE_DIRECTORY: u32 = 0o700;
+const MODE_FILE: u32 = 0o600;
 
 /// Events to be replayed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,8 +119,8 @@ impl PlanFile {
         let text = serde_json::to_vec(plan).expect("a plan is text and numbers");
         let directory = self.0.parent().unwrap_or(Path::new("."));
         let unfinished = self.0.with_extension(format!("{}.new", std::process::id()));
-        std::fs::create_dir_all(directory)
-            .and_then(|()| std::fs::write(&unfinished, text))
+        own_directory(directory)
+            .and_then(|()| own_file(&unfinished, &text))
             .and_then(|()| std::fs::rename(&unfinished, &self.0))
             .map_err(|fault| Fault::io(format!("keep the plan in {}", self.0.display()), &fault))
     }
@@ -122,6 +129,18 @@ impl PlanFile {
     pub fn remove(&self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// A folder that nobody else may look into; one that was made before is closed.
+fn own_directory(directory: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(MODE_DIRECTORY).create(directory)?;
+    std::fs::set_permissions(directory, Permissions::from_mode(MODE_DIRECTORY))
+}
+
+/// A new file that nobody else may read.
+fn own_file(file: &Path, text: &[u8]) -> std::io::Result<()> {
+    let _ = std::fs::remove_file(file);
+    OpenOptions::new().write(true).create_new(true).mode(MODE_FILE).open(file)?.write_all(text)
 }
 
 /// Where plans are kept, by the XDG rules; `None` without a home.
@@ -171,7 +190,13 @@ mod tests {
             reason: "r".into(),
             events: vec![planned],
         };
+        // A folder that an older version made stood open.
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
         file.keep(&plan).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700, "nobody else looks into {}", directory.display());
+        assert_eq!(mode(&file.0), 0o600, "nobody else reads {}", file.0.display());
         assert_eq!(file.left(now), Ok(Some(plan)));
         assert_eq!(file.left(now.plus(GOES_ON_WITHIN)), Ok(None));
         std::fs::write(&file.0, "{").unwrap();

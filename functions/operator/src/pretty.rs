@@ -4,7 +4,9 @@
 //! keys and their order stay as the provider wrote them, only the white space
 //! between is new. What could move a terminal's cursor is replaced.
 
-use inbox_core::event::Event;
+use std::fmt::Write as _;
+
+use inbox_core::event::{Event, steers};
 use inbox_core::form;
 use serde_json::value::RawValue;
 
@@ -37,18 +39,26 @@ pub fn text(text: &str) -> Vec<String> {
     }
 }
 
-/// Without control characters, those of C1 and DEL included; a tab stays.
+/// Without what steers a terminal ([`steers`]); a tab stays.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if moves_the_cursor(c) && c != '\t' { '\u{FFFD}' } else { c }).collect()
+    text.chars().map(|c| if steers(c) && c != '\t' { '\u{FFFD}' } else { c }).collect()
 }
 
-/// Whether a terminal does something else for it than to show it: control
-/// characters, and those that turn the direction of all that follows, with which
-/// a row could be made to read like another (<https://trojansource.codes>).
+/// JSON text with what steers a terminal written as escapes, which says the same.
+/// JSON has no such character outside of its texts, and its ASCII ones are escaped
+/// or white space already.
 #[must_use]
-pub fn moves_the_cursor(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+pub fn escaped_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) && c >= '\u{7F}' {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Valid JSON, one member a line.
@@ -129,6 +139,16 @@ mod tests {
         assert_eq!(layout(json).lines().collect::<Vec<_>>(), lines);
         let without_blanks = |text: &str| text.split_whitespace().collect::<String>();
         assert_eq!(without_blanks(&layout(json)), without_blanks(json));
+    }
+
+    #[test]
+    fn json_for_machines_steers_no_terminal_and_says_the_same() {
+        let text = "a\u{9b}2J\u{202e}b\u{7f}c\u{1b}é\n";
+        let json = serde_json::to_string(&[text]).unwrap();
+        let escaped = escaped_json(&json);
+        assert_eq!(escaped, r#"["a\u009b2J\u202eb\u007fc\u001bé\n"]"#);
+        assert_eq!(serde_json::from_str::<[String; 1]>(&escaped).unwrap(), [text]);
+        assert_eq!(escaped_json("{\n\t\"a\": 1\r\n}"), "{\n\t\"a\": 1\r\n}");
     }
 
     #[test]

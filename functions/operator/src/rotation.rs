@@ -17,7 +17,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use inbox_core::secrets::Secret;
+use inbox_core::secrets::{Secret, plain_text};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize as _, Zeroizing};
@@ -32,6 +32,7 @@ const SHOWN_CHARACTERS: usize = 4;
 pub struct Rotation {
     secrets: Vec<Secret>,
     others: Map<String, Value>,
+    is_plain: bool,
 }
 
 /// Counts only.
@@ -47,20 +48,31 @@ impl fmt::Debug for Rotation {
 pub struct NotABundle;
 
 impl Rotation {
-    /// Reads the stored JSON; a missing or empty list is no fault, since a
+    /// Reads the stored JSON, or the one secret that stands there as it is; a missing or empty list is no fault, since a
     /// secret can be added to it.
     ///
     /// # Errors
     ///
     /// It is of another form.
     pub fn parse(json: &str) -> Result<Self, NotABundle> {
+        if let Some(text) = plain_text(json) {
+            let secrets = vec![Secret::new(text.to_owned())];
+            return Ok(Self { secrets, others: Map::new(), is_plain: true });
+        }
         let mut others: Map<String, Value> = serde_json::from_str(json).map_err(|_| NotABundle)?;
         let secrets = match others.remove(MEMBER) {
             None => Vec::new(),
             Some(Value::Array(list)) => list.into_iter().map(secret).collect::<Result<_, _>>()?,
             Some(_) => return Err(NotABundle),
         };
-        Ok(Self { secrets, others })
+        Ok(Self { secrets, others, is_plain: false })
+    }
+
+    /// Whether the stored value is one signing secret as it is, and no JSON: that is
+    /// written with the next change.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// The signing secrets, the newest first.
@@ -249,11 +261,18 @@ mod tests {
         for json in ["{}", r#"{"signing_secrets":[]}"#] {
             assert_eq!(rotation(json).secrets().len(), 0, "{json}");
         }
-        for json in
-            ["whsec_bare", "[]", "", r#"{"signing_secrets":"x"}"#, r#"{"signing_secrets":[1]}"#]
-        {
+        for json in ["[]", "", "17", r#"{"signing_secrets":"x"}"#, r#"{"signing_secrets":[1]}"#] {
             assert_eq!(Rotation::parse(json).err(), Some(NotABundle), "{json}");
         }
+    }
+
+    #[test]
+    fn a_plain_text_becomes_json_with_the_next_change() {
+        let mut it = rotation("whsec_old\n");
+        assert!(it.is_plain());
+        assert_eq!(it.add(Secret::new("whsec_new".into())), Ok(()));
+        assert_eq!(it.to_json().as_str(), r#"{"signing_secrets":["whsec_new","whsec_old"]}"#);
+        assert!(!rotation(&it.to_json()).is_plain());
     }
 
     #[test]
@@ -268,13 +287,15 @@ mod tests {
     fn what_cannot_be_a_secret_is_refused_without_quoting_it() {
         let stripe = providers::find("stripe").unwrap();
         let fit = |text: &str| super::fit(text, |secret| stripe.check_secret(secret));
-        assert!(fit("whsec_0123456789").is_ok());
+        assert!(fit("whsec_0123456789abcdef").is_ok());
         for (text, part) in [
             ("", "empty"),
             (" whsec_0", "white space"),
             ("whsec_0\n", "white space"),
             ("whsec_0\nwhsec_1", "more than one line"),
             (r#"{"signing_secrets":["whsec_0"]}"#, "is JSON"),
+            ("whsec_", "fewer than 16"),
+            ("whsec_…", "placeholder"),
             ("sk_live_0123", "API key"),
         ] {
             let told = fit(text).unwrap_err();

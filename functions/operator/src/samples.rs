@@ -233,7 +233,7 @@ mod tests {
         }
         let (address, query) = url.split_once('?').unwrap_or((&url, ""));
         let request = Request::new(Method::POST, query.to_owned(), headers, body.into())
-            .with_public_url(Some(address.to_owned()));
+            .with_public_urls([address.to_owned()]);
         let bundle = SecretBundle::of(vec![secret]).unwrap();
         provider.identify(&request.verify(provider.as_ref(), &bundle, now).unwrap())
     }

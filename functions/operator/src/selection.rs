@@ -23,6 +23,7 @@ use inbox_core::stack::stack;
 use crate::console::Progress;
 use crate::deployment::Deployment;
 use crate::fault::Fault;
+use crate::lookup::Window;
 use crate::moments::parse_moment;
 use crate::timeline::Walk;
 
@@ -49,6 +50,9 @@ pub struct FilterArgs {
     /// Only events whose type matches; `*` stands for any text
     #[arg(long = "type", value_name = "PATTERN")]
     pub event_type: Option<String>,
+    /// Only events of this delivery of the provider's (X-GitHub-Delivery)
+    #[arg(long, value_name = "ID")]
+    pub delivery: Option<String>,
     /// Only events in this state; several with commas
     #[arg(long = "state", value_enum, value_delimiter = ',', value_name = "STATE")]
     pub states: Vec<StateName>,
@@ -90,6 +94,7 @@ pub struct Selection {
     sources: Vec<String>,
     provider: Option<String>,
     event_type: Option<String>,
+    delivery: Option<String>,
     states: Vec<State>,
     since: Option<Timestamp>,
     until: Timestamp,
@@ -111,6 +116,7 @@ impl FilterArgs {
         self.sources.is_empty()
             && self.provider.is_none()
             && self.event_type.is_none()
+            && self.delivery.is_none()
             && self.states.is_empty()
             && self.since.is_none()
             && self.until.is_none()
@@ -140,6 +146,10 @@ impl FilterArgs {
         if since.is_some_and(|since| since > until.unwrap_or(now)) {
             return Err(Fault::usage("--since is after --until", ""));
         }
+        // Who asks for a delivery says when it came, as far as its id tells.
+        let window = self.delivery.as_deref().and_then(|id| Window::of(id, now));
+        let since = since.or(window.map(|window| window.since));
+        let until = until.or(window.map(|window| window.until));
         let until = until.map_or(now.plus(SKEW), |until| until.min(now.plus(SKEW)));
         let mut sources = self.sources.clone();
         sources.sort();
@@ -148,6 +158,7 @@ impl FilterArgs {
             sources,
             provider: self.provider.clone(),
             event_type: self.event_type.clone(),
+            delivery: self.delivery.clone(),
             states: self.states.iter().copied().map(State::from).collect(),
             since,
             until,
@@ -172,8 +183,16 @@ impl Selection {
         self.sources.is_empty() || self.sources.contains(&key.source)
     }
 
-    fn wants(&self, provider: &str, event_type: &str, received_at: Timestamp) -> bool {
-        self.provider.as_ref().is_none_or(|wanted| wanted == provider)
+    fn wants(
+        &self,
+        provider: &str,
+        event_type: &str,
+        delivery_id: Option<&str>,
+        received_at: Timestamp,
+    ) -> bool {
+        let delivery = self.delivery.as_deref();
+        (delivery.is_none() || delivery == delivery_id)
+            && self.provider.as_ref().is_none_or(|wanted| wanted == provider)
             && self.event_type.as_ref().is_none_or(|pattern| glob(pattern, event_type))
             && self.since.is_none_or(|since| received_at >= since)
             && received_at <= self.until
@@ -181,7 +200,12 @@ impl Selection {
 
     fn accepts(&self, event: &Summary, now: Timestamp) -> bool {
         self.wants_source(&event.key)
-            && self.wants(&event.provider, &event.event_type, event.received_at)
+            && self.wants(
+                &event.provider,
+                &event.event_type,
+                event.delivery_id.as_deref(),
+                event.received_at,
+            )
             && (self.states.is_empty() || self.states.contains(&event.state))
             && event.expires_at >= now
     }
@@ -277,7 +301,9 @@ impl Selection {
             let mut keys = Vec::new();
             while keys.len() < CHUNK.min(limit.saturating_sub(events.len()).saturating_add(1)) {
                 let Some(arrival) = walk.next(ledger, progress).await? else { break };
-                if self.wants(&arrival.provider, &arrival.event_type, arrival.received_at) {
+                let delivery_id = arrival.delivery_id.as_deref();
+                let (provider, event_type) = (&arrival.provider, &arrival.event_type);
+                if self.wants(provider, event_type, delivery_id, arrival.received_at) {
                     keys.push(arrival.key);
                 }
             }

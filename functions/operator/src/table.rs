@@ -8,7 +8,7 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::console::{Console, Tone};
-use crate::pretty::moves_the_cursor;
+use inbox_core::event::steers;
 
 const GAP: usize = 2;
 /// A column that is cut keeps this much.
@@ -77,7 +77,7 @@ impl Cell {
 /// left out.
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        let text = text.chars().map(|c| if moves_the_cursor(c) { ' ' } else { c }).collect();
+        let text = text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
         Self { text, tone: None }
     }
 }

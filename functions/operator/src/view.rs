@@ -16,6 +16,7 @@ pub struct EventView<'a> {
     provider: &'a str,
     #[serde(rename = "type")]
     event_type: &'a str,
+    delivery_id: Option<&'a str>,
     subject: Option<&'a str>,
     occurred_at: Option<String>,
     received_at: String,
@@ -40,6 +41,7 @@ impl<'a> From<&'a Summary> for EventView<'a> {
             id: &event.key.id,
             provider: &event.provider,
             event_type: &event.event_type,
+            delivery_id: event.delivery_id.as_deref(),
             subject: event.subject.as_deref(),
             occurred_at: time(event.occurred_at),
             received_at: event.received_at.to_rfc3339(),
@@ -62,6 +64,9 @@ impl<'a> From<&'a Summary> for EventView<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct FailureView<'a> {
     error: &'a str,
+    /// What the target said, where the route keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<&'a str>,
     attempts: u32,
     /// `null` when it is given up.
     next_at: Option<String>,
@@ -106,8 +111,8 @@ pub fn failures(
     let views = failures.iter().map(|(route, failure)| {
         let next_at = again_at(event, failure).map(Timestamp::to_rfc3339);
         let (error, attempts) = (failure.error.as_str(), failure.attempts);
-        let deferrals = failure.deferrals;
-        (route.as_str(), FailureView { error, attempts, next_at, deferrals })
+        let (quote, deferrals) = (failure.quote.as_deref(), failure.deferrals);
+        (route.as_str(), FailureView { error, quote, attempts, next_at, deferrals })
     });
     views.collect()
 }

@@ -31,6 +31,7 @@ use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::handler::Run;
 use inbox_core::ledger::{
     ACTOR_PROCESSOR, Begin, Begun, Completed, Lease, Ledger, LedgerError, Record, Reopen,
@@ -40,6 +41,8 @@ use inbox_core::marks::Marks;
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
 use inbox_core::telemetry::Metrics;
 
+use crate::budget::{Budget, bytes_of, envelope_bytes, payload_bytes_most};
+use crate::ending::receives_most;
 use crate::fates::{Conclusion, Fates};
 use crate::lane::Lane;
 use crate::retry::RetryPolicy;
@@ -49,6 +52,8 @@ use crate::run::{Failed, Outcome, run_handler};
 /// Kept free at the end of an invocation, after the handlers, to write down what
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
+/// How long a message is hidden that found no room: its batch is over by then, or soon.
+const ROOM_WAIT_SECONDS: u32 = 5;
 
 /// A message as SQS delivered it.
 #[derive(Clone, PartialEq, Eq)]
@@ -99,6 +104,8 @@ pub struct Processor<L, Q> {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// From 0 to 1, for jitter.
     pub chance: Arc<dyn Fn() -> f64 + Send + Sync>,
+    /// The memory that events take up at once.
+    pub budget: Budget,
 }
 
 /// What becomes of a message.
@@ -122,7 +129,8 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         let marks = self.read_marks().boxed().shared();
         let looks = messages.iter().map(|message| {
             let marks = marks.clone();
-            async move { self.look(message, first_look, deadline, marks).await }
+            // Boxed: ten of them are as large as a small thread's stack.
+            self.look(message, first_look, deadline, marks).boxed()
         });
         let dispositions = futures_util::future::join_all(looks).await;
 
@@ -132,7 +140,7 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
                 // One at a time, each begun just before: a process-killer takes
                 // nobody along, and those behind it are not yet counted.
                 Disposition::Suspect => {
-                    self.look(message, Suspects::Run, deadline, marks.clone()).await
+                    self.look(message, Suspects::Run, deadline, marks.clone()).boxed().await
                 }
                 settled => settled,
             };
@@ -148,20 +156,30 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         message: &Message,
         suspects: Suspects,
         deadline: Timestamp,
-        marks: impl Future<Output = ()>,
+        marks: impl Future<Output = ()> + Send,
     ) -> Disposition {
         let pointer = match Pointer::parse(&message.body) {
             Ok(pointer) => pointer,
             Err(reason) => return self.turn_away(message, &reason).await,
         };
         // An attempt that cannot have its whole time is not begun: it would be
-        // counted all the same.
-        if deadline.since(self.now()) < self.handler_timeout + RESERVE {
+        // counted all the same. Nor is one that finds no room for its event in time.
+        let needed = self.handler_timeout + RESERVE;
+        let Some(spare) = deadline.since(self.now()).checked_sub(needed) else {
             return Disposition::Leave;
-        }
+        };
+        let announced = Pointer::payload_bytes(&message.body);
+        let at_most = taken_up(announced.unwrap_or_else(payload_bytes_most), self.routes.iter());
+        let Some(mut room) = self.budget.enter(at_most, spare).await else {
+            return self.leave_for_room(message, &pointer).await;
+        };
         let (begun, ()) = join(self.begin(message, &pointer, suspects, deadline), marks).await;
         match begun {
-            Ok(Begun::Run(record)) => self.run(message, *record, deadline).await,
+            Ok(Begun::Run(record)) => {
+                let routes = self.routes.matching(&record.event);
+                room.keep(taken_up(record.payload_bytes(), routes));
+                self.run(message, *record, deadline).boxed().await
+            }
             Ok(Begun::Suspect) => Disposition::Suspect,
             Ok(Begun::Exhausted(record)) => self.exhausted(message, &record).await,
             Ok(Begun::Missing) => {
@@ -176,6 +194,18 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
             Ok(Begun::Early) => Disposition::Leave,
             Err(fault) => self.leave(&pointer.key, "begin", &fault),
         }
+    }
+
+    /// Nothing was begun and nothing is counted: it may come back as soon as this batch is
+    /// over. One that has come back often waits for the queue's own timeout.
+    async fn leave_for_room(&self, message: &Message, pointer: &Pointer) -> Disposition {
+        tracing::info!(event = %pointer.key, "no room beside others: left in the queue");
+        if message.receives < receives_most()
+            && let Err(fault) = self.queue.hide(&message.receipt_handle, ROOM_WAIT_SECONDS).await
+        {
+            tracing::warn!(event = %pointer.key, %fault, "message not hidden");
+        }
+        Disposition::Leave
     }
 
     async fn begin(
@@ -229,8 +259,9 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
     ///
     /// Nobody holds a lease, and the token of the one that died is what writes here.
     async fn exhausted(&self, message: &Message, record: &Record) -> Disposition {
-        let routes = self.routes.matching(&record.event).map(|route| route.id.as_str());
-        let mut fates = Fates::of(record, routes, self.retry.max_attempts(), self.now());
+        let taking = self.routes.matching(&record.event).map(|route| route.id.as_str());
+        let scope = record.scope(&taking.collect::<Vec<_>>());
+        let mut fates = Fates::of(record, &scope, self.retry.max_attempts(), self.now());
         fates.use_up(record);
         if fates.conclusion() == Conclusion::AllDone {
             let finished = self.ledger.finish(record, self.now()).await;
@@ -241,10 +272,13 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
         let routes: Vec<&Route> = self.routes.matching(&record.event).collect();
-        let ids: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
+        let taking: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
         let max_attempts = self.retry.max_attempts();
-        let mut fates = Fates::of(&record, ids.iter().copied(), max_attempts, self.now());
+        let scope = record.scope(&taking);
+        let mut fates = Fates::of(&record, &scope, max_attempts, self.now());
         self.leave_marked(message, &mut fates);
+        // What is gone never completes, so that no completion is taken for the last.
+        let ids: Vec<String> = scope.iter().map(|it| it.route.to_owned()).collect();
         if !fates.due().is_empty()
             && let Err(fault) = self.ledger.load(&mut record).await
         {
@@ -252,18 +286,33 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         }
         let event = Arc::new(record.event.clone());
         if routes.is_empty() {
-            Metrics::of_source(&event.key.source).count("Unrouted", 1).emit(self.now());
+            let source = Metrics::of_source(&event.key.source).count("Unrouted", 1);
+            let lost = usize::from(self.routes.took(&event));
+            let source = if lost > 0 { source.count("RouteLost", lost) } else { source };
+            source.note("event_type", &event.event_type).emit(self.now());
         }
         // Beginning may have been slow; what became of the event must be written
         // down all the same.
         let left = deadline.since(self.now()).saturating_sub(RESERVE);
         let timeout = self.handler_timeout.min(left);
+        let envelope = Envelope::default();
         let due = fates.due().iter().filter_map(|(id, attempt)| {
             let route = routes.iter().find(|route| route.id == *id)?;
             let (route_id, life, attempt) = (id.clone(), record.life, *attempt);
             let payload_ref = record.payload_ref.clone();
+            let timeout = route.timeout.map_or(timeout, |own| own.min(timeout));
+            let envelope = envelope.clone();
             let insists = !self.may_leave(&fates, id, attempt);
-            let run = Run { route_id, life, attempt, max_attempts, insists, timeout, payload_ref };
+            let run = Run {
+                route_id,
+                life,
+                attempt,
+                max_attempts,
+                insists,
+                timeout,
+                payload_ref,
+                envelope,
+            };
             Some(self.timed(&route.id, run_handler(route, Arc::clone(&event), run)))
         });
         let mut running: FuturesUnordered<_> = due.collect();
@@ -319,14 +368,13 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         record: &mut Record,
         fates: &mut Fates,
         route: &Route,
-        ids: &[&str],
+        ids: &[String],
     ) -> Result<Completed, LedgerError> {
-        let others: Vec<&str> = ids.iter().copied().filter(|id| *id != route.id).collect();
+        let others: Vec<&str> =
+            ids.iter().map(String::as_str).filter(|id| *id != route.id).collect();
         let now = self.now();
         let completed = self.ledger.complete(record, &route.id, &others, now).await?;
         if completed != Completed::Superseded {
-            let source = Metrics::of_source(&record.event.key.source);
-            source.by("Handler", &route.id).count("Handled", 1).emit(now);
             record.handlers.insert(route.id.clone(), now);
             fates.completed(&route.id);
             self.completed(record, Ok(completed));
@@ -352,7 +400,8 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         } else {
             let chance = (self.chance)();
             for (route, _) in fates.due().to_vec() {
-                let failed = Failed { permanent: false, after: None, reason: reason.clone() };
+                let failed =
+                    Failed { permanent: false, after: None, reason: reason.clone(), quote: None };
                 fates.failed(&route, failed, &self.retry, chance, self.now());
             }
         }
@@ -362,4 +411,10 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }
+}
+
+/// What an event takes up on these routes whose payload has so many bytes.
+fn taken_up<'r>(payload: usize, routes: impl Iterator<Item = &'r Route>) -> usize {
+    let envelope = envelope_bytes(payload);
+    bytes_of(payload, routes.map(|route| route.handler.copied_bytes(envelope)))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use inbox_core::config::{ConfigError, Reader};
+use inbox_core::ledger::least_retention;
 use inbox_core::stack::stack;
 
 use crate::batch::RESERVE;
@@ -27,6 +28,8 @@ pub struct Config {
     pub event_bus: Option<String>,
     /// Routes as JSON.
     pub routes: Option<String>,
+    /// The inbox's sources, whose names routes mean before their providers'.
+    pub sources: Vec<String>,
     /// The retry table.
     pub retry: RetryPolicy,
     /// How long a message may take before the sweeper sends another.
@@ -53,6 +56,7 @@ impl Config {
             mirror_table_name: reader.optional("MIRROR_TABLE_NAME"),
             event_bus: reader.optional("EVENT_BUS_NAME"),
             routes: reader.optional("ROUTES"),
+            sources: split(reader.optional("SOURCES").as_deref()),
             retry: RetryPolicy {
                 delays: reader
                     .numbers("RETRY_DELAYS_SECONDS", &defaults.retry_delays_seconds, 0..=86_400)
@@ -77,6 +81,19 @@ impl Config {
                 1..=longest_handler_seconds(),
             )),
         };
+        // Opening an event anew keeps it for the default; what a source keeps is said by
+        // Terraform, the shortest of them.
+        let kept_days = reader.number("RETENTION_DAYS", defaults.retention_days, 1..=3650);
+        let kept = Duration::from_hours(24 * u64::from(kept_days.min(defaults.retention_days)));
+        let least = least_retention(&config.retry.delays, config.retry.jitter_percent);
+        if kept < least {
+            reader.problem(format_args!(
+                "the waits of RETRY_DELAYS_SECONDS ask for events that are kept for at least {} days, \
+                 and some are kept for {}: make the waits shorter, or keep events longer",
+                least.as_secs() / 86_400,
+                kept.as_secs() / 86_400,
+            ));
+        }
         // Each kept wait is a receive; SQS itself moves a message away after its
         // maximum, behind the ledger's back.
         let kept = config.retry.delays.iter().filter(|wait| !config.retry.parks(**wait)).count();
@@ -92,9 +109,17 @@ impl Config {
     }
 }
 
+/// Names between commas.
+#[must_use]
+pub fn split(names: Option<&str>) -> Vec<String> {
+    let names = names.unwrap_or_default().split(',').map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// A handler's time, the reserve, and what passes before the handler starts must
 /// fit the function's time: nothing is begun that could not have its whole time.
-fn longest_handler_seconds() -> u32 {
+#[must_use]
+pub fn longest_handler_seconds() -> u32 {
     const HEAD_START_SECONDS: u32 = 5;
     let reserve = u32::try_from(RESERVE.as_secs()).unwrap_or(u32::MAX);
     stack().processor.timeout_seconds.saturating_sub(reserve.saturating_add(HEAD_START_SECONDS))
@@ -138,6 +163,24 @@ mod tests {
               in the queue: make them longer, or PARK_ABOVE_SECONDS shorter"
             ]
         );
+    }
+
+    #[test]
+    fn no_event_may_expire_before_its_attempts_are_used_up() {
+        let set = [("TABLE_NAME", "t"), ("QUEUE_URL", "q"), ("DLQ_URL", "d")];
+        let with = |more: &[(&str, &str)]| read(&[&set[..], more].concat()).err();
+        let fortnight = ["86400"; 12].join(",");
+        assert_eq!(with(&[("RETRY_DELAYS_SECONDS", &fortnight)]), None);
+        let said = |least, kept| {
+            vec![format!(
+                "the waits of RETRY_DELAYS_SECONDS ask for events that are kept for at least {least} \
+                 days, and some are kept for {kept}: make the waits shorter, or keep events longer"
+            )]
+        };
+        let longer = ["86400"; 40].join(",");
+        assert_eq!(with(&[("RETRY_DELAYS_SECONDS", &longer)]), Some(said(60, 30)));
+        let short = [("RETRY_DELAYS_SECONDS", &*fortnight), ("RETENTION_DAYS", "17")];
+        assert_eq!(with(&short), Some(said(30, 17)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::fates::{Conclusion, Fates};
 
 /// Messages that were received so often are not kept for another wait: SQS itself moves
 /// them away after `max_receive_count`, behind the ledger's back.
-fn receives_most() -> u32 {
+pub(crate) fn receives_most() -> u32 {
     stack().queue.max_receive_count / 3 * 2
 }
 
@@ -111,8 +111,13 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         for route in fates.given_up() {
             let error = &fates.failures()[route].error;
             tracing::error!(event = %record.event.key, route, error, "route given up");
-            let source = Metrics::of_source(&record.event.key.source);
-            source.by("Handler", route).count("GivenUp", 1).emit(self.now());
+            // Not by route or source: each pair would be a metric, paid for by the month.
+            Metrics::of_inbox()
+                .count("GivenUp", 1)
+                .note("source", &record.event.key.source)
+                .note("event_id", &record.event.key.id)
+                .note("route", route)
+                .emit(self.now());
         }
     }
 

@@ -11,16 +11,21 @@
 //! A route that is due can also be left for later: it waits, and no attempt is counted.
 //! A route that waits long, because its endpoint asked for it or is further down the
 //! table, keeps no other waiting; one that is given up is not run again in this life,
-//! and its event is buried when no other route has anything left to do.
+//! and its event is buried when no other route has anything left to do. What waits for a
+//! route that is gone is given up at the next attempt, so that no mistake in the routes
+//! turns an event into `done` that is not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use inbox_core::Timestamp;
-use inbox_core::ledger::{DEFERRALS_MAX, Record, RouteFailure, deferral_delay, may_defer};
+use inbox_core::ledger::{DEFERRALS_MAX, InScope, Record, RouteFailure, deferral_delay, may_defer};
 
 use crate::retry::RetryPolicy;
 use crate::run::Failed;
+
+/// Why a route is given up that no configuration has any more.
+const GONE: &str = "no route of this id takes the event any more";
 
 /// How the routes of one event stand in the course of one attempt.
 pub(crate) struct Fates {
@@ -48,12 +53,12 @@ pub(crate) enum Conclusion {
 }
 
 impl Fates {
-    /// How the event's `routes` stand when an attempt begins. What its record says of
-    /// other routes is of a configuration that is over. A route whose attempts all
-    /// ended with their process is given up here.
-    pub(crate) fn of<'a>(
+    /// How the routes in `scope` stand when an attempt begins
+    /// ([`Record::scope`]). A route that is gone, or whose attempts all ended with their
+    /// process, is given up here.
+    pub(crate) fn of(
         record: &Record,
-        routes: impl Iterator<Item = &'a str>,
+        scope: &[InScope<'_>],
         max_attempts: u32,
         now: Timestamp,
     ) -> Self {
@@ -64,17 +69,24 @@ impl Fates {
             given_up: vec![],
             left: vec![],
         };
-        for route in routes.filter(|route| !record.is_done(route)) {
-            let failure = record.failures.get(route);
+        for InScope { route, is_gone } in scope.iter().filter(|it| !record.is_done(it.route)) {
+            let failure = record.failures.get(*route);
             if let Some(failure) = failure {
-                fates.failures.insert(route.to_owned(), failure.clone());
+                fates.failures.insert((*route).to_owned(), failure.clone());
+            }
+            if *is_gone {
+                if !record.is_given_up(route) {
+                    let attempts = failure.map_or(0, |failure| failure.attempts);
+                    fates.give_up(route, attempts, with_last(GONE.to_owned(), failure));
+                }
+                continue;
             }
             let attempts = record.attempts_of(route);
             if !record.is_due(route, now) {
                 continue;
             }
             if attempts <= max_attempts {
-                fates.due.push((route.to_owned(), attempts));
+                fates.due.push(((*route).to_owned(), attempts));
                 continue;
             }
             fates.give_up(route, max_attempts, without_outcome(max_attempts, failure));
@@ -113,11 +125,17 @@ impl Fates {
         let attempts = attempt.map_or(1, |(_, attempt)| *attempt);
         let wait = retry.wait(attempts, fault.after.unwrap_or_default(), chance);
         match wait.filter(|_| !fault.permanent) {
-            None => self.give_up(route, attempts, fault.reason),
+            None => {
+                self.give_up(route, attempts, fault.reason);
+                if let Some(failure) = self.failures.get_mut(route) {
+                    failure.quote = fault.quote;
+                }
+            }
             Some(wait) => {
                 self.errors.push((route.to_owned(), fault.reason.clone()));
                 let next_at = Some(at.plus(wait));
-                let failure = RouteFailure { error: fault.reason, attempts, next_at, deferrals: 0 };
+                let (error, quote) = (fault.reason, fault.quote);
+                let failure = RouteFailure { error, quote, attempts, next_at, deferrals: 0 };
                 self.failures.insert(route.to_owned(), failure);
             }
         }
@@ -173,7 +191,7 @@ impl Fates {
 
     fn give_up(&mut self, route: &str, attempts: u32, error: String) {
         self.errors.push((route.to_owned(), error.clone()));
-        let failure = RouteFailure { error, attempts, next_at: None, deferrals: 0 };
+        let failure = RouteFailure { error, quote: None, attempts, next_at: None, deferrals: 0 };
         self.failures.insert(route.to_owned(), failure);
         self.given_up.push(route.to_owned());
     }
@@ -212,6 +230,12 @@ impl Fates {
 }
 
 fn without_outcome(attempts: u32, before: Option<&RouteFailure>) -> String {
-    let last = before.map(|failure| format!("; before: {}", failure.error)).unwrap_or_default();
-    format!("{attempts} attempts used up, the last without an outcome{last}")
+    with_last(format!("{attempts} attempts used up, the last without an outcome"), before)
+}
+
+fn with_last(reason: String, before: Option<&RouteFailure>) -> String {
+    match before {
+        Some(failure) => format!("{reason}; before: {}", failure.error),
+        None => reason,
+    }
 }

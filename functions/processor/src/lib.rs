@@ -1,8 +1,10 @@
 //! The Lambda behind the queue: runs the handlers of each event.
 //!
 //! ```text
+//! invocation.rs what the function is called with, and its answer
 //! batch.rs      what happens to a batch of messages, on one page
 //! fates.rs      what becomes of each route
+//! outlook.rs    what a life will do, said before it is opened
 //! ending.rs     how an attempt ends
 //! deferring.rs  how routes are left for later
 //! lane.rs       which routes are slow, and run in the lane
@@ -14,12 +16,15 @@
 //! ```
 
 pub mod batch;
+pub mod budget;
 pub mod config;
 mod deferring;
 mod ending;
 mod fates;
 pub mod handlers;
+pub mod invocation;
 pub mod lane;
+pub mod outlook;
 pub mod retry;
 pub mod routes;
 mod run;

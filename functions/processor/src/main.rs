@@ -4,17 +4,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use inbox_aws::{DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
+use inbox_aws::{AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SqsQueue, lambda, sdk_config};
 use inbox_core::config::ConfigError;
 use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
-use inbox_processor::batch::{Message, Processor};
+use inbox_processor::batch::Processor;
+use inbox_processor::budget::Budget;
 use inbox_processor::config::Config;
-use inbox_processor::handlers::Resources;
+use inbox_processor::handlers::{HttpClients, Resources};
+use inbox_processor::invocation::Invocation;
 use inbox_processor::lane::{Lane, Pace};
 use inbox_processor::routes::Routes;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::value::RawValue;
 
 // More than one thread, so that a handler that blocks its own does not keep the
 // others from being timed out.
@@ -28,15 +30,20 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
+    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let started = Arc::clone(&started);
         async move {
             let deadline = lambda::deadline(&event.context);
             let lane = started.lane_name.as_deref();
-            let messages = event.payload.records.into_iter();
-            let messages = messages.filter_map(|record| message(record, lane)).collect();
+            let Invocation { messages, is_unreadable } =
+                Invocation::read(event.payload.get(), lane);
+            if is_unreadable {
+                tracing::error!(
+                    "called with what is no batch of SQS, or not only: all of it is kept"
+                );
+            }
             let kept = started.processor.run_batch(messages, deadline).await;
-            Ok::<_, std::convert::Infallible>(answer(kept))
+            Ok::<_, std::convert::Infallible>(Invocation::answer(is_unreadable, kept))
         }
     }))
     .await;
@@ -51,24 +58,29 @@ struct Started {
 
 async fn start() -> Result<Started, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name).ok())?;
-    let aws = sdk_config(Limits::BACKGROUND).await;
+    let aws_clock = AwsClock::new(Timestamp::now);
+    let aws = sdk_config(Limits::BACKGROUND, &aws_clock).await;
+    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || aws_clock.now());
     let payloads = config.payload_bucket.map(|bucket| S3PayloadStore::new(&aws, bucket));
     let resources = Resources {
         aws: aws.clone(),
         mirror_table: config.mirror_table_name,
         event_bus: config.event_bus,
         payloads: payloads.clone(),
+        handler_timeout: config.handler_timeout,
         own_queues: [&config.queue_url, &config.dead_letter_queue_url]
             .into_iter()
             .chain(&config.lane_queue_url)
             .cloned()
             .collect(),
-        clock: Arc::new(Timestamp::now),
+        clock: Arc::clone(&clock),
+        http: HttpClients::default(),
     };
     let routes =
         Routes::parse(config.routes.as_deref(), &resources).map_err(|problems| ConfigError {
             problems: problems.into_iter().map(|text| format!("ROUTES: {text}")).collect(),
         })?;
+    let routes = routes.among(config.sources.iter().map(String::as_str));
     let ledger = DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads);
     let lane_name = config.lane_queue_url.as_ref().and_then(|url| url.rsplit('/').next());
     let lane_name = lane_name.map(str::to_owned);
@@ -76,7 +88,15 @@ async fn start() -> Result<Started, ConfigError> {
     let queue = SqsQueue::new(&aws, config.queue_url)
         .with_lane(config.lane_queue_url)
         .with_dead_letters(config.dead_letter_queue_url);
-    tokio::join!(ledger.connect_for_updates(), queue.connect());
+    let patterns = routes.patterns();
+    let (noted, ()) =
+        tokio::join!(ledger.note_routes(&patterns, Timestamp::now()), queue.connect());
+    let former = noted.unwrap_or_else(|fault| {
+        // Events are handled all the same.
+        tracing::warn!(%fault, "not known which routes there were before");
+        Vec::new()
+    });
+    let routes = routes.with_former(&former);
     let defaults = &stack().defaults;
     let processor = Processor {
         ledger,
@@ -88,38 +108,16 @@ async fn start() -> Result<Started, ConfigError> {
         handler_timeout: config.handler_timeout,
         lease_margin: defaults.lease_margin(),
         retention: Duration::from_hours(24 * u64::from(defaults.retention_days)),
-        clock: Arc::new(Timestamp::now),
+        clock,
         chance: Arc::new(fastrand::f64),
+        budget: Budget::of_memory(memory_mb()),
     };
     Ok(Started { processor, lane_name })
 }
 
-/// Lambda always sends all of them; without an id a message could not be kept.
-fn message(
-    record: aws_lambda_events::event::sqs::SqsMessage,
-    lane_name: Option<&str>,
-) -> Option<Message> {
-    // arn:aws:sqs:eu-central-1:123456789012:inbox-events-lane
-    let queue = record.event_source_arn.as_deref().and_then(|arn| arn.rsplit(':').next());
-    let receives = record.attributes.get("ApproximateReceiveCount");
-    Some(Message {
-        id: record.message_id?,
-        receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
-        receipt_handle: record.receipt_handle.unwrap_or_default(),
-        body: record.body.unwrap_or_default(),
-        from_lane: lane_name.is_some() && queue == lane_name,
-    })
-}
-
-/// Only known, non-empty ids: any other makes Lambda keep the whole batch.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
-fn answer(kept: Vec<String>) -> SqsBatchResponse {
-    let failure = |id| {
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id;
-        failure
-    };
-    let mut response = SqsBatchResponse::default();
-    response.batch_item_failures = kept.into_iter().map(failure).collect();
-    response
+/// This function's memory, as Lambda says it.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+fn memory_mb() -> usize {
+    let said = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok();
+    said.and_then(|text| text.parse().ok()).unwrap_or(stack().processor.memory_mb as usize)
 }

@@ -33,8 +33,10 @@ pub(crate) enum Outcome {
 /// A failed run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
-    /// For the operator.
+    /// For the operator, in log and letter too.
     pub(crate) reason: String,
+    /// What the target said: for the ledger alone.
+    pub(crate) quote: Option<String>,
     /// What the handler asks for instead of the retry table.
     pub(crate) after: Option<Duration>,
     /// Whether trying again cannot help.
@@ -82,7 +84,7 @@ impl Drop for Running {
 
 impl Failed {
     fn retry(reason: String) -> Self {
-        Self { reason, after: None, permanent: false }
+        Self { reason, quote: None, after: None, permanent: false }
     }
 }
 
@@ -93,6 +95,8 @@ impl From<HandlerError> for Failed {
             HandlerError::NotTried { wait, reason } => (reason, Some(wait), false),
             HandlerError::Permanent { reason } => (reason, None, true),
         };
-        Self { reason: clean_text(&reason, ERROR_CHARACTERS), after, permanent }
+        let (text, quote) = reason.into_parts();
+        let clean = |text: String| clean_text(&text, ERROR_CHARACTERS);
+        Self { reason: clean(text), quote: quote.map(clean), after, permanent }
     }
 }

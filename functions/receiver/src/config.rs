@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_core::config::{ConfigError, Reader, is_source_name};
+use inbox_core::ledger::least_retention;
 use inbox_core::provider::Provider;
 use inbox_core::stack::stack;
 
@@ -27,8 +28,9 @@ pub struct Config {
     pub source: String,
     /// Name or ARN of its secret.
     pub secret_id: String,
-    /// The address that the provider calls, without path.
-    pub public_base_url: Option<String>,
+    /// The addresses that the provider may call, without path: one, or two while
+    /// the source moves to another domain.
+    pub public_base_urls: Vec<String>,
     /// The ledger's table.
     pub table_name: String,
     /// The queue.
@@ -43,6 +45,9 @@ pub struct Config {
     pub sweep_grace: Duration,
     /// What makes two deliveries the same event.
     pub dedup: Dedup,
+    /// The only hooks that are let in, where the provider says which hook sends;
+    /// all of them when empty.
+    pub hook_ids: Vec<String>,
 }
 
 impl Config {
@@ -68,17 +73,26 @@ impl Config {
             reader.problem(format_args!("PROVIDER: {unknown}"));
         }
         let secret_id = reader.required("SECRET_ID");
-        let public_base_url = reader.optional("PUBLIC_BASE_URL");
-        match &public_base_url {
-            Some(url) if !is_base_url(url) => reader.problem(
-                "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query",
-            ),
-            None if provider.as_ref().is_ok_and(|provider| provider.signs_url()) => {
-                reader.problem(format_args!(
-                    "PUBLIC_BASE_URL is not set, and {name} signs the URL that it calls"
-                ));
-            }
-            _ => {}
+        let public_base_urls = list(&mut reader, "PUBLIC_BASE_URL");
+        if !public_base_urls.iter().all(|url| is_base_url(url)) {
+            reader.problem(
+                "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query, \
+                 or several with commas between them",
+            );
+        }
+        if public_base_urls.is_empty() && provider.as_ref().is_ok_and(|it| it.signs_url()) {
+            reader.problem(format_args!(
+                "PUBLIC_BASE_URL is not set, and {name} signs the URL that it calls"
+            ));
+        }
+        let hook_ids = list(&mut reader, "HOOK_IDS");
+        if !hook_ids.iter().all(|id| id.bytes().all(|b| b.is_ascii_digit())) {
+            reader.problem("HOOK_IDS must be numbers with commas between them");
+        }
+        if !hook_ids.is_empty() && provider.as_ref().is_ok_and(|it| !it.names_hook()) {
+            reader.problem(format_args!(
+                "HOOK_IDS is set, and {name} does not say which hook a request is of"
+            ));
         }
         let payload_bucket = reader.optional("PAYLOAD_BUCKET");
         let largest_body_bytes = match &payload_bucket {
@@ -88,7 +102,7 @@ impl Config {
         let config = Self {
             source,
             secret_id,
-            public_base_url,
+            public_base_urls,
             table_name: reader.required("TABLE_NAME"),
             queue_url: reader.required("QUEUE_URL"),
             max_body_bytes: reader.number(
@@ -97,10 +111,12 @@ impl Config {
                 1..=largest_body_bytes,
             ),
             payload_bucket,
-            // Longer than the dead-letter queue's 14 days, so that no dead
-            // letter outlives its event.
             retention: Duration::from_hours(
-                24 * reader.number("RETENTION_DAYS", u64::from(defaults.retention_days), 15..=3650),
+                24 * reader.number(
+                    "RETENTION_DAYS",
+                    u64::from(defaults.retention_days),
+                    least_days(&[])..=3650,
+                ),
             ),
             sweep_grace: Duration::from_secs(reader.number(
                 "SWEEP_GRACE_SECONDS",
@@ -115,7 +131,18 @@ impl Config {
                     Dedup::Id
                 }
             },
+            hook_ids,
         };
+        // An unfinished event must not expire, nor a dead one before its letter.
+        let waits =
+            reader.numbers("RETRY_DELAYS_SECONDS", &defaults.retry_delays_seconds, 0..=86_400);
+        let (kept, least) = (config.retention.as_secs() / 86_400, least_days(&waits));
+        if kept < least {
+            reader.problem(format_args!(
+                "RETENTION_DAYS is {kept}, and with the waits of RETRY_DELAYS_SECONDS events must be \
+                 kept for at least {least} days: keep them longer, or make the waits shorter"
+            ));
+        }
         // What such a provider signs is more than the body, or another form of it.
         if config.dedup == Dedup::Content && provider.as_ref().is_ok_and(|it| it.signs_url()) {
             reader.problem(format_args!(
@@ -127,12 +154,25 @@ impl Config {
         Ok((config, provider))
     }
 
-    /// The address that the provider was told to call, without query.
-    #[must_use]
-    pub fn public_url(&self) -> Option<String> {
-        let base = self.public_base_url.as_deref()?.trim_end_matches('/');
-        Some(format!("{base}/webhooks/{}", self.source))
+    /// The addresses that the provider may have been told to call, without query.
+    pub fn public_urls(&self) -> impl Iterator<Item = String> {
+        let bases = self.public_base_urls.iter();
+        bases.map(|base| format!("{}/webhooks/{}", base.trim_end_matches('/'), self.source))
     }
+}
+
+/// Days for which events must be kept at least, where failed attempts wait so long.
+fn least_days(waits_seconds: &[u32]) -> u64 {
+    let waits: Vec<Duration> =
+        waits_seconds.iter().map(|seconds| Duration::from_secs((*seconds).into())).collect();
+    least_retention(&waits, stack().defaults.retry_jitter_percent).as_secs() / 86_400
+}
+
+/// What stands between commas.
+fn list(reader: &mut Reader<impl Fn(&str) -> Option<String>>, name: &str) -> Vec<String> {
+    let text = reader.optional(name).unwrap_or_default();
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(str::to_owned).collect()
 }
 
 fn is_base_url(url: &str) -> bool {
@@ -165,9 +205,10 @@ mod tests {
     fn what_is_left_out_has_a_default() {
         let config = read(&GOOD).unwrap();
         assert_eq!(
-            config.public_url().as_deref(),
-            Some("https://hooks.example.com/webhooks/twilio_eu")
+            config.public_urls().collect::<Vec<_>>(),
+            ["https://hooks.example.com/webhooks/twilio_eu"]
         );
+        assert_eq!(config.hook_ids, [""; 0], "every hook is let in");
         assert_eq!(config.max_body_bytes, 327_680);
         assert_eq!(config.retention, Duration::from_hours(24 * 30));
         assert_eq!(config.dedup, Dedup::Id);
@@ -192,20 +233,68 @@ mod tests {
                 ("MAX_BODY_BYTES", "9999999"),
                 ("RETENTION_DAYS", "14"),
                 ("DEDUP", "never"),
-                ("PUBLIC_BASE_URL", "hooks.example.com"),
+                ("PUBLIC_BASE_URL", "https://hooks.example.com,hooks.example.com"),
+                ("HOOK_IDS", "42, all"),
             ])
             .unwrap_err(),
             [
                 "SOURCE must be lower-case letters, digits and underscores, at most 48, from a letter",
                 &format!("PROVIDER: {}", providers::require("twilo").err().unwrap()),
                 "SECRET_ID is not set",
-                "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query",
+                "PUBLIC_BASE_URL must be https://host or http://host[:port] without path or query, \
+                 or several with commas between them",
+                "HOOK_IDS must be numbers with commas between them",
                 "TABLE_NAME is not set",
                 "QUEUE_URL is not set",
                 "MAX_BODY_BYTES must be a whole number from 1 to 327680, not \"9999999\"",
-                "RETENTION_DAYS must be a whole number from 15 to 3650, not \"14\"",
+                "RETENTION_DAYS must be a whole number from 16 to 3650, not \"14\"",
                 "DEDUP must be id or content, not \"never\"",
             ]
+        );
+    }
+
+    #[test]
+    fn events_are_kept_for_longer_than_their_attempts_can_take() {
+        let fortnight = ["86400"; 14].join(",");
+        let with = |days, waits| {
+            read(
+                &[&GOOD[..], &[("RETENTION_DAYS", days), ("RETRY_DELAYS_SECONDS", waits)]].concat(),
+            )
+        };
+        assert_eq!(with("17", "60,43200").unwrap().retention, Duration::from_hours(24 * 17));
+        assert_eq!(
+            with("30", &fortnight).unwrap_err(),
+            [
+                "RETENTION_DAYS is 30, and with the waits of RETRY_DELAYS_SECONDS events must be kept for at \
+              least 32 days: keep them longer, or make the waits shorter"
+            ]
+        );
+        assert_eq!(with("16", "60").unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn a_source_that_moves_has_two_addresses() {
+        let with =
+            [&GOOD[..5], &[("PUBLIC_BASE_URL", "https://new.example, https://old.example/")]];
+        assert_eq!(
+            read(&with.concat()).unwrap().public_urls().collect::<Vec<_>>(),
+            ["https://new.example/webhooks/twilio_eu", "https://old.example/webhooks/twilio_eu"]
+        );
+    }
+
+    #[test]
+    fn hooks_are_told_apart_only_where_the_provider_says_which_one_sends() {
+        let of = |provider| {
+            let others = &GOOD[2..];
+            read(
+                &[&[("SOURCE", "code"), ("PROVIDER", provider), ("HOOK_IDS", "1,2")], others]
+                    .concat(),
+            )
+        };
+        assert_eq!(of("github").unwrap().hook_ids, ["1", "2"]);
+        assert_eq!(
+            of("stripe").unwrap_err(),
+            ["HOOK_IDS is set, and stripe does not say which hook a request is of"]
         );
     }
 

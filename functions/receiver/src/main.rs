@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use inbox_aws::{
-    DynamoDbLedger, Limits, S3PayloadStore, SecretsManagerSecrets, SqsQueue, lambda, sdk_config,
+    AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SecretsManagerSecrets, SqsQueue, lambda,
+    sdk_config,
 };
 use inbox_core::secrets::SecretCache;
 use inbox_core::{Timestamp, telemetry};
@@ -13,6 +14,7 @@ use inbox_receiver::gateway::{GatewayEvent, to_gateway};
 use inbox_receiver::pipeline::Receiver;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::service_fn;
+use serde_json::value::RawValue;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -25,7 +27,8 @@ async fn main() -> ExitCode {
         }
     };
 
-    let aws = sdk_config(Limits::FOREGROUND).await;
+    let clock = AwsClock::new(Timestamp::now);
+    let aws = sdk_config(Limits::FOREGROUND, &clock).await;
     let payloads = config.payload_bucket.clone().map(|bucket| S3PayloadStore::new(&aws, bucket));
     let ledger =
         DynamoDbLedger::new(&aws, config.table_name.clone()).with_payloads(payloads.clone());
@@ -45,22 +48,23 @@ async fn main() -> ExitCode {
         connected_to_payloads,
         ledger.connect_for_claims(),
         queue.connect(),
-        secrets.warm_up(Timestamp::now())
+        secrets.warm_up(clock.now())
     );
     if let Err(fault) = fetched {
         tracing::warn!(%fault, "no secrets yet");
     }
 
     let receiver = Arc::new(Receiver { config, provider, ledger, queue, secrets });
-    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<GatewayEvent>| {
+    let served = lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let receiver = Arc::clone(&receiver);
+        let now = clock.now();
         async move {
-            let reply = match event.payload.into_request() {
+            let reply = match GatewayEvent::read(event.payload.get()) {
                 Ok((path, request)) => {
                     let request_id = &event.context.request_id;
-                    receiver.receive(&path, request, request_id, Timestamp::now()).await
+                    receiver.receive(&path, request, request_id, now).await
                 }
-                Err(refusal) => receiver.refuse(refusal, Timestamp::now()),
+                Err(refusal) => receiver.refuse(refusal, now),
             };
             Ok::<_, std::convert::Infallible>(to_gateway(reply))
         }

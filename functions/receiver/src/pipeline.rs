@@ -27,7 +27,7 @@ use std::time::Duration;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey, TYPE_UNKNOWN, clean_text};
 use inbox_core::ledger::{Claimed, Ledger, NewEvent};
-use inbox_core::provider::{Payload, Provider, Rejection, Reply};
+use inbox_core::provider::{Identity, Payload, Provider, Rejection, Reply};
 use inbox_core::queue::Queue;
 use inbox_core::request::{Request, Verified};
 use inbox_core::secrets::{SecretBundle, SecretCache, Secrets};
@@ -104,21 +104,25 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
         now: Timestamp,
     ) -> Result<Answer, Refusal> {
         self.check_limits(path, &request)?;
-        let request = request.with_public_url(self.config.public_url());
+        let request = request.with_public_urls(self.config.public_urls());
         let secrets = self.secrets.current(now).await?;
         if let Some(handshake) = self.provider.handshake(&request, &secrets, now) {
             return Ok(Answer::Handshake(handshake?));
         }
 
         let request = self.verify(request, &secrets, now).await?;
-        let event = self.identify(&request, now);
+        let identity = self.provider.identify(&request);
+        self.check_hook(&identity)?;
+        let event = self.event(identity, &request, now);
 
         let new = self.new_event(event, request_id);
         let claimed = self.ledger.claim(&new).await?;
         match claimed {
             Claimed::Fresh => self.queue.send(&new.event, 1).await?,
-            Claimed::Unconfirmed { life } => self.queue.send(&new.event, life).await?,
-            Claimed::Duplicate => {}
+            Claimed::Unconfirmed { life } | Claimed::Conflict { unconfirmed: Some(life) } => {
+                self.queue.send(&new.event, life).await?;
+            }
+            Claimed::Duplicate | Claimed::Conflict { unconfirmed: None } => {}
         }
 
         Ok(Answer::Accepted(Accepted {
@@ -126,6 +130,7 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
             id: new.event.key.id,
             event_type: new.event.event_type,
             is_duplicate: claimed != Claimed::Fresh,
+            is_conflict: matches!(claimed, Claimed::Conflict { .. }),
         }))
     }
 
@@ -167,10 +172,16 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
         Err(refused.rejection.into())
     }
 
-    /// Reads what the event is. What cannot be read is not a reason to refuse
-    /// it: the provider would only send the same again.
-    fn identify(&self, request: &Request<Verified>, now: Timestamp) -> Event {
-        let identity = self.provider.identify(request);
+    /// Whether it is of a hook that is let in, where these were named.
+    fn check_hook(&self, identity: &Identity) -> Result<(), Refusal> {
+        let named = &self.config.hook_ids;
+        let is_named = identity.hook_id.as_ref().is_some_and(|id| named.contains(id));
+        if named.is_empty() || is_named { Ok(()) } else { Err(Refusal::UnknownHook) }
+    }
+
+    /// What the event is. What could not be read is not a reason to refuse it: the
+    /// provider would only send the same again.
+    fn event(&self, identity: Identity, request: &Request<Verified>, now: Timestamp) -> Event {
         let payload = identity.payload.unwrap_or_else(|| Payload {
             content_type: clean_text(
                 &request.header("content-type").unwrap_or_default(),
@@ -228,31 +239,42 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
             Ok(Answer::Accepted(accepted)) => {
                 let name = if accepted.is_duplicate { "Duplicate" } else { "Accepted" };
                 let metrics = metrics.count(name, 1);
-                let metrics = if accepted.event_type == TYPE_UNKNOWN {
-                    metrics.count("Unknown", 1)
-                } else {
-                    metrics
+                let also = |metrics: Metrics, is_so: bool, name| {
+                    if is_so { metrics.count(name, 1) } else { metrics }
                 };
+                let metrics = also(metrics, accepted.event_type == TYPE_UNKNOWN, "Unknown");
+                let metrics = also(metrics, accepted.is_conflict, "Conflict");
                 metrics
                     .note("event_id", &accepted.id)
                     .note("event_type", &accepted.event_type)
                     .emit(now);
             }
-            Ok(Answer::Handshake(_)) => metrics.count("Handshake", 1).emit(now),
+            Ok(Answer::Handshake(_)) => {
+                tracing::info!(source = self.config.source, "handshake answered");
+            }
             Err(refusal) if refusal.is_ours() => {
-                let fault = std::error::Error::source(refusal)
-                    .map_or_else(|| "time limit".to_owned(), ToString::to_string);
-                tracing::error!(source = self.config.source, fault, "answered 503");
+                tracing::error!(
+                    source = self.config.source,
+                    fault = refusal.fault(),
+                    "answered 503"
+                );
                 metrics.count("Unavailable", 1).emit(now);
             }
             Err(refusal) => {
-                metrics.by("Reason", refusal.to_string()).count("Rejected", 1).emit(now);
+                metrics
+                    .by_each_and_all("Reason", refusal.to_string())
+                    .count("Rejected", 1)
+                    .emit(now);
             }
         }
     }
 }
 
-/// Whether an id can be a key, a header's value and a word in a log as it is.
+/// Whether an id can be a key, a header's value, a word in a log and an argument of
+/// a command as it is. Senders choose ids, and people paste them into shells: none
+/// that a shell would read otherwise, or a command as an option, stays what it is.
 fn is_usable(id: &str) -> bool {
-    (1..=ID_BYTES).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+    (1..=ID_BYTES).contains(&id.len())
+        && !id.starts_with('-')
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:=+/@-".contains(&b))
 }

@@ -108,7 +108,7 @@ proptest! {
 
     #[test]
     fn a_trace_context_is_made_of_hex_whatever_is_sent(
-        sent in prop_oneof![text(), "00-[0-9a-g]{32}-[0-9a-f]{16}-0[01]", "Root=1-[0-9a-g]{8}-[0-9a-f]{24}"],
+        sent in prop_oneof![text(), "00-[0-9a-g]{32}-[0-9a-f]{16}-0[01]", "Root=1-[0-9a-g]{8}-[0-9a-f]{24};Sampled=[01?]"],
         name in proptest::sample::select(vec!["traceparent", "x-amzn-trace-id"]),
     ) {
         let mut headers = HeaderMap::new();

@@ -6,6 +6,7 @@
 //! | handshake | as the provider's file says | challenge |
 //! | no or malformed signature | 400 | `{"error":"missing_signature"}`, … |
 //! | wrong signature, stale timestamp | 401 | `{"error":"signature_mismatch"}`, … |
+//! | a hook that is not let in | 403 | `{"error":"unknown_hook"}` |
 //! | body over the limit | 413 | `{"error":"body_too_large"}` |
 //! | ledger, queue or secrets unavailable or too slow | 503, `Retry-After` | `{"error":"unavailable"}` |
 //! | unknown path, wrong method | 404, 405 with `Allow` | `{"error":"not_found"}`, … |
@@ -38,6 +39,8 @@ pub struct Accepted {
     pub event_type: String,
     /// Whether the event was known already.
     pub is_duplicate: bool,
+    /// Whether it was known with another body.
+    pub is_conflict: bool,
 }
 
 /// A request that was not taken.
@@ -61,9 +64,16 @@ pub enum Refusal {
     /// The gateway's event does not hold what it says.
     #[error("malformed_request")]
     Malformed,
+    /// The gateway sends another payload format than the one that holds all that is
+    /// signed.
+    #[error("unavailable")]
+    OldFormat,
     /// The signature or its timestamp.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// Of a hook of the provider's that the source does not take.
+    #[error("unknown_hook")]
+    UnknownHook,
     /// The ledger.
     #[error("unavailable")]
     Ledger(#[from] LedgerError),
@@ -104,10 +114,26 @@ impl Refusal {
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::UnknownHook => StatusCode::FORBIDDEN,
             Self::Rejected(rejection) => rejection.status(),
-            Self::Ledger(_) | Self::Queue(_) | Self::Secrets(_) | Self::TooSlow => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Ledger(_)
+            | Self::Queue(_)
+            | Self::Secrets(_)
+            | Self::TooSlow
+            | Self::OldFormat => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What is wrong where it is ours, for the log.
+    #[must_use]
+    pub fn fault(&self) -> String {
+        match self {
+            Self::TooSlow => "time limit".to_owned(),
+            Self::OldFormat => "API Gateway sends payload format 1.0, without the raw query: set \
+                                the integration's payload_format_version to 2.0"
+                .to_owned(),
+            refusal => std::error::Error::source(refusal)
+                .map_or_else(|| refusal.to_string(), ToString::to_string),
         }
     }
 

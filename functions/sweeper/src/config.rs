@@ -12,6 +12,8 @@ pub struct Config {
     pub table_name: String,
     /// The queue.
     pub queue_url: String,
+    /// Where payloads lie that are too large for the table, and are to last longer.
+    pub payload_bucket: Option<String>,
     /// How long a message may take before another is sent.
     pub sweep_grace: Duration,
 }
@@ -28,6 +30,7 @@ impl Config {
         let config = Self {
             table_name: reader.required("TABLE_NAME"),
             queue_url: reader.required("QUEUE_URL"),
+            payload_bucket: reader.optional("PAYLOAD_BUCKET"),
             sweep_grace: Duration::from_secs(reader.number("SWEEP_GRACE_SECONDS", grace, 1..=3600)),
         };
         reader.finish()?;

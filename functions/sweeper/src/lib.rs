@@ -50,10 +50,11 @@ mod shard;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 use inbox_core::Timestamp;
 use inbox_core::ledger::Ledger;
 use inbox_core::queue::{Backlog, Queue};
+use inbox_core::stack::stack;
 use inbox_core::telemetry::Metrics;
 
 /// Kept free at the end of an invocation: two calls at their longest
@@ -115,7 +116,8 @@ impl<L: Ledger, Q: Queue + Backlog> Sweeper<L, Q> {
         let shards = (0..self.shards)
             .map(|shard| shard::Sweep::new(self, shard, held, started_at, deadline).run());
         let mut swept = Swept { held, ..Swept::default() };
-        for part in join_all(shards).await {
+        let (parts, oldest_dead) = join(join_all(shards), self.oldest_dead(started_at)).await;
+        for part in parts {
             swept.sent += part.sent;
             swept.resumed += part.resumed;
             swept.moved_on += part.moved_on;
@@ -124,8 +126,27 @@ impl<L: Ledger, Q: Queue + Backlog> Sweeper<L, Q> {
             swept.cut_short |= part.cut_short;
             swept.left_to_queue += part.left_to_queue;
         }
-        self.record(&swept);
+        self.record(&swept, oldest_dead);
         swept
+    }
+
+    /// How long ago the first of the dead events died whose letters still lie in the
+    /// dead-letter queue; zero where none does. `None` where a shard cannot be read: it
+    /// may hold the first.
+    pub async fn oldest_dead(&self, now: Timestamp) -> Option<Duration> {
+        let kept = Duration::from_secs(stack().dead_letter_queue.retention_seconds.into());
+        let since = now.minus(kept);
+        let shards = (0..self.shards).map(|shard| self.ledger.oldest_dead(shard, since));
+        let read: Result<Vec<_>, _> = join_all(shards).await.into_iter().collect();
+        match read {
+            Ok(died) => Some(
+                died.into_iter().flatten().min().map_or(Duration::ZERO, |first| now.since(first)),
+            ),
+            Err(fault) => {
+                tracing::warn!(%fault, "age of the oldest dead event unknown");
+                None
+            }
+        }
     }
 
     /// Whether the queue is too deep to add to. Where that cannot be learnt, it
@@ -153,12 +174,15 @@ impl<L: Ledger, Q: Queue + Backlog> Sweeper<L, Q> {
         deadline.since((self.clock)()) <= RESERVE
     }
 
-    fn record(&self, swept: &Swept) {
-        Metrics::of_inbox()
+    fn record(&self, swept: &Swept, oldest_dead: Option<Duration>) {
+        let mut metrics = Metrics::of_inbox()
             .count("Swept", swept.sent - swept.resumed)
             .count("Resumed", swept.resumed)
             .count("SweepFailed", swept.failed + swept.unread_shards)
-            .count("SweepCutShort", usize::from(swept.cut_short))
-            .emit((self.clock)());
+            .count("SweepCutShort", usize::from(swept.cut_short));
+        if let Some(age) = oldest_dead {
+            metrics = metrics.seconds("OldestDeadSeconds", age);
+        }
+        metrics.emit((self.clock)());
     }
 }

@@ -2,7 +2,11 @@
 # receiver_alarms.tf. Each description says what to look at first.
 
 locals {
-  alarm_topic_arn = var.alarms.topic_arn == null ? aws_sns_topic.alarms[0].arn : var.alarms.topic_arn
+  # Whether a topic was given is decided by the object around its ARN, which is there or
+  # not: the ARN itself may be known after the apply only, and nothing may be counted by it.
+  # https://developer.hashicorp.com/terraform/language/meta-arguments/count#using-expressions-in-count
+  makes_alarm_topic = var.alarms.topic == null
+  alarm_topic_arn   = local.makes_alarm_topic ? aws_sns_topic.alarms[0].arn : var.alarms.topic.arn
 
   # A retry that waits in the queue makes its message old without anything being
   # wrong, so a message is late only after all such waits and one more run.
@@ -15,21 +19,21 @@ locals {
 }
 
 resource "aws_sns_topic" "alarms" {
-  count = var.alarms.topic_arn == null ? 1 : 0
+  count = local.makes_alarm_topic ? 1 : 0
 
   name              = "${var.name}-alarms"
   kms_master_key_id = local.customer_key_arn
 }
 
 resource "aws_sns_topic_policy" "alarms" {
-  count = var.alarms.topic_arn == null ? 1 : 0
+  count = local.makes_alarm_topic ? 1 : 0
 
   arn    = aws_sns_topic.alarms[0].arn
   policy = data.aws_iam_policy_document.alarms[0].json
 }
 
 data "aws_iam_policy_document" "alarms" {
-  count = var.alarms.topic_arn == null ? 1 : 0
+  count = local.makes_alarm_topic ? 1 : 0
 
   statement {
     sid       = "Alarms"
@@ -70,7 +74,7 @@ data "aws_iam_policy_document" "alarms" {
 }
 
 resource "aws_sns_topic_subscription" "email" {
-  for_each = var.alarms.topic_arn == null ? var.alarms.emails : []
+  for_each = local.makes_alarm_topic ? var.alarms.emails : []
 
   topic_arn = aws_sns_topic.alarms[0].arn
   protocol  = "email"
@@ -94,17 +98,19 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   treat_missing_data  = "notBreaching"
 }
 
-# Four days before SQS deletes it. The event stays in the ledger, and `inbox
-# replay` finds it there.
+# Four days before SQS deletes it. The sweeper tells the age, by the ledger: SQS's own
+# metric leaves out what was received three times, as `inbox dlq` does with each letter,
+# and counts a letter that SQS itself moved from the move, while it expires by the first
+# send. The event stays in the ledger, and `inbox replay` finds it there.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 resource "aws_cloudwatch_metric_alarm" "dead_letter_age" {
   alarm_name        = "${var.name}: dead letters are about to expire"
-  alarm_description = "A dead letter is nearly as old as the queue keeps it. Look: `inbox dlq`; then `inbox redrive` or `inbox purge-dlq`."
+  alarm_description = "An event died so long ago that its letter soon expires. Look: `inbox events --state dead`, `inbox dlq`; then `inbox redrive` or `inbox purge-dlq`."
   alarm_actions     = [local.alarm_topic_arn]
   ok_actions        = [local.alarm_topic_arn]
 
-  namespace           = "AWS/SQS"
-  metric_name         = "ApproximateAgeOfOldestMessage"
-  dimensions          = { QueueName = aws_sqs_queue.dead_letters.name }
+  namespace           = local.metrics_namespace
+  metric_name         = "OldestDeadSeconds"
   statistic           = "Maximum"
   period              = 3600
   evaluation_periods  = 1
@@ -132,6 +138,23 @@ resource "aws_cloudwatch_metric_alarm" "lane_behind" {
   treat_missing_data  = "notBreaching"
 }
 
+# Before its event dies: the event may still wait for its other routes, for a day or more.
+resource "aws_cloudwatch_metric_alarm" "given_up" {
+  alarm_name        = "${var.name}: a route was given up"
+  alarm_description = "A route used up its attempts, or failed for good. Look: `inbox events --state failing,dead`, `inbox logs processor` for the route's name; mend the cause; then `inbox redrive`."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = local.metrics_namespace
+  metric_name         = "GivenUp"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   alarm_name        = "${var.name}: messages wait"
   alarm_description = "The oldest message is older than retries explain: the processor does not keep up or does not run. Look: `inbox doctor`, `inbox logs processor`."
@@ -149,7 +172,8 @@ resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   treat_missing_data  = "notBreaching"
 }
 
-# What providers saw: 503 by a receiver, and what never got that far.
+# What providers saw: 503 by a receiver, and what never got that far. A single one rings,
+# since GitHub sends nothing twice; and with little traffic two in a row would never come.
 resource "aws_cloudwatch_metric_alarm" "api_5xx" {
   alarm_name        = "${var.name}: providers are turned away"
   alarm_description = "Requests were answered 5xx; most providers try again, GitHub does not. Look: `inbox doctor`, then the receivers' alarms and logs."
@@ -161,6 +185,38 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx" {
   dimensions          = { ApiId = aws_apigatewayv2_api.this.id }
   statistic           = "Sum"
   period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+# What API Gateway itself turned away: no function saw it, and no other metric tells a
+# 429 from the rest. The access log is the only place where it stands.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
+resource "aws_cloudwatch_log_metric_filter" "throttled" {
+  name           = "throttled"
+  log_group_name = aws_cloudwatch_log_group.api.name
+  pattern        = "{ $.status = \"429\" }"
+
+  metric_transformation {
+    namespace = local.metrics_namespace
+    name      = "Throttled"
+    value     = "1"
+    unit      = "Count"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "throttled" {
+  alarm_name        = "${var.name}: requests are throttled"
+  alarm_description = "API Gateway answered 429, so requests of a provider, or of somebody who knocks, reached no function. Stripe tries again for days, Standard Webhooks' senders mostly too; GitHub never does, and Twilio's callbacks mostly not: redeliver there. Look: `inbox doctor`, the API's access log by route; then raise the source's throttle."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = local.metrics_namespace
+  metric_name         = aws_cloudwatch_log_metric_filter.throttled.metric_transformation[0].name
+  statistic           = "Sum"
+  period              = 300
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
@@ -204,10 +260,11 @@ resource "aws_cloudwatch_metric_alarm" "processor_throttles" {
 }
 
 # Without the sweeper nothing that was parked or lost comes back, and nothing
-# else would say so: here silence is the fault.
+# else would say so: here silence is the fault. Three periods of it, since the first one
+# ends before a new inbox has swept.
 resource "aws_cloudwatch_metric_alarm" "sweeper_silent" {
   alarm_name        = "${var.name}: the sweeper does not run"
-  alarm_description = "No call of the sweeper in five minutes: parked retries and lost messages wait. Look at schedule ${aws_scheduler_schedule.sweeper.name} in group ${aws_scheduler_schedule_group.this.name}, then `make deploy`."
+  alarm_description = "No call of the sweeper in fifteen minutes: parked retries and lost messages wait. Look at schedule ${aws_scheduler_schedule.sweeper.name} in group ${aws_scheduler_schedule_group.this.name}, then `make deploy`."
   alarm_actions     = [local.alarm_topic_arn]
   ok_actions        = [local.alarm_topic_arn]
 
@@ -216,7 +273,8 @@ resource "aws_cloudwatch_metric_alarm" "sweeper_silent" {
   dimensions          = { FunctionName = aws_lambda_function.sweeper.function_name }
   statistic           = "Sum"
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = 3
+  datapoints_to_alarm = 3
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   treat_missing_data  = "breaching"
@@ -308,6 +366,11 @@ resource "aws_cloudwatch_metric_alarm" "unreadable" {
 }
 
 # A throttled index throttles the whole table.
+#
+# The metric has no zeros: AWS's reference says that alarms on DynamoDB's metrics always
+# ignore missing data, its guide that they may be told otherwise. An alarm that ignores
+# it would ring for ever after the first incident, so the gaps are filled here.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 resource "aws_cloudwatch_metric_alarm" "table_throttles" {
   for_each = merge(
     { table = { TableName = aws_dynamodb_table.ledger.name } },
@@ -322,13 +385,27 @@ resource "aws_cloudwatch_metric_alarm" "table_throttles" {
   alarm_actions     = [local.alarm_topic_arn]
   ok_actions        = [local.alarm_topic_arn]
 
-  namespace           = "AWS/DynamoDB"
-  metric_name         = "WriteThrottleEvents"
-  dimensions          = each.value
-  statistic           = "Sum"
-  period              = 300
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching"
+
+  metric_query {
+    id          = "filled"
+    label       = "Throttled writes"
+    expression  = "FILL(throttled, 0)"
+    return_data = true
+  }
+
+  metric_query {
+    id = "throttled"
+
+    metric {
+      namespace   = "AWS/DynamoDB"
+      metric_name = "WriteThrottleEvents"
+      dimensions  = each.value
+      stat        = "Sum"
+      period      = 300
+    }
+  }
 }

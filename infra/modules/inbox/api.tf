@@ -14,6 +14,13 @@ locals {
   custom_domains  = var.custom_domain == null ? [] : [var.custom_domain]
   public_base_url = var.custom_domain == null ? aws_apigatewayv2_api.this.api_endpoint : "https://${var.custom_domain.name}"
 
+  # Both during a move: a provider that signs its URL (Twilio) calls the old one until
+  # it is told the new one.
+  called_base_urls = concat(
+    [local.public_base_url],
+    try(var.custom_domain.keeps_default_endpoint, false) ? [aws_apigatewayv2_api.this.api_endpoint] : [],
+  )
+
   source_urls = {
     for name, source in var.sources :
     name => "${trimsuffix(coalesce(source.public_base_url, local.public_base_url), "/")}/webhooks/${name}"
@@ -33,7 +40,7 @@ resource "aws_apigatewayv2_integration" "receiver" {
 
   api_id                 = aws_apigatewayv2_api.this.id
   integration_type       = "AWS_PROXY"
-  integration_uri        = aws_lambda_function.receiver[each.key].invoke_arn
+  integration_uri        = aws_lambda_alias.receiver[each.key].invoke_arn
   payload_format_version = "2.0"
 }
 
@@ -53,6 +60,7 @@ resource "aws_lambda_permission" "api" {
   statement_id  = "api-${lower(split(" ", each.value.key)[0])}"
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.receiver[each.value.source].function_name
+  qualifier     = aws_lambda_alias.receiver[each.value.source].name
   principal     = "apigateway.amazonaws.com"
 
   # This one route, in any stage, as API Gateway's console writes it: there is
@@ -65,11 +73,13 @@ resource "aws_apigatewayv2_stage" "this" {
   name        = "$default"
   auto_deploy = true
 
-  # Every route has a limit of its own below; all together have their sum. Metrics
-  # by route stay off: each would be paid for, and the receivers' own say more.
+  # Every route has a limit of its own below. This one is for a route that was just
+  # made, and one route's: a sum of all could exceed what the account has. Metrics by
+  # route stay off: each would be paid for, and the receivers' own say more.
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
   default_route_settings {
-    throttling_rate_limit  = sum([for source in var.sources : source.throttle.requests_per_second])
-    throttling_burst_limit = sum([for source in var.sources : source.throttle.burst])
+    throttling_rate_limit  = max(0, [for source in var.sources : source.throttle.requests_per_second]...)
+    throttling_burst_limit = max(0, [for source in var.sources : source.throttle.burst]...)
   }
 
   dynamic "route_settings" {
@@ -133,9 +143,9 @@ resource "aws_apigatewayv2_api_mapping" "this" {
 }
 
 resource "aws_route53_record" "this" {
-  count = length([for domain in local.custom_domains : domain if domain.hosted_zone_id != null])
+  count = length([for domain in local.custom_domains : domain if domain.hosted_zone != null])
 
-  zone_id = local.custom_domains[0].hosted_zone_id
+  zone_id = local.custom_domains[0].hosted_zone.id
   name    = local.custom_domains[0].name
   type    = "A"
 

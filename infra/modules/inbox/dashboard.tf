@@ -27,7 +27,10 @@ resource "aws_cloudwatch_dashboard" "this" {
 }
 
 locals {
-  by_source = "{${local.metrics_namespace},Source}"
+  # A name with characters besides letters and digits must be quoted within the schema.
+  # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
+  by_source            = "{\"${local.metrics_namespace}\",\"Source\"}"
+  by_source_and_reason = "{\"${local.metrics_namespace}\",\"Reason\",\"Source\"}"
 
   dashboard_widgets = [
     {
@@ -39,22 +42,25 @@ locals {
     {
       title = "Rejected, by source and reason"
       metrics = [
-        [{ expression = "SEARCH('{${local.metrics_namespace},Reason,Source} MetricName=\"Rejected\"', 'Sum', 60)", id = "rejected" }],
+        [{ expression = "SEARCH('${local.by_source_and_reason} MetricName=\"Rejected\"', 'Sum', 60)", id = "rejected" }],
       ]
     },
     {
-      title = "Duplicates, unknown, unavailable, missing"
+      title = "Duplicates, conflicts, unknown, unavailable, missing"
       metrics = [
-        for name in ["Duplicate", "Unknown", "Unavailable", "Missing"] :
+        for name in ["Duplicate", "Conflict", "Unknown", "Unavailable", "Missing"] :
         [{ expression = "SEARCH('${local.by_source} MetricName=\"${name}\"', 'Sum', 60)", id = lower(name), label = "${name} $${PROP('Dim.Source')}" }]
       ]
     },
     {
-      title = "API: requests, 4xx, 5xx"
-      metrics = [
-        for name in ["Count", "4xx", "5xx"] :
-        ["AWS/ApiGateway", name, "ApiId", aws_apigatewayv2_api.this.id, { stat = "Sum" }]
-      ]
+      title = "API: requests, 4xx, 5xx, throttled (429)"
+      metrics = concat(
+        [
+          for name in ["Count", "4xx", "5xx"] :
+          ["AWS/ApiGateway", name, "ApiId", aws_apigatewayv2_api.this.id, { stat = "Sum" }]
+        ],
+        [[local.metrics_namespace, "Throttled", { stat = "Sum" }]],
+      )
     },
     {
       title = "API: latency in ms, p50 and p99"
@@ -93,16 +99,17 @@ locals {
       ]
     },
     {
-      title = "Queue: age of the oldest message in s"
+      title = "Age in s: the oldest message, the oldest dead event"
       metrics = [
         ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", aws_sqs_queue.events.name, { stat = "Maximum" }],
         ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", aws_sqs_queue.lane.name, { stat = "Maximum", label = "lane" }],
+        [local.metrics_namespace, "OldestDeadSeconds", { stat = "Maximum", label = "oldest dead event" }],
       ]
     },
     {
-      title = "Sweeper: swept, resumed, failed, cut short"
+      title = "Sweeper: swept, resumed, failed, cut short; routes given up"
       metrics = [
-        for name in ["Swept", "Resumed", "SweepFailed", "SweepCutShort"] :
+        for name in ["Swept", "Resumed", "SweepFailed", "SweepCutShort", "GivenUp"] :
         [local.metrics_namespace, name, { stat = "Sum" }]
       ]
     },

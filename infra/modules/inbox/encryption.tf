@@ -12,7 +12,7 @@ locals {
   # Through which service a function may use the key.
   via = {
     for service in ["dynamodb", "lambda", "s3", "scheduler", "secretsmanager", "sns", "sqs"] :
-    service => "${service}.${local.region}.amazonaws.com"
+    service => "${service}.${local.region}.${data.aws_partition.this.dns_suffix}"
   }
 }
 
@@ -69,7 +69,6 @@ data "aws_iam_policy_document" "key_for_services" {
       "kms:ReEncryptTo",
       "kms:GenerateDataKey",
       "kms:GenerateDataKeyWithoutPlaintext",
-      "kms:DescribeKey",
     ]
     resources = ["*"]
 
@@ -112,7 +111,7 @@ data "aws_iam_policy_document" "key_for_services" {
 
     content {
       sid       = "EventBus"
-      actions   = ["kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey"]
+      actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
       resources = ["*"]
 
       principals {
@@ -125,6 +124,20 @@ data "aws_iam_policy_document" "key_for_services" {
         variable = "kms:EncryptionContext:aws:events:event-bus:arn"
         values   = [statement.value]
       }
+    }
+  }
+
+  # A description encrypts nothing and so carries no encryption context: a condition on one
+  # would never hold, and EventBridge describes the key before it makes the bus. AWS's own
+  # example for it has no condition here.
+  statement {
+    sid       = "Describe"
+    actions   = ["kms:DescribeKey"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = concat(["logs.${local.region}.amazonaws.com"], var.event_bus ? ["events.amazonaws.com"] : [])
     }
   }
 }

@@ -13,6 +13,9 @@ locals {
   partition  = data.aws_partition.this.partition
   region     = data.aws_region.this.region
 
+  # What callers call each function by.
+  alias = "live"
+
   # A namespace for each inbox: its alarms must not count another's events.
   metrics_namespace = "WebhookInbox/${var.name}"
 
@@ -22,6 +25,13 @@ locals {
     QUEUE_URL         = aws_sqs_queue.events.url
     METRICS_NAMESPACE = local.metrics_namespace
     RUST_LOG          = var.log_level
+  }
+}
+
+locals {
+  # Receiver and processor read it: one to keep events long enough for it.
+  retry_environment = var.processor.retry_delays_seconds == null ? {} : {
+    RETRY_DELAYS_SECONDS = join(",", var.processor.retry_delays_seconds)
   }
 }
 

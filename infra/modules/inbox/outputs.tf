@@ -43,12 +43,14 @@ output "region" {
 }
 
 output "sources" {
-  description = "The endpoints by name: provider, secret and the address to give to the provider."
+  description = "The endpoints by name: provider, secret, the address to give to the provider, and how long and by what a repeat is known."
   value = {
     for name, source in var.sources : name => {
-      provider  = source.provider
-      secret_id = aws_secretsmanager_secret.source[name].arn
-      url       = local.source_urls[name]
+      provider       = source.provider
+      secret_id      = aws_secretsmanager_secret.source[name].arn
+      url            = local.source_urls[name]
+      dedup          = source.dedup
+      retention_days = coalesce(source.retention_days, local.stack.defaults.retention_days)
     }
   }
 }
@@ -84,10 +86,11 @@ output "dashboard_url" {
 }
 
 output "operator_policy_arns" {
-  description = "Policies for people who use the inbox command: events and queues; secrets and receivers' logs."
+  description = "Policies for people who use the inbox command: events and queues; secrets and receivers' logs; what routes lead to."
   value = {
     operator        = aws_iam_policy.operator.arn
     source_operator = aws_iam_policy.source_operator.arn
+    route_operator  = aws_iam_policy.route_operator.arn
   }
 }
 

@@ -32,6 +32,10 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "payloads" {
   rule {
     bucket_key_enabled = local.has_customer_key
 
+    # What S3 sets for new buckets: nobody writes with a key that only the caller knows.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html
+    blocked_encryption_types = ["SSE-C"]
+
     apply_server_side_encryption_by_default {
       sse_algorithm     = local.has_customer_key ? "aws:kms" : "AES256"
       kms_master_key_id = local.customer_key_arn
@@ -49,11 +53,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "payloads" {
     filter {}
 
     # What no event can name any more: what was stored for a claim that never came,
-    # and what outlived its event. Opening an event again, which keeps it for
-    # the default retention at least, writes its object anew. Time to live may take
-    # two days to delete an event.
+    # and what outlived its event. Whatever keeps an event longer, for the default
+    # retention at most, writes its object anew. Time to live may take two days to
+    # delete an event.
     expiration {
-      days = local.longest_retention_days + 3
+      days = local.longest_retention_days + local.stack.defaults.payload_outlives_record_days
     }
 
     abort_incomplete_multipart_upload {
@@ -78,7 +82,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "payloads" {
         days = max(
           local.stack.defaults.retention_days,
           coalesce(rule.value.retention_days, local.stack.defaults.retention_days),
-        ) + 3
+        ) + local.stack.defaults.payload_outlives_record_days
       }
     }
   }
@@ -114,7 +118,17 @@ data "aws_iam_policy_document" "payloads" {
 }
 
 locals {
-  longest_retention_days = max(local.stack.defaults.retention_days, [
-    for source in var.sources : coalesce(source.retention_days, local.stack.defaults.retention_days)
-  ]...)
+  retention_days = {
+    for name, source in var.sources :
+    name => coalesce(source.retention_days, local.stack.defaults.retention_days)
+  }
+  longest_retention_days  = max(local.stack.defaults.retention_days, values(local.retention_days)...)
+  shortest_retention_days = min(local.stack.defaults.retention_days, values(local.retention_days)...)
+
+  # An event lasts longer than all of its attempts and its dead letter: `least_retention`
+  # of inbox-core, which the functions ask when they start.
+  retry_delays_seconds = coalesce(var.processor.retry_delays_seconds, local.stack.defaults.retry_delays_seconds)
+  least_retention_days = local.stack.defaults.record_outlives_due_days + ceil(
+    sum(local.retry_delays_seconds) * (100 + local.stack.defaults.retry_jitter_percent) / 100 / 86400
+  )
 }

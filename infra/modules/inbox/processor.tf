@@ -1,5 +1,39 @@
 # The processor: runs handlers for what the queue names.
 
+locals {
+  processor_environment = merge(
+    local.common_environment,
+    {
+      DLQ_URL           = aws_sqs_queue.dead_letters.url
+      LANE_QUEUE_URL    = aws_sqs_queue.lane.url
+      MIRROR_TABLE_NAME = aws_dynamodb_table.mirror.name
+      PAYLOAD_BUCKET    = aws_s3_bucket.payloads.bucket
+      # What is a source's name means that source in a route's match.
+      SOURCES = join(",", keys(var.sources))
+    },
+    # What is left out is the processor's own default.
+    var.processor.routes == null ? {} : { ROUTES = jsonencode(local.processor_routes) },
+    var.event_bus ? { EVENT_BUS_NAME = aws_cloudwatch_event_bus.this[0].name } : {},
+    local.retry_environment,
+    local.shortest_retention_days == local.stack.defaults.retention_days ? {} : {
+      RETENTION_DAYS = tostring(local.shortest_retention_days)
+    },
+    var.processor.handler_timeout_seconds == null ? {} : {
+      HANDLER_TIMEOUT_SECONDS = tostring(var.processor.handler_timeout_seconds)
+    },
+  )
+
+  # Lambda measures the whole environment as JSON, in bytes: quotes within ROUTES count
+  # twice. Queues' URLs are known after the apply only, so they are spelt out here, and
+  # too much is said at plan. Base64 makes 4 letters of 3 bytes, which `length` can count.
+  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+  processor_environment_base64 = base64encode(jsonencode(merge(local.processor_environment, {
+    for name, queue in { QUEUE_URL = "events", LANE_QUEUE_URL = "events-lane", DLQ_URL = "events-dlq" } :
+    name => "https://sqs.${local.region}.${data.aws_partition.this.dns_suffix}/${local.account_id}/${var.name}-${queue}"
+  })))
+  processor_environment_bytes = length(local.processor_environment_base64) / 4 * 3 - length(regexall("=", local.processor_environment_base64))
+}
+
 resource "aws_lambda_function" "processor" {
   #checkov:skip=CKV_AWS_115:Reserved concurrency throttles the queue's poller, and throttled invocations use up receives of good messages; the mapping's maximum_concurrency is the limit
   #checkov:skip=CKV_AWS_116:The queue's redrive policy is its dead-letter queue
@@ -15,29 +49,16 @@ resource "aws_lambda_function" "processor" {
   handler          = "bootstrap"
   architectures    = [var.architecture]
 
+  # Each change is a version of its own, and the alias moves to it at once: code and
+  # settings are changed by two calls, and what runs never sees one without the other.
+  publish = true
+
   memory_size = coalesce(var.processor.memory_mb, local.stack.processor.memory_mb)
   timeout     = local.stack.processor.timeout_seconds
   kms_key_arn = local.customer_key_arn
 
   environment {
-    variables = merge(
-      local.common_environment,
-      {
-        DLQ_URL           = aws_sqs_queue.dead_letters.url
-        LANE_QUEUE_URL    = aws_sqs_queue.lane.url
-        MIRROR_TABLE_NAME = aws_dynamodb_table.mirror.name
-        PAYLOAD_BUCKET    = aws_s3_bucket.payloads.bucket
-      },
-      # What is left out is the processor's own default.
-      var.processor.routes == null ? {} : { ROUTES = jsonencode(local.processor_routes) },
-      var.event_bus ? { EVENT_BUS_NAME = aws_cloudwatch_event_bus.this[0].name } : {},
-      var.processor.retry_delays_seconds == null ? {} : {
-        RETRY_DELAYS_SECONDS = join(",", var.processor.retry_delays_seconds)
-      },
-      var.processor.handler_timeout_seconds == null ? {} : {
-        HANDLER_TIMEOUT_SECONDS = tostring(var.processor.handler_timeout_seconds)
-      },
-    )
+    variables = local.processor_environment
   }
 
   # The functions write JSON lines themselves; `Text` lets them pass as they are.
@@ -52,10 +73,13 @@ resource "aws_lambda_function" "processor" {
 
   lifecycle {
     precondition {
-      # Lambda's environment holds 4 KB in all, the names among them.
-      # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-      condition     = length(jsonencode(local.processor_routes)) <= 3000
-      error_message = "processor.routes takes more than 3,000 characters as JSON, with the names of the secrets made for forward, and a function's environment holds 4 KB: match more with *, or shorten options."
+      # Whoever opens an event anew keeps it for the default.
+      condition     = local.stack.defaults.retention_days >= local.least_retention_days
+      error_message = "The waits of processor.retry_delays_seconds ask for events that are kept for ${local.least_retention_days} days, and a redriven one is kept for ${local.stack.defaults.retention_days}: make them shorter."
+    }
+    precondition {
+      condition     = local.processor_environment_bytes <= 4096
+      error_message = "The processor's environment takes ${local.processor_environment_bytes} bytes as JSON, of 4,096 that Lambda allows: match more with * in processor.routes, or shorten their ids and options."
     }
   }
 
@@ -63,9 +87,16 @@ resource "aws_lambda_function" "processor" {
   depends_on = [aws_iam_role_policy.processor]
 }
 
+resource "aws_lambda_alias" "processor" {
+  name             = local.alias
+  description      = "What the queue is read by"
+  function_name    = aws_lambda_function.processor.function_name
+  function_version = aws_lambda_function.processor.version
+}
+
 resource "aws_lambda_event_source_mapping" "processor" {
   event_source_arn = aws_sqs_queue.events.arn
-  function_name    = aws_lambda_function.processor.arn
+  function_name    = aws_lambda_alias.processor.arn
 
   batch_size                         = local.stack.event_source_mapping.batch_size
   maximum_batching_window_in_seconds = local.stack.event_source_mapping.batching_window_seconds
@@ -82,7 +113,7 @@ resource "aws_lambda_event_source_mapping" "processor" {
 # What is slow has few places, and the rest has all others.
 resource "aws_lambda_event_source_mapping" "processor_lane" {
   event_source_arn = aws_sqs_queue.lane.arn
-  function_name    = aws_lambda_function.processor.arn
+  function_name    = aws_lambda_alias.processor.arn
 
   batch_size                         = local.stack.event_source_mapping.batch_size
   maximum_batching_window_in_seconds = local.stack.event_source_mapping.batching_window_seconds
@@ -109,6 +140,15 @@ resource "aws_iam_role_policy" "processor" {
   name   = "processor"
   role   = aws_iam_role.processor.name
   policy = data.aws_iam_policy_document.processor.json
+
+  lifecycle {
+    precondition {
+      # All inline policies of a role together.
+      # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+      condition     = length(data.aws_iam_policy_document.processor.minified_json) <= 10240
+      error_message = "What the routes reach makes the processor's policy longer than the 10,240 characters that IAM takes: shorten the names of targets, or let routes share them."
+    }
+  }
 }
 
 data "aws_iam_policy_document" "processor" {

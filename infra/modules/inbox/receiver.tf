@@ -17,6 +17,10 @@ resource "aws_lambda_function" "receiver" {
   handler          = "bootstrap"
   architectures    = [var.architecture]
 
+  # Each change is a version of its own, and the alias moves to it at once: code and
+  # settings are changed by two calls, and what runs never sees one without the other.
+  publish = true
+
   memory_size                    = coalesce(each.value.memory_mb, local.stack.receiver.memory_mb)
   timeout                        = coalesce(each.value.timeout_seconds, local.stack.receiver.timeout_seconds)
   reserved_concurrent_executions = each.value.reserved_concurrency
@@ -29,13 +33,15 @@ resource "aws_lambda_function" "receiver" {
         SOURCE          = each.key
         PROVIDER        = each.value.provider
         SECRET_ID       = aws_secretsmanager_secret.source[each.key].arn
-        PUBLIC_BASE_URL = coalesce(each.value.public_base_url, local.public_base_url)
+        PUBLIC_BASE_URL = each.value.public_base_url != null ? each.value.public_base_url : join(",", local.called_base_urls)
         DEDUP           = each.value.dedup
         PAYLOAD_BUCKET  = aws_s3_bucket.payloads.bucket
       },
       # What is left out is the receiver's own default.
       each.value.max_body_bytes == null ? {} : { MAX_BODY_BYTES = tostring(each.value.max_body_bytes) },
       each.value.retention_days == null ? {} : { RETENTION_DAYS = tostring(each.value.retention_days) },
+      local.retry_environment,
+      length(each.value.hook_ids) == 0 ? {} : { HOOK_IDS = join(",", each.value.hook_ids) },
     )
   }
 
@@ -49,8 +55,36 @@ resource "aws_lambda_function" "receiver" {
     mode = var.tracing ? "Active" : "PassThrough"
   }
 
+  lifecycle {
+    precondition {
+      condition     = local.retention_days[each.key] >= local.least_retention_days
+      error_message = "Source ${each.key} keeps events for ${local.retention_days[each.key]} days. With the waits of processor.retry_delays_seconds it must be at least ${local.least_retention_days}, or unfinished events expire: raise retention_days, or make the waits shorter."
+    }
+  }
+
   # The first request finds its permissions.
   depends_on = [aws_iam_role_policy.receiver]
+}
+
+# What is called. Pointing it at an earlier version is the way back.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html
+resource "aws_lambda_alias" "receiver" {
+  for_each = var.sources
+
+  name             = local.alias
+  description      = "What API Gateway calls"
+  function_name    = aws_lambda_function.receiver[each.key].function_name
+  function_version = aws_lambda_function.receiver[each.key].version
+}
+
+# At a price by the hour, for a provider that gives up before a cold start is over.
+# https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
+resource "aws_lambda_provisioned_concurrency_config" "receiver" {
+  for_each = { for name, source in var.sources : name => source if source.provisioned_concurrency > 0 }
+
+  function_name                     = aws_lambda_function.receiver[each.key].function_name
+  qualifier                         = aws_lambda_alias.receiver[each.key].name
+  provisioned_concurrent_executions = each.value.provisioned_concurrency
 }
 
 resource "aws_cloudwatch_log_group" "receiver" {
@@ -79,10 +113,26 @@ resource "aws_iam_role_policy" "receiver" {
 data "aws_iam_policy_document" "receiver" {
   for_each = var.sources
 
+  # Its own source's events alone: a put replaces what is there, and one that is refused
+  # tells what it found. The other key is what it writes to open the connection.
+  # `Null` besides, since ForAllValues holds of a request that names no key at all.
+  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
   statement {
     sid       = "Claim"
     actions   = ["dynamodb:PutItem"]
     resources = [aws_dynamodb_table.ledger.arn]
+
+    condition {
+      test     = "ForAllValues:StringLike"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["${each.key}#*", local.stack.table.warm_up_key]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["false"]
+    }
   }
 
   # Deleting opens the connection before the first event comes, and removes what a

@@ -59,7 +59,9 @@ resource "aws_cloudwatch_metric_alarm" "unavailable" {
   treat_missing_data  = "notBreaching"
 }
 
-# Over all reasons: a query sums them, so that a new reason needs no change here.
+# Over all reasons: the receiver counts each refusal twice, with and without its reason,
+# so that this needs no query. One over `Source` would fail: it is a reserved word.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-metrics-insights-reserved-keywords.html
 resource "aws_cloudwatch_metric_alarm" "rejected" {
   for_each = var.sources
 
@@ -68,18 +70,15 @@ resource "aws_cloudwatch_metric_alarm" "rejected" {
   alarm_actions     = [local.alarm_topic_arn]
   ok_actions        = [local.alarm_topic_arn]
 
+  namespace           = local.metrics_namespace
+  metric_name         = "Rejected"
+  dimensions          = { Source = each.key }
+  statistic           = "Sum"
+  period              = 300
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.rejected_alarm_threshold
   treat_missing_data  = "notBreaching"
-
-  metric_query {
-    id          = "rejected"
-    label       = "Rejected"
-    expression  = "SELECT SUM(Rejected) FROM SCHEMA(\"${local.metrics_namespace}\", Reason, Source) WHERE Source = '${each.key}'"
-    period      = 300
-    return_data = true
-  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "unknown" {
@@ -92,6 +91,27 @@ resource "aws_cloudwatch_metric_alarm" "unknown" {
 
   namespace           = local.metrics_namespace
   metric_name         = "Unknown"
+  dimensions          = { Source = each.key }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
+# By the processor, of events that a route took within the last 30 days and none takes
+# now: it was removed, renamed away or misspelt, and they end done with nothing done.
+resource "aws_cloudwatch_metric_alarm" "route_lost" {
+  for_each = var.sources
+
+  alarm_name        = "${var.name}: events of ${each.key} have lost their route"
+  alarm_description = "Events that a route took until a change of processor.routes are taken by none, so nothing is done with them. Look: `inbox routes test ${each.key}:TYPE`; put the route right, then `inbox replay --source ${each.key} --since …`. If it was meant, unsubscribe the type at the provider; it rings no more 30 days after the change."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = local.metrics_namespace
+  metric_name         = "RouteLost"
   dimensions          = { Source = each.key }
   statistic           = "Sum"
   period              = 300

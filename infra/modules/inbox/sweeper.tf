@@ -15,12 +15,16 @@ resource "aws_lambda_function" "sweeper" {
   handler          = "bootstrap"
   architectures    = [var.architecture]
 
+  # Each change is a version of its own, and the alias moves to it at once: code and
+  # settings are changed by two calls, and what runs never sees one without the other.
+  publish = true
+
   memory_size = local.stack.sweeper.memory_mb
   timeout     = local.stack.sweeper.timeout_seconds
   kms_key_arn = local.customer_key_arn
 
   environment {
-    variables = local.common_environment
+    variables = merge(local.common_environment, { PAYLOAD_BUCKET = aws_s3_bucket.payloads.bucket })
   }
 
   # The functions write JSON lines themselves; `Text` lets them pass as they are.
@@ -37,10 +41,18 @@ resource "aws_lambda_function" "sweeper" {
   depends_on = [aws_iam_role_policy.sweeper]
 }
 
+resource "aws_lambda_alias" "sweeper" {
+  name             = local.alias
+  description      = "What the schedule calls"
+  function_name    = aws_lambda_function.sweeper.function_name
+  function_version = aws_lambda_function.sweeper.version
+}
+
 # The scheduler calls asynchronously, and Lambda would try a failed call twice
 # more: the next sweep is at hand, and finds the same events.
 resource "aws_lambda_function_event_invoke_config" "sweeper" {
   function_name                = aws_lambda_function.sweeper.function_name
+  qualifier                    = aws_lambda_alias.sweeper.name
   maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = local.sweep_event_age_seconds
 }
@@ -60,7 +72,7 @@ resource "aws_scheduler_schedule" "sweeper" {
   }
 
   target {
-    arn      = aws_lambda_function.sweeper.arn
+    arn      = aws_lambda_alias.sweeper.arn
     role_arn = aws_iam_role.scheduler.arn
     input    = jsonencode({})
 
@@ -111,6 +123,22 @@ data "aws_iam_policy_document" "sweeper" {
     resources = [aws_dynamodb_table.ledger.arn]
   }
 
+  # An event that is unfinished for long lasts longer, and its payload with it: copied
+  # onto itself.
+  statement {
+    sid       = "LargePayloads"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.payloads.arn}/*"]
+  }
+
+  # S3 says 404 of what is not there to who may list, and 403 to others.
+  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+  statement {
+    sid       = "KnowLostPayloads"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.payloads.arn]
+  }
+
   # GetQueueAttributes opens the connection, and tells how deep the queue is.
   statement {
     sid       = "Wake"
@@ -138,7 +166,7 @@ data "aws_iam_policy_document" "sweeper" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.dynamodb, local.via.lambda]
+        values   = [local.via.dynamodb, local.via.lambda, local.via.s3]
       }
     }
   }
@@ -155,7 +183,7 @@ data "aws_iam_policy_document" "sweeper" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = [local.via.sqs]
+        values   = [local.via.s3, local.via.sqs]
       }
     }
   }
@@ -204,7 +232,7 @@ data "aws_iam_policy_document" "scheduler" {
   statement {
     sid       = "CallSweeper"
     actions   = ["lambda:InvokeFunction"]
-    resources = [aws_lambda_function.sweeper.arn]
+    resources = [aws_lambda_alias.sweeper.arn]
   }
 
   # https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html

@@ -36,10 +36,18 @@ resource "aws_dynamodb_table" "ledger" {
 
     content {
       name               = global_secondary_index.value.name
-      hash_key           = global_secondary_index.value.partition_key
-      range_key          = global_secondary_index.value.sort_key
       projection_type    = "INCLUDE"
       non_key_attributes = global_secondary_index.value.projected
+
+      key_schema {
+        attribute_name = global_secondary_index.value.partition_key
+        key_type       = "HASH"
+      }
+
+      key_schema {
+        attribute_name = global_secondary_index.value.sort_key
+        key_type       = "RANGE"
+      }
     }
   }
 

@@ -7,8 +7,10 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,24}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 26 lower-case letters, digits and hyphens, from a letter: it becomes part of bucket and function names."
+    # Tables have names of 3 letters or more, and buckets, with account and region, of 63
+    # or less: NAME-payloads-ACCOUNT-REGION.
+    condition     = can(regex("^[a-z][a-z0-9-]{1,24}[a-z0-9]$", var.name))
+    error_message = "name must be 3 to 26 lower-case letters, digits and hyphens, from a letter: tables, buckets and functions are called by it."
   }
 }
 
@@ -23,13 +25,20 @@ variable "sources" {
     timeout_seconds = optional(number)
     # The most receivers at once, kept aside for this source; null keeps none.
     reserved_concurrency = optional(number)
-    # What API Gateway lets through to this source; the rest gets 429.
+    # Environments of the receiver that are kept warm, at their own price; none by default.
+    provisioned_concurrency = optional(number, 0)
+    # What API Gateway lets through to this source, for each method; the rest gets 429.
+    # Webhooks come in bursts, which cost nothing to allow; a rate does, as everybody may
+    # knock at it.
     throttle = optional(object({
-      requests_per_second = optional(number, 100)
-      burst               = optional(number, 200)
+      requests_per_second = optional(number, 25)
+      burst               = optional(number, 500)
     }), {})
-    # `id`, or `content`: a hash of the body, where the id is not signed (GitHub).
+    # What makes two deliveries one event: `id`, the provider's; or `content`, a hash of
+    # the body, where the id is not signed (GitHub). README.md says what each loses.
     dedup = optional(string, "id")
+    # The only hooks that are let in, by their numbers (GitHub); none lets in all.
+    hook_ids = optional(set(string), [])
     # Overrides of the receiver's own defaults.
     public_base_url = optional(string)
     max_body_bytes  = optional(number)
@@ -70,6 +79,25 @@ variable "sources" {
     error_message = "dedup must be \"id\" for a provider that signs its URL (twilio): its id is a hash of all that is signed already."
   }
   validation {
+    condition     = alltrue([for source in var.sources : length(source.hook_ids) == 0 || try(local.stack.providers[source.provider].names_hook, false)])
+    error_message = "hook_ids is for a provider that says which hook a delivery is of (github)."
+  }
+  validation {
+    condition     = alltrue(flatten([for source in var.sources : [for id in source.hook_ids : can(regex("^[0-9]{1,20}$", id))]]))
+    error_message = "hook_ids must be the hooks' numbers, such as [\"292430182\"]: GitHub shows a hook's in the address of its settings."
+  }
+  validation {
+    # Twilio signs the URL and the parameters without anything between them, so a
+    # request for the longer name could be cut as one for the shorter.
+    condition = alltrue(flatten([
+      for name, source in var.sources : [
+        for other, its in var.sources : !can(regex("^${name}[a-z]", other))
+        if try(local.stack.providers[source.provider].signs_url && local.stack.providers[its.provider].signs_url, false)
+      ]
+    ]))
+    error_message = "Of two sources whose provider signs its URL (twilio), the name of one is that of the other with a letter behind it: put a digit or an underscore there, or rename one."
+  }
+  validation {
     condition     = alltrue([for source in var.sources : try(source.memory_mb >= 128 && source.memory_mb <= 10240, source.memory_mb == null)])
     error_message = "memory_mb of a source must be from 128 to 10240, or null for ${local.stack.receiver.memory_mb}."
   }
@@ -83,8 +111,26 @@ variable "sources" {
     error_message = "reserved_concurrency of a source must be at least 1, or null for none: 0 would turn the source off."
   }
   validation {
-    condition     = alltrue([for source in var.sources : source.throttle.requests_per_second > 0 && source.throttle.burst >= 1])
-    error_message = "throttle needs requests_per_second above 0 and a burst of at least 1."
+    # What every account has is 10,000 a second and bursts of 5,000; some regions have less.
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+    condition     = alltrue([for source in var.sources : source.throttle.requests_per_second > 0 && source.throttle.requests_per_second <= 10000 && source.throttle.burst >= 1 && source.throttle.burst <= 5000 && floor(source.throttle.burst) == source.throttle.burst])
+    error_message = "throttle needs requests_per_second above 0 and at most 10000, and a whole burst from 1 to 5000."
+  }
+  validation {
+    # Lambda keeps 100 for functions that reserve none.
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    condition     = sum([for source in var.sources : coalesce(source.reserved_concurrency, 0)]) <= max(0, var.account_concurrency - 100)
+    error_message = "reserved_concurrency of all sources together must leave 100 of account_concurrency (${var.account_concurrency}): reserve less, or ask AWS for more and say so in account_concurrency. A new account may reserve nothing."
+  }
+  validation {
+    # When the table is slow, each receiver waits as long as it may. Then the receivers
+    # must leave room for the processor, the sweeper and whatever else runs in the account.
+    condition     = sum([for source in var.sources : min(coalesce(source.reserved_concurrency, var.account_concurrency), length(try(local.stack.providers[source.provider].methods, [])) * source.throttle.requests_per_second * local.stack.defaults.request_timeout_ms / 1000)]) <= var.account_concurrency / 2
+    error_message = "At their throttles, with a slow table, the sources would take more than half of account_concurrency (${var.account_concurrency}): each request may last ${local.stack.defaults.request_timeout_ms} ms. Lower throttle.requests_per_second (a burst may stay), set reserved_concurrency, or ask AWS for more and say so in account_concurrency."
+  }
+  validation {
+    condition     = alltrue([for source in var.sources : source.provisioned_concurrency >= 0 && floor(source.provisioned_concurrency) == source.provisioned_concurrency && source.provisioned_concurrency <= coalesce(source.reserved_concurrency, source.provisioned_concurrency)])
+    error_message = "provisioned_concurrency of a source must be a whole number, and at most its reserved_concurrency where it has one."
   }
   validation {
     condition     = alltrue([for source in var.sources : try(can(regex("^https://[^/?# ]+/?$", source.public_base_url)), false) || source.public_base_url == null])
@@ -95,8 +141,20 @@ variable "sources" {
     error_message = "max_body_bytes must be from 1 to ${local.stack.defaults.max_body_bytes}: Lambda takes no larger event."
   }
   validation {
-    condition     = alltrue([for source in var.sources : try(source.retention_days >= 15 && source.retention_days <= 3650, source.retention_days == null)])
-    error_message = "retention_days must be from 15 to 3650: an event must outlive its dead letter, which is kept for 14 days."
+    condition     = alltrue([for source in var.sources : try(source.retention_days >= local.stack.defaults.record_outlives_due_days && source.retention_days <= 3650, source.retention_days == null)])
+    error_message = "retention_days must be from ${local.stack.defaults.record_outlives_due_days} to 3650: an event must outlive its dead letter, which is kept for 14 days."
+  }
+}
+
+variable "account_concurrency" {
+  description = "How many functions may run at once in the account and region, all together: Lambda's quota Concurrent executions (L-B99A9384). 1,000 unless AWS has given another; a new account may have 10. What the sources may take is checked against it at plan."
+  type        = number
+  default     = 1000
+  nullable    = false
+
+  validation {
+    condition     = var.account_concurrency >= 10
+    error_message = "account_concurrency must be Lambda's quota of concurrent executions, 10 or more."
   }
 }
 
@@ -167,8 +225,8 @@ variable "processor" {
     error_message = "processor.routes has an id twice, and each event's completion is recorded by it: rename one."
   }
   validation {
-    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^[^:]+:.+$", route.match)) if route != null])
-    error_message = "The match of a route must be source:type, such as stripe:invoice.*; * stands for any text."
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^((source|provider)/)?[^:/]+:.+$", route.match)) if route != null])
+    error_message = "The match of a route must be source:type, such as stripe:invoice.*; * stands for any text, and source/NAME or provider/NAME says which of the two is meant."
   }
   validation {
     condition     = try(length(var.processor.routes) <= 32, true)
@@ -209,6 +267,14 @@ variable "processor" {
     error_message = "max_bytes of a route must be a whole number from 65536 to what the service takes: 1048576 with handler enqueue, 1000000 with publish."
   }
   validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^[0-9]+$", jsonencode(route.with.timeout_seconds))) && try(route.with.timeout_seconds >= 1 && route.with.timeout_seconds <= coalesce(var.processor.handler_timeout_seconds, local.stack.defaults.handler_timeout_seconds), false) if contains(try(keys(route.with), []), "timeout_seconds")])
+    error_message = "timeout_seconds of a route must be a whole number from 1 to the time that every handler has: processor.handler_timeout_seconds, ${local.stack.defaults.handler_timeout_seconds} by default."
+  }
+  validation {
+    condition     = alltrue([for route in flatten([var.processor.routes]) : alltrue([for status in try(flatten([route.with.retry.retry_on]), ["none"]) : can(regex("^(4[0-9][0-9]|4xx)$", tostring(status)))]) && try(length(route.with.retry.retry_on) > 0, false) if try(route.handler, "") == "forward" && contains(try(keys(route.with), []), "retry")])
+    error_message = "retry of a route with handler forward must be { retry_on = [\"403\", \"404\"] }: statuses from 400 to 499, or \"4xx\" for all of them but 410."
+  }
+  validation {
     condition     = alltrue([for route in flatten([var.processor.routes]) : can(regex("^https://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) || (can(regex("^http://[^/?#@ ]+([/?][^# ]*)?$", route.with.url)) && try(route.with.allow_private_addresses, false)) if try(route.handler, "") == "forward"])
     error_message = "A route with handler forward needs with = { url = \"https://…\" }, without user, password and fragment; http:// only with allow_private_addresses = true."
   }
@@ -235,12 +301,12 @@ variable "processor" {
 }
 
 variable "custom_domain" {
-  description = "An address of your own, with TLS 1.2 or later. The certificate (ACM, same region) must be issued. With hosted_zone_id the records in Route 53 are made too. The API's own address is closed then, unless it is kept for a move."
+  description = "An address of your own, with TLS 1.2 or later. The certificate (ACM, same region) must be issued. With hosted_zone the record in Route 53 is made too. The API's own address is closed then, unless it is kept for a move."
   default     = null
   type = object({
     name                   = string
     certificate_arn        = string
-    hosted_zone_id         = optional(string)
+    hosted_zone            = optional(object({ id = string }))
     keeps_default_endpoint = optional(bool, false)
   })
 
@@ -307,6 +373,11 @@ variable "log_level" {
   type        = string
   default     = "info"
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_=:,-]{1,256}$", var.log_level))
+    error_message = "log_level must be 1 to 256 letters, digits, _ = : , and -, as RUST_LOG has them."
+  }
 }
 
 variable "tracing" {
@@ -317,12 +388,12 @@ variable "tracing" {
 }
 
 variable "alarms" {
-  description = "Where alarms go and when. An e-mail address must confirm its subscription; `topic_arn` uses a topic of yours instead of a new one."
+  description = "Where alarms go and when. An e-mail address must confirm its subscription; `topic = { arn = … }` uses a topic of yours instead of a new one, which may be made in the same apply."
   default     = {}
   nullable    = false
   type = object({
-    emails    = optional(set(string), [])
-    topic_arn = optional(string)
+    emails = optional(set(string), [])
+    topic  = optional(object({ arn = string }))
     # Above all waits that stay in the queue by default, or it cries wolf.
     oldest_message_seconds = optional(number)
     # Events that the sweeper had to wake in five minutes.
@@ -330,8 +401,8 @@ variable "alarms" {
   })
 
   validation {
-    condition     = var.alarms.topic_arn == null || length(var.alarms.emails) == 0
-    error_message = "alarms.emails subscribe to the topic that is made here: with topic_arn, subscribe them there."
+    condition     = var.alarms.topic == null || length(var.alarms.emails) == 0
+    error_message = "alarms.emails subscribe to the topic that is made here: with alarms.topic, subscribe them there."
   }
 }
 

@@ -54,6 +54,7 @@ impl Place {
         let found = match (instance.kind.as_str(), attribute) {
             ("aws_caller_identity", "account_id") => Some(self.account_id.clone()),
             ("aws_partition", "partition") => Some("aws".to_owned()),
+            ("aws_partition", "dns_suffix") => Some("amazonaws.com".to_owned()),
             ("aws_region", "region" | "name" | "id") => Some(self.region.clone()),
             (_, "arn") => self.arn(plan, instance)?,
             (_, "name" | "id" | "bucket" | "function_name") => Some(self.name(plan, instance)?),
@@ -87,6 +88,10 @@ impl Place {
             "aws_dynamodb_table" => here("dynamodb", &format!("table/{}", name()?)),
             "aws_iam_policy" => format!("arn:aws:iam::{account_id}:policy/{}", name()?),
             "aws_iam_role" => format!("arn:aws:iam::{account_id}:role/{}", name()?),
+            "aws_lambda_alias" => {
+                let function = self.filled(plan, instance.text("function_name"))?;
+                here("lambda", &format!("function:{function}:{}", name()?))
+            }
             "aws_lambda_function" => here("lambda", &format!("function:{}", name()?)),
             "aws_s3_bucket" => format!("arn:aws:s3:::{}", name()?),
             "aws_scheduler_schedule_group" => {
@@ -123,6 +128,11 @@ mod tests {
               name     = "q-${each.key}"
             }
             resource "aws_secretsmanager_secret" "s" { name = "x/y" }
+            resource "aws_lambda_function" "f" { function_name = "f-worker" }
+            resource "aws_lambda_alias" "live" {
+              name          = "live"
+              function_name = aws_lambda_function.f.function_name
+            }
             resource "aws_kms_key" "k" {}"#;
         let plan = plan(&Module::parse(Path::new("."), [("main.tf", text)]), &hcl::Map::new());
         let mut place = Place {
@@ -136,6 +146,10 @@ mod tests {
             (
                 "<aws_secretsmanager_secret.s.arn>",
                 "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x/y-??????",
+            ),
+            (
+                "<aws_lambda_alias.live.arn>",
+                "arn:aws:lambda:eu-west-1:123456789012:function:f-worker:live",
             ),
             ("plain", "plain"),
         ] {

@@ -4,8 +4,11 @@
 
 use hcl::Value;
 use hcl::eval::{Context, Evaluate as _};
-use hcl::expr::{Expression, ForExpr, Operation, TraversalOperator};
+use hcl::expr::{Expression, ForExpr, Operation, TemplateExpr, TraversalOperator};
+use hcl::template::{Element, Template};
 use hcl::value::Map;
+
+use crate::functions::in_order;
 
 /// The value, or why there is none.
 pub fn evaluate(expression: &Expression, context: &Context<'_>) -> Result<Value, String> {
@@ -23,14 +26,16 @@ pub fn evaluate(expression: &Expression, context: &Context<'_>) -> Result<Value,
 
 /// A list, or a map where it has keys.
 fn run(it: &ForExpr, context: &Context<'_>) -> Result<Value, String> {
+    let collection = in_order(evaluate(&it.collection_expr, context)?);
     // The library is quicker, and refuses what it does not know.
-    if let Ok(value) = it.evaluate(context) {
+    let quick = ForExpr { collection_expr: collection.clone().into(), ..it.clone() };
+    if let Ok(value) = quick.evaluate(context) {
         return Ok(value);
     }
     if it.grouping {
         return Err("a for that groups may not use try or can here".to_owned());
     }
-    let all: Vec<(Value, Value)> = match evaluate(&it.collection_expr, context)? {
+    let all: Vec<(Value, Value)> = match collection {
         Value::Array(items) => {
             items.into_iter().enumerate().map(|(index, item)| (index.into(), item)).collect()
         }
@@ -111,8 +116,32 @@ fn decided(expression: &Expression, context: &Context<'_>) -> Result<Expression,
             }
             Expression::Traversal(traversal)
         }
+        Expression::TemplateExpr(written) => filled(written, context)?.into(),
         other => other.clone(),
     })
+}
+
+/// A text with what stands in it.
+fn filled(written: &TemplateExpr, context: &Context<'_>) -> Result<Value, String> {
+    // The library is quicker, and refuses what it does not know.
+    let fault = match written.evaluate(context) {
+        Ok(text) => return Ok(text),
+        Err(fault) => fault.to_string(),
+    };
+    let template = Template::from_expr(written).map_err(|it| it.to_string())?;
+    let mut text = String::new();
+    for element in template.elements() {
+        match element {
+            Element::Literal(literal) => text.push_str(literal),
+            Element::Interpolation(it) => match evaluate(&it.expr, context)? {
+                Value::String(value) => text.push_str(&value),
+                value @ (Value::Number(_) | Value::Bool(_)) => text.push_str(&value.to_string()),
+                other => return Err(format!("{other} cannot stand within a text")),
+            },
+            Element::Directive(_) => return Err(fault),
+        }
+    }
+    Ok(text.into())
 }
 
 #[cfg(test)]
@@ -132,8 +161,14 @@ mod tests {
         for (text, expected) in [
             ("[for it in var.routes : try(it.with.bus, \"none\")]", hcl::value!(["none", "x"])),
             ("[for it in var.routes : it.id if can(it.with)]", hcl::value!(["b"])),
+            ("[for key, it in { b = 1, a = 2 } : key]", hcl::value!(["a", "b"])),
+            ("jsonencode({ b = \"x&y\", a = 1 })", r#"{"a":1,"b":"x\u0026y"}"#.into()),
             ("{ for i, it in var.routes : it.id => i }", hcl::value!({ a = 0, b = 1 })),
             ("{ for key, it in { a = 1 } : key => it + 1 }", hcl::value!({ a = 2 })),
+            (
+                "\"rename ${length([for it in var.routes : it.id if !can(it.with)])} of 2\"",
+                "rename 1 of 2".into(),
+            ),
             ("length([for it in var.routes : it if try(it.with.bus, \"\") == \"x\"])", 1.into()),
         ] {
             assert_eq!(value(text), Ok(expected), "{text}");

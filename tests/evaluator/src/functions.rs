@@ -4,6 +4,8 @@
 //!
 //! `try` and `can` are not here: they look at expressions, not at values.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hcl::eval::{Context, FuncArgs, FuncDef, ParamType};
 use hcl::value::Map;
 use hcl::{Number, Value};
@@ -15,9 +17,10 @@ type Function = fn(FuncArgs) -> Answer;
 /// Makes them known to expressions.
 #[expect(clippy::too_many_lines, reason = "a table, a function a line")]
 pub(crate) fn declare(context: &mut Context<'_>) {
-    let functions: [(&str, Function); 39] = [
+    let functions: [(&str, Function); 41] = [
         ("alltrue", |it| Ok(items(&it[0])?.iter().all(|it| *it == Value::Bool(true)).into())),
         ("anytrue", |it| Ok(items(&it[0])?.iter().any(|it| *it == Value::Bool(true)).into())),
+        ("base64encode", |it| Ok(BASE64.encode(text(&it[0])?).into())),
         ("ceil", |it| whole(number(&it[0])?.ceil())),
         ("coalesce", |it| coalesce(&it)),
         ("compact", |it| {
@@ -35,7 +38,10 @@ pub(crate) fn declare(context: &mut Context<'_>) {
         }),
         // Packages may or may not be built: what is known of them does not matter here.
         ("filebase64sha256", |it| Ok(format!("<hash of {}>", text(&it[0])?).into())),
-        ("fileexists", |_| Ok(true.into())),
+        ("fileexists", |it| {
+            let path = text(&it[0])?;
+            Ok((path.starts_with('<') || std::path::Path::new(&path).exists()).into())
+        }),
         ("flatten", |it| Ok(Value::Array(flat(items(&it[0])?)))),
         ("floor", |it| whole(number(&it[0])?.floor())),
         ("format", |it| format(&it)),
@@ -44,8 +50,12 @@ pub(crate) fn declare(context: &mut Context<'_>) {
             Ok(parts?.join(&text(&it[0])?).into())
         }),
         ("jsondecode", |it| serde_json::from_str(&text(&it[0])?).map_err(|it| it.to_string())),
+        // As in Terraform, which writes what HTML reads as escapes.
+        // <https://developer.hashicorp.com/terraform/language/functions/jsonencode>
         ("jsonencode", |it| {
-            serde_json::to_string(&it[0]).map(Value::from).map_err(|it| it.to_string())
+            let text = serde_json::to_string(&in_order(it[0].clone()));
+            // Terraform escapes `<` and `>` too, which here stand around references.
+            text.map(|it| it.replace('&', "\\u0026").into()).map_err(|it| it.to_string())
         }),
         ("keys", |it| {
             Ok(Value::Array(sorted(object(&it[0])?).map(|(key, _)| key.into()).collect()))
@@ -81,6 +91,12 @@ pub(crate) fn declare(context: &mut Context<'_>) {
             all.take_while(|at| *at < end).map(whole).collect::<Result<_, _>>().map(Value::Array)
         }),
         ("regex", |it| matched(&text(&it[0])?, &text(&it[1])?)),
+        ("regexall", |it| {
+            let pattern = regex_lite::Regex::new(&text(&it[0])?).map_err(|it| it.to_string())?;
+            let text = text(&it[1])?;
+            let found = pattern.find_iter(&text).map(|found| Value::from(found.as_str()));
+            Ok(Value::Array(found.collect()))
+        }),
         ("replace", |it| Ok(text(&it[0])?.replace(&text(&it[1])?, &text(&it[2])?).into())),
         ("sort", |it| {
             let mut texts = items(&it[0])?.iter().map(text).collect::<Result<Vec<_>, _>>()?;
@@ -190,6 +206,17 @@ fn sorted(object: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
     entries.into_iter()
 }
 
+/// The same with every map in the order of its keys, as Terraform goes through them.
+pub(crate) fn in_order(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            Value::Object(sorted(object).map(|(key, it)| (key, in_order(it))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(in_order).collect()),
+        other => other,
+    }
+}
+
 fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
@@ -234,4 +261,28 @@ fn flat(all: Vec<Value>) -> Vec<Value> {
         other => vec![other],
     };
     all.into_iter().flat_map(flatten).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expressions::evaluate;
+
+    #[test]
+    fn texts_are_encoded_and_measured_as_terraform_does() {
+        let mut context = Context::new();
+        declare(&mut context);
+        for (text, expected) in [
+            (r#"base64encode("abcd")"#, Value::from("YWJjZA==")),
+            (r#"length(regexall("=", base64encode("abcd")))"#, 2.into()),
+            (r#"regexall("[0-9]+", "a1b22")"#, hcl::value!(["1", "22"])),
+            (
+                r#"jsonencode({ url = "a?b=<1>&c" })"#,
+                "{\"url\":\"a?b=\\u003c1\\u003e\\u0026c\"}".into(),
+            ),
+            (r#"length(jsonencode("&"))"#, 8.into()),
+        ] {
+            assert_eq!(evaluate(&text.parse().unwrap(), &context), Ok(expected), "{text}");
+        }
+    }
 }

@@ -18,6 +18,13 @@ impl Plan {
         self.instances.iter().find(|it| it.address() == address)
     }
 
+    /// The function behind an alias that is referred to.
+    #[must_use]
+    pub fn called(&self, reference: &str) -> Option<&Instance> {
+        let alias = self.referred(reference).filter(|it| it.kind == "aws_lambda_alias")?;
+        self.referred(alias.text("function_version"))
+    }
+
     /// The queue that the processor is fed from, by its event source mapping.
     #[must_use]
     pub fn queue(&self) -> &Instance {

@@ -144,7 +144,7 @@ impl<'a> Pass<'a> {
         for (name, (file, expression)) in self.module.locals() {
             match evaluate(expression, &self.context) {
                 Ok(value) => {
-                    self.next.locals.insert(name.to_owned(), value);
+                    self.next.locals.insert(name.to_owned(), functions::in_order(value));
                 }
                 Err(reason) => self.plan.mistakes.push(Mistake {
                     file: file.to_owned(),

@@ -202,6 +202,26 @@ impl TryFrom<serde_json::Value> for Kind {
     }
 }
 
+impl Kind {
+    /// As it was read.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let of = |name: &str, of: serde_json::Value| serde_json::json!([name, of]);
+        match self {
+            Self::String => "string".into(),
+            Self::Number => "number".into(),
+            Self::Bool => "bool".into(),
+            Self::Dynamic => "dynamic".into(),
+            Self::List(it) => of("list", it.json()),
+            Self::Set(it) => of("set", it.json()),
+            Self::Map(it) => of("map", it.json()),
+            Self::Object(all) => {
+                of("object", all.iter().map(|(name, it)| (name.clone(), it.json())).collect())
+            }
+        }
+    }
+}
+
 /// As a variable's type is written.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -224,7 +244,12 @@ mod tests {
 
     #[test]
     fn types_are_read_as_terraform_writes_them() {
-        let kind = |text: &str| serde_json::from_str::<Kind>(text).map(|it| it.to_string()).ok();
+        let kind = |text: &str| {
+            let kind = serde_json::from_str::<Kind>(text).ok()?;
+            let written = kind.json().to_string();
+            assert_eq!(written, text, "and written the same way");
+            Some(kind.to_string())
+        };
         for (text, shown) in [
             (r#""bool""#, Some("bool")),
             (r#"["set",["map","string"]]"#, Some("set(map(string))")),

@@ -6,6 +6,7 @@ use hcl::expr::{Expression, FuncCall, ObjectKey};
 use hcl::value::Map;
 use hcl::{Block, Value};
 
+use crate::functions::in_order;
 use crate::module::{attribute, label};
 
 /// Where it has no default and was not given, `<var.packages.receiver>` and the like.
@@ -17,7 +18,7 @@ pub(crate) fn value(variable: &Block, given: Option<&Value>, context: &Context<'
         (None, Some(default)) => default.evaluate(context).expect("a default holds no references"),
         (None, None) => return unknown(kind, &format!("var.{}", label(variable, 0))),
     };
-    kind.map_or(value.clone(), |kind| filled(kind, value, context))
+    in_order(kind.map_or(value.clone(), |kind| filled(kind, value, context)))
 }
 
 fn unknown(kind: Option<&Expression>, name: &str) -> Value {

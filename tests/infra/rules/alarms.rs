@@ -100,6 +100,28 @@ fn our_metrics_are_looked_for_where_they_are_written(plan: &Plan) -> Vec<String>
     problems
 }
 
+/// What a change of routes took the route from is done with nothing done.
+fn lost_routes_raise_an_alarm(plan: &Plan) -> Vec<String> {
+    let receivers = plan.functions().into_iter().filter(|(binary, _)| *binary == "receiver");
+    let sources = receivers.map(|(_, it)| {
+        let variables = &it.values["environment"][0]["variables"];
+        let text = |name: &str| variables[name].as_str().unwrap_or_default().to_owned();
+        (text("SOURCE"), text("METRICS_NAMESPACE"))
+    });
+    let missing = sources.filter(|(source, namespace)| {
+        on(plan, namespace, "RouteLost", "Source", std::slice::from_ref(source)).is_empty()
+    });
+    missing.map(|(source, _)| format!("nothing watches lost routes of {source}")).collect()
+}
+
+#[test]
+fn events_that_lose_their_route_raise_an_alarm_for_each_source() {
+    holds(lost_routes_raise_an_alarm);
+    catches(lost_routes_raise_an_alarm, "nothing watches lost routes of clerk", |plan| {
+        plan.remove(|it| it.text("metric_name") == "RouteLost");
+    });
+}
+
 #[test]
 fn dead_letters_age_5xx_and_throttles_raise_an_alarm() {
     let rule = what_matters_raises_an_alarm;

@@ -4,11 +4,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use inbox_core::config::ConfigError;
+use inbox_core::stack::stack;
 use inbox_core::{Timestamp, telemetry};
 use inbox_local::resources;
-use inbox_processor::handlers::Resources;
+use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::routes::Routes;
 use serde_json::json;
 
@@ -57,6 +59,12 @@ fn deployed(value: &str) -> String {
     value.to_owned()
 }
 
+/// As the processor reads it.
+fn handler_timeout(variables: &serde_json::Value) -> Duration {
+    let set = variables["HANDLER_TIMEOUT_SECONDS"].as_str().and_then(|text| text.parse().ok());
+    Duration::from_secs(set.unwrap_or(stack().defaults.handler_timeout_seconds.into()))
+}
+
 /// The processor reads its routes when it starts, and would not start with wrong ones.
 fn routes_are_read_by_the_processor(plan: &Plan) -> Vec<String> {
     let variables = &plan.processor().values["environment"][0]["variables"];
@@ -65,38 +73,12 @@ fn routes_are_read_by_the_processor(plan: &Plan) -> Vec<String> {
         mirror_table: variables["MIRROR_TABLE_NAME"].as_str().map(str::to_owned),
         event_bus: variables["EVENT_BUS_NAME"].as_str().map(str::to_owned),
         payloads: None,
+        handler_timeout: handler_timeout(variables),
         own_queues: Vec::new(),
         clock: Arc::new(Timestamp::now),
+        http: HttpClients::default(),
     };
     Routes::parse(variables["ROUTES"].as_str(), &resources).err().unwrap_or_default()
-}
-
-/// Names and values together, where AWS ends at 4 KB.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-fn settings_fit_the_environment(plan: &Plan) -> Vec<String> {
-    const BYTES_MAX: usize = 4096;
-    // What a precondition of the function lets routes take.
-    const ROUTES_BYTES_MAX: usize = 3000;
-    // What AWS fills in: the longest is a queue's URL.
-    const FILLED_IN_BYTES: usize = 120;
-    let mut problems = Vec::new();
-    for (_, function) in plan.functions() {
-        let variables = &function.values["environment"][0]["variables"];
-        let sizes = variables.as_object().into_iter().flatten().map(|(name, value)| {
-            let value = value.as_str().unwrap_or_default();
-            name.len()
-                + match name.as_str() {
-                    "ROUTES" => ROUTES_BYTES_MAX,
-                    _ if value.contains('<') => FILLED_IN_BYTES,
-                    _ => value.len(),
-                }
-        });
-        let bytes: usize = sizes.sum();
-        if bytes > BYTES_MAX {
-            problems.push(format!("{}: its environment may take {bytes}", function.address()));
-        }
-    }
-    problems
 }
 
 fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
@@ -113,11 +95,9 @@ fn settings_name_the_right_things(plan: &Plan) -> Vec<String> {
             }
         };
         expect("TABLE_NAME", &names(ledger));
-        if binary != "sweeper" {
-            let bucket = plan.all("aws_s3_bucket").next().expect("a bucket");
-            let names = ["bucket", "id"].map(|name| bucket.reference(name));
-            expect("PAYLOAD_BUCKET", &[&names[..], &[bucket.text("bucket").to_owned()]].concat());
-        }
+        let bucket = plan.all("aws_s3_bucket").next().expect("a bucket");
+        let named = ["bucket", "id"].map(|name| bucket.reference(name));
+        expect("PAYLOAD_BUCKET", &[&named[..], &[bucket.text("bucket").to_owned()]].concat());
         expect("QUEUE_URL", &[queue.reference("url"), queue.reference("id")]);
         if binary == "processor" {
             let dead_letters = plan.dead_letters().expect("a dead-letter queue");
@@ -163,16 +143,6 @@ fn the_processor_takes_the_routes_that_it_is_given() {
     catches(rule, "route 1 (\"a\"): handler forward: needs `secret_id`", |plan| {
         let routes = json!([{ "id": "a", "match": "*:*", "handler": "forward", "with": { "url": "https://example.com" } }]);
         plan.set("aws_lambda_function.processor", pointer, json!(routes.to_string()));
-    });
-}
-
-#[test]
-fn every_environment_fits_however_long_the_routes() {
-    let rule = settings_fit_the_environment;
-    holds(rule);
-    catches(rule, "aws_lambda_function.processor: its environment may take", |plan| {
-        let long = json!("x".repeat(1000));
-        plan.set("aws_lambda_function.processor", "/environment/0/variables/RUST_LOG", long);
     });
 }
 

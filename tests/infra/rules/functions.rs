@@ -59,7 +59,10 @@ fn the_sweeper_runs_on_its_interval(plan: &Plan) -> Vec<String> {
     let [(_, sweeper)] = &sweepers[..] else { return vec!["there is not one sweeper".to_owned()] };
     let schedules: Vec<_> = plan
         .all("aws_scheduler_schedule")
-        .filter(|it| it.values["target"][0]["arn"] == json!(sweeper.reference("arn")))
+        .filter(|it| {
+            let called = plan.called(it.values["target"][0]["arn"].as_str().unwrap_or_default());
+            called.is_some_and(|it| it.address() == sweeper.address())
+        })
         .collect();
     let [schedule] = &schedules[..] else { return vec!["there is not one schedule".to_owned()] };
     let minutes = stack().sweeper.interval_seconds / 60;
@@ -72,6 +75,51 @@ fn the_sweeper_runs_on_its_interval(plan: &Plan) -> Vec<String> {
         problems.push("the schedule is disabled".to_owned());
     }
     problems
+}
+
+/// Code and settings change by two calls. What is called is a version that has both.
+fn callers_call_published_versions(plan: &Plan) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (_, function) in plan.functions() {
+        let address = function.address();
+        if function.values["publish"] != json!(true) {
+            problems.push(format!("{address}: no version is published"));
+        }
+        let aliases: Vec<_> = plan
+            .all("aws_lambda_alias")
+            .filter(|it| it.text("function_version") == function.reference("version"))
+            .filter(|it| it.text("function_name") == function.text("function_name"))
+            .collect();
+        let [alias] = &aliases[..] else {
+            problems.push(format!("{address}: there is not one alias of its newest version"));
+            continue;
+        };
+        let qualified = ["aws_lambda_permission", "aws_lambda_function_event_invoke_config"];
+        for kind in qualified {
+            let all = plan.all(kind);
+            for it in all.filter(|it| it.text("function_name") == function.text("function_name")) {
+                if it.text("qualifier") != alias.text("name") {
+                    problems.push(format!("{}: it is not on the alias", it.address()));
+                }
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn what_is_called_is_a_published_version_by_its_alias() {
+    let rule = callers_call_published_versions;
+    holds(rule);
+    catches(rule, "aws_lambda_function.sweeper: no version is published", |plan| {
+        plan.set("aws_lambda_function.sweeper", "/publish", json!(false));
+    });
+    catches(rule, "aws_lambda_function.sweeper: there is not one alias", |plan| {
+        plan.set("aws_lambda_alias.sweeper", "/function_version", json!("$LATEST"));
+    });
+    catches(rule, "aws_lambda_permission.api[\"POST github\"]: it is not on the alias", |plan| {
+        plan.set("aws_lambda_permission.api[\"POST github\"]", "/qualifier", json!(null));
+    });
 }
 
 #[test]
@@ -118,7 +166,7 @@ fn the_sweeper_runs_once_in_its_interval() {
         plan.set(schedule, "/schedule_expression", json!("rate(1 hour)"));
     });
     catches(rule, "there is not one schedule", |plan| {
-        plan.set(schedule, "/target/0/arn", json!("<aws_lambda_function.processor.arn>"));
+        plan.set(schedule, "/target/0/arn", json!("<aws_lambda_alias.processor.arn>"));
     });
     catches(rule, "disabled", |plan| plan.set(schedule, "/state", json!("DISABLED")));
 }

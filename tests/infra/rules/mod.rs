@@ -5,12 +5,19 @@
 //! plan on purpose and looks whether the rule says so.
 
 mod alarms;
+mod capacity;
+mod conditions;
+mod deployer;
 mod environment;
 mod functions;
 mod keys;
+mod metrics;
+mod names;
 mod permissions;
 mod queues;
 mod routes;
+mod sizes;
+mod sources;
 mod stores;
 mod targets;
 mod wiring;
@@ -27,9 +34,9 @@ use crate::plan::{Plan, plan};
 type Rule = fn(&Plan) -> Vec<String>;
 
 /// As it comes: what no caller must say is left unsaid.
-static PLAIN: LazyLock<Plan> = LazyLock::new(|| planned(&hcl::value!({})));
+pub(crate) static PLAIN: LazyLock<Plan> = LazyLock::new(|| planned(&hcl::value!({})));
 /// With every option in use.
-static EVERYTHING: LazyLock<Plan> = LazyLock::new(|| {
+pub(crate) static EVERYTHING: LazyLock<Plan> = LazyLock::new(|| {
     planned(&hcl::value!({
         name = "hooks"
         architecture = "x86_64"
@@ -57,7 +64,7 @@ static EVERYTHING: LazyLock<Plan> = LazyLock::new(|| {
         custom_domain = {
             name = "hooks.example.com"
             certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
-            hosted_zone_id = "Z1"
+            hosted_zone = { id = "Z1" }
         }
         customer_key = { create = true }
         tracing = true

@@ -12,7 +12,7 @@ use super::{EVERYTHING, PLAIN, catches, holds};
 use crate::plan::{Instance, Plan};
 
 /// The statements of a policy document, with those of its sources.
-fn statements(plan: &Plan, document: &Instance) -> Vec<Json> {
+pub(super) fn statements(plan: &Plan, document: &Instance) -> Vec<Json> {
     let sources = ["source_policy_documents", "override_policy_documents"]
         .iter()
         .flat_map(|name| document.values[*name].as_array().cloned().unwrap_or_default());
@@ -131,6 +131,50 @@ fn roles_are_known_whole(plan: &Plan) -> Vec<String> {
     elsewhere.chain(own).chain(shared).collect()
 }
 
+/// What this inbox's own name begins: its sources' and routes' secrets, and its receivers'
+/// logs. One by one they would outgrow a policy.
+fn is_below_own_name(plan: &Plan, arn: &str) -> bool {
+    let name = plan.processor().text("function_name").trim_end_matches("-processor");
+    let ends = [
+        format!(
+            ":secretsmanager:<data.aws_region.this.region>:<data.aws_caller_identity.this.account_id>:secret:{name}/*"
+        ),
+        format!(
+            ":logs:<data.aws_region.this.region>:<data.aws_caller_identity.this.account_id>:log-group:/aws/lambda/{name}-receiver-*:*"
+        ),
+    ];
+    ends.iter().any(|end| arn.ends_with(end))
+}
+
+/// A receiver may put its own source's events alone: a put replaces whatever is there, and
+/// one that is refused tells what it found.
+fn receivers_put_their_own_events(plan: &Plan) -> Vec<String> {
+    let mut problems = Vec::new();
+    let (ledger, _) = plan.tables();
+    for (_, function) in plan.functions().into_iter().filter(|(binary, _)| *binary == "receiver") {
+        let source = function.values["environment"][0]["variables"]["SOURCE"].clone();
+        let source = source.as_str().unwrap_or_default();
+        let own = json!([
+            {
+                "test": "ForAllValues:StringLike",
+                "variable": "dynamodb:LeadingKeys",
+                "values": [format!("{source}#*"), stack().table.warm_up_key],
+            },
+            // ForAllValues holds of a request without any key.
+            { "test": "Null", "variable": "dynamodb:LeadingKeys", "values": ["false"] },
+        ]);
+        let role = plan.referred(function.text("role")).expect("a role");
+        for statement in allowed_to(plan, role) {
+            let is_on_table = texts(&statement["resources"]).contains(&&*ledger.reference("arn"));
+            if is_on_table && statement["condition"] != own {
+                problems
+                    .push(format!("{}: it reaches events of other sources", function.address()));
+            }
+        }
+    }
+    problems
+}
+
 /// A `*` among the actions or the resources of what a role may do. The list names the
 /// actions that know no resource.
 fn nothing_is_wild(plan: &Plan) -> Vec<String> {
@@ -163,7 +207,8 @@ fn nothing_is_wild(plan: &Plan) -> Vec<String> {
                 let is_secret = arn.contains(":secretsmanager:");
                 let exact =
                     if is_secret { exact.strip_suffix("-??????").unwrap_or(exact) } else { exact };
-                if exact.contains(['*', '?']) && has_resources && !is_objects(arn) {
+                let is_fine = is_objects(arn) || is_below_own_name(plan, arn);
+                if exact.contains(['*', '?']) && has_resources && !is_fine {
                     problems.push(format!("{place}: resource {arn}"));
                 }
             }
@@ -191,9 +236,13 @@ fn nobody_is_let_in_unnamed(plan: &Plan) -> Vec<String> {
             let has_condition = statement["condition"].as_array().is_some_and(|it| !it.is_empty());
             let is_lambda = texts(&principals.first().cloned().unwrap_or_default()["identifiers"])
                 == ["lambda.amazonaws.com"];
+            // A key's description tells nothing of what it encrypts, and carries nothing
+            // that a condition could rest on.
+            let is_description = texts(&statement["actions"]) == ["kms:DescribeKey"] && !is_wild;
             // Lambda assumes a function's role for the function alone, and knows no
             // such condition.
-            if is_allowed && (is_wild || is_service) && !has_condition && !is_lambda {
+            let needs_none = is_lambda || is_description;
+            if is_allowed && (is_wild || is_service) && !has_condition && !needs_none {
                 problems.push(format!(
                     "{}: {} has no condition",
                     document.address(),
@@ -248,6 +297,22 @@ fn a_receiver_reaches_no_other_sources_payloads() {
                 plan.set(document, "/statement/1/resources", other);
             },
         );
+    }
+}
+
+#[test]
+fn a_receiver_reaches_no_other_sources_events() {
+    let rule = receivers_put_their_own_events;
+    holds(rule);
+    let document = "data.aws_iam_policy_document.receiver[\"github\"]";
+    let said = "aws_lambda_function.receiver[\"github\"]: it reaches events of other sources";
+    catches(rule, said, |plan| plan.set(document, "/statement/0/condition", json!([])));
+    for (pointer, value) in [
+        ("/statement/0/condition/0/values", json!(["github*", "WARM-UP#WARM-UP"])),
+        ("/statement/0/condition/0/values", json!(["clerk#*", "WARM-UP#WARM-UP"])),
+        ("/statement/0/condition/1/values", json!(["true"])),
+    ] {
+        catches(rule, said, |plan| plan.set(document, pointer, value));
     }
 }
 

@@ -87,7 +87,7 @@ fn the_mapping_reports_partial_failures(plan: &Plan) -> Vec<String> {
         if mapping.values["function_response_types"] != json!(["ReportBatchItemFailures"]) {
             problems.push(format!("{}: partial failures are ignored", mapping.address()));
         }
-        let function = plan.referred(mapping.text("function_name"));
+        let function = plan.called(mapping.text("function_name"));
         if function.map(crate::plan::Instance::address) != Some(plan.processor().address()) {
             problems.push(format!("{}: it does not feed the processor", mapping.address()));
         }
@@ -244,9 +244,11 @@ fn partial_failures_are_reported_and_concurrency_is_limited_at_the_mapping() {
         ("/function_response_types", json!([]), "partial failures are ignored"),
         ("/scaling_config", json!([]), "no maximum_concurrency"),
         ("/batch_size", json!(100), "batch_size is not stack.json's"),
+        ("/function_name", json!("<aws_lambda_alias.sweeper.arn>"), "does not feed the processor"),
+        // What is not published changes under the poller's feet.
         (
             "/function_name",
-            json!("<aws_lambda_function.sweeper.arn>"),
+            json!("<aws_lambda_function.processor.arn>"),
             "does not feed the processor",
         ),
     ] {

@@ -278,21 +278,43 @@ fn routes_that_cannot_work_are_refused_before_anything_is_made() {
     assert!(without_bus.len() == 1 && without_bus[0].contains("needs a bus"), "{without_bus:?}");
 }
 
-/// The names of secrets that are made count, though no caller has written them.
+fn retrying(retry_on: &Value) -> Value {
+    hcl::value!({ url = "https://example.com", retry = { retry_on = (retry_on.clone()) } })
+}
+
 #[test]
-fn routes_that_do_not_fit_the_environment_are_refused() {
-    assert_eq!((&PLAIN.refused, &EVERYTHING.refused), (&vec![], &vec![]));
-    let refused = |with: &str| {
-        let with = with.to_owned();
-        let routes = (0..20).map(|number| {
-            let with: Value = hcl::value!({ url = (with.clone()) });
-            let id = format!("route-{number:0>40}");
-            hcl::value!({ id = id, match = "*:*", handler = "forward", with = with })
-        });
-        let routes = Value::Array(routes.collect());
-        planned(&hcl::value!({ processor = { routes = routes } })).refused
-    };
-    // 2,500 characters as written, and 20 secrets of 80 more.
-    let said = refused("https://example.com");
-    assert!(said.len() == 1 && said[0].contains("more than 3,000 characters"), "{said:?}");
+fn what_a_route_cannot_retry_on_and_what_is_no_time_limit_is_refused() {
+    let module = Module::read(&infra().join("modules/inbox"));
+    for (handler, with, expected) in [
+        ("mirror", hcl::value!({ timeout_seconds = 0 }), "timeout_seconds of a route"),
+        ("mirror", hcl::value!({ timeout_seconds = 31 }), "from 1 to the time that every handler"),
+        ("mirror", hcl::value!({ timeout_seconds = "5" }), "timeout_seconds of a route"),
+        ("forward", retrying(&hcl::value!(["5xx"])), "statuses from 400 to 499"),
+        ("forward", retrying(&hcl::value!([404, "500"])), "statuses from 400 to 499"),
+        ("forward", retrying(&hcl::value!([])), "retry of a route"),
+        (
+            "forward",
+            hcl::value!({ url = "https://example.com", retry = { on = ["4xx"] } }),
+            "retry of a route",
+        ),
+    ] {
+        let handler = handler.to_owned();
+        let routes =
+            hcl::value!([{ id = "a", match = "*:*", handler = handler, with = (with.clone()) }]);
+        let given = hcl::value!({ processor = { routes = routes } });
+        let found = refusals(&module, given.as_object().unwrap());
+        assert!(found.len() == 1 && found[0].contains(expected), "{with}: {found:?}");
+    }
+}
+
+#[test]
+fn what_a_route_may_retry_on_and_how_long_it_may_take_is_let_through() {
+    let with = hcl::value!({
+        url = "https://example.com", timeout_seconds = 45,
+        retry = { retry_on = ["403", 404, "4xx"] }
+    });
+    let routes = hcl::value!([{ id = "a", match = "*:*", handler = "forward", with = with }]);
+    let processor = hcl::value!({ routes = routes, handler_timeout_seconds = 45 });
+    let said = planned(&hcl::value!({ processor = processor })).refused;
+    assert_eq!(said, Vec::<String>::new());
 }

@@ -98,6 +98,8 @@ pub enum ProcessorStep {
     SendOn,
     /// Likewise, and the SDK will repeat it.
     SendOnReplyLost,
+    /// Renews the payload, before a write that makes the record last longer.
+    Renew,
     /// Sends the dead letter.
     SendLetter,
     /// Sends the dead letter, and the SDK will repeat it.
@@ -119,6 +121,8 @@ pub enum ProcessorStep {
 pub enum SweeperStep {
     /// Finds the event due.
     Read,
+    /// Renews the payload, before the record lasts longer.
+    Renew,
     /// Moves `due_at`.
     Sweep,
     /// Moves `due_at`, and the SDK will repeat it.
@@ -136,6 +140,8 @@ pub enum SweeperStep {
 pub enum OperatorStep {
     /// Looks at the event and decides to replay it.
     Plan(Again),
+    /// Renews the payload, before the record lasts longer.
+    Renew,
     /// Opens the new life.
     Reopen,
     /// Opens the new life, and the SDK will repeat it.
@@ -178,6 +184,12 @@ pub enum WorldStep {
     MoveAway(Message),
     /// Retention ends, and the item is deleted.
     Expire,
+    /// Weeks pass, in which nobody came to an outcome.
+    Age,
+    /// The second route is configured.
+    RouteAdded,
+    /// The second route is configured no more.
+    RouteRemoved,
 }
 
 /// What a path's fairness is judged by; see the crate's documentation.

@@ -38,6 +38,9 @@ pub enum Break {
     CompleteWithoutLife,
     /// `reopen` compares neither life nor lease.
     ReopenWithoutCondition,
+    /// An operator's replay is judged by the operator's own clock, which is minutes
+    /// ahead: every lease looks over.
+    OperatorsOwnClock,
     /// `reopen` writes the completed routes that were read.
     ReopenWritesHandlers,
     /// `begin` does not look at the lease.
@@ -54,6 +57,14 @@ pub enum Break {
     GivenUpForgotten,
     /// An event without attempts left is buried, whatever waits.
     ExhaustedBuriesAll,
+    /// `reopen` does not write down which routes were asked for.
+    OnlyForgotten,
+    /// What waits for a route that is gone is passed over.
+    GoneIsPassedOver,
+    /// `fail` leaves the record's expiry as it is, however late the next attempt is.
+    ExpiryNotMoved,
+    /// What moves a record's expiry does not renew the payload before.
+    PayloadNotRenewed,
     /// `fail` leaves the event's attempts as they are, so that they are those of all
     /// routes together.
     AttemptsNotSettled,
@@ -86,7 +97,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 29] = [
+    pub const ALL: [(&'static str, Self); 34] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -100,6 +111,7 @@ impl Break {
         ("one-form-of-complete", Self::OneFormOfComplete),
         ("complete-without-life", Self::CompleteWithoutLife),
         ("reopen-without-condition", Self::ReopenWithoutCondition),
+        ("operators-own-clock", Self::OperatorsOwnClock),
         ("reopen-writes-handlers", Self::ReopenWritesHandlers),
         ("begin-without-lease", Self::BeginWithoutLease),
         ("due-at-not-moved", Self::DueAtNotMoved),
@@ -107,6 +119,10 @@ impl Break {
         ("sweep-creates", Self::SweepCreates),
         ("fail-without-due-at", Self::FailWithoutDueAt),
         ("given-up-forgotten", Self::GivenUpForgotten),
+        ("only-forgotten", Self::OnlyForgotten),
+        ("gone-is-passed-over", Self::GoneIsPassedOver),
+        ("expiry-not-moved", Self::ExpiryNotMoved),
+        ("payload-not-renewed", Self::PayloadNotRenewed),
         ("attempts-not-settled", Self::AttemptsNotSettled),
         ("exhausted-buries-all", Self::ExhaustedBuriesAll),
         ("deferral-counted", Self::DeferralCounted),
@@ -128,9 +144,10 @@ impl Break {
             Self::FailWithoutCondition
             | Self::BuryWithoutCondition
             | Self::DeferWithoutCondition => Property::OutcomeStands,
-            Self::NoToken | Self::ReopenWithoutCondition | Self::BeginWithoutLease => {
-                Property::RunsDoNotOverlap
-            }
+            Self::NoToken
+            | Self::ReopenWithoutCondition
+            | Self::OperatorsOwnClock
+            | Self::BeginWithoutLease => Property::RunsDoNotOverlap,
             Self::AttemptsCountedAfter | Self::DeferForgetsAttempts => Property::AttemptsAreBounded,
             Self::DeadBeforeLetter => Property::DeadHasLetter,
             Self::ClaimDeleted => Property::AcceptedIsKept,
@@ -147,6 +164,10 @@ impl Break {
             Self::GivenUpForgotten | Self::DeferForgetsOthers => Property::GivenUpStays,
             Self::DeferralCounted => Property::DeferredIsNotDead,
             Self::DeferWithoutDelay => Property::LaneWaits,
+            Self::ExpiryNotMoved => Property::RecordLasts,
+            Self::PayloadNotRenewed => Property::PayloadLasts,
+            Self::OnlyForgotten => Property::OnlyTheAskedRun,
+            Self::GoneIsPassedOver => Property::DoneLeavesNothing,
             Self::AttemptsNotSettled => Property::EachHasItsAttempts,
             Self::ExhaustedBuriesAll => Property::DeadWaitsForNothing,
         })
@@ -179,6 +200,19 @@ impl Break {
                 let handlers = [Handler::Broken, Handler::Turns];
                 Config { routes: 2, handlers, left: left(1, 0, 0), ..small }
             }
+            Self::ExpiryNotMoved | Self::PayloadNotRenewed => {
+                Config { ages: true, left: left(1, 2, 0), ..small }
+            }
+            Self::OnlyForgotten => Config {
+                routes: 2,
+                adds: true,
+                replays: &[Again::First],
+                left: left(1, 1, 1),
+                ..small
+            },
+            Self::GoneIsPassedOver => {
+                Config { routes: 2, removes: true, left: left(1, 2, 0), ..small }
+            }
             Self::AttemptsNotSettled => {
                 Config { routes: 2, handlers: [Handler::Broken; 2], left: left(1, 0, 0), ..small }
             }
@@ -200,7 +234,7 @@ impl Break {
             Self::CompleteWithoutLife => {
                 Config { replays: &[Again::All], left: left(1, 1, 1), ..two }
             }
-            Self::ReopenWithoutCondition | Self::ReopenWritesHandlers => {
+            Self::ReopenWithoutCondition | Self::OperatorsOwnClock | Self::ReopenWritesHandlers => {
                 Config { replays: &[Again::Unfinished], left: left(1, 1, 1), ..two }
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::action::{Action, ProcessorStep};
 use crate::breaks::Break;
-use crate::item::Detail;
+use crate::item::{Detail, Lasts};
 use crate::ledger::Rules;
 use crate::world::{Again, Left, World};
 
@@ -21,11 +21,16 @@ pub enum Handler {
 
 /// One world.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Config {
     /// For people.
     pub name: &'static str,
-    /// How many routes the event has.
+    /// How many routes the event may have.
     pub routes: usize,
+    /// Whether the second route is added only later.
+    pub adds: bool,
+    /// Whether the second route is removed at some time.
+    pub removes: bool,
     /// What their handlers do.
     pub handlers: [Handler; 2],
     /// How many processors there are.
@@ -47,6 +52,8 @@ pub struct Config {
     pub forgets: bool,
     /// Whether retention ends.
     pub expires: bool,
+    /// Whether weeks pass over an event, whose payload lies apart from its record.
+    pub ages: bool,
     /// What is broken on purpose.
     pub broken: Option<Break>,
 }
@@ -56,6 +63,8 @@ impl Config {
     pub const SMALL: Self = Self {
         name: "small",
         routes: 1,
+        adds: false,
+        removes: false,
         handlers: [Handler::Willing; 2],
         processors: 1,
         max_attempts: 2,
@@ -66,6 +75,7 @@ impl Config {
         redrives: false,
         forgets: false,
         expires: false,
+        ages: false,
         broken: None,
     };
 
@@ -75,10 +85,24 @@ impl Config {
         Rules {
             max_attempts: self.max_attempts,
             deferrals: self.deferrals,
-            routes: self.routes,
             broken: self.broken,
             detail: Detail::Edge,
         }
+    }
+
+    /// The routes that are configured before anything has happened, a bit each.
+    #[must_use]
+    pub fn configured_at_first(&self) -> u8 {
+        if self.adds { 1 } else { (1 << self.routes) - 1 }
+    }
+
+    /// Whether the payload must be renewed before a write that may move the record's
+    /// expiry; one that opens a life always does.
+    #[must_use]
+    pub fn must_renew(&self, world: &World, opens: bool) -> bool {
+        let moves = opens || world.item.is_some_and(|item| item.lasts != Lasts::Amply);
+        let is_due = self.ages && moves && !world.renewed;
+        is_due && self.broken != Some(Break::PayloadNotRenewed)
     }
 
     /// Whether the queue takes a message. One that does not makes the sender

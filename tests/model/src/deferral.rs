@@ -39,14 +39,20 @@ impl Rules {
     #[must_use]
     pub fn may_defer(&self, deferrals: u8) -> bool {
         let deferrals = deferrals.into();
-        let before = RouteFailure { error: String::new(), attempts: 0, next_at: None, deferrals };
+        let before = RouteFailure {
+            error: String::new(),
+            quote: None,
+            attempts: 0,
+            next_at: None,
+            deferrals,
+        };
         let most = if self.has(Break::DeferredForEver) { u32::MAX } else { self.deferrals.into() };
         self.deferrals > 0 && may_defer(Some(&before), most)
     }
 
     /// A route that is left for later: at once from the main queue, after a wait from
     /// within the lane.
-    pub(crate) fn deferred(&self, run: Run, n: usize, lane: bool) -> RouteFailure {
+    pub(crate) fn deferred(self, run: Run, n: usize, lane: bool) -> RouteFailure {
         let waits = lane && !self.has(Break::DeferWithoutDelay);
         let next_at = if waits { at(MINUTE_MS) } else { now() };
         let attempts = match run.attempts[n] {
@@ -61,6 +67,7 @@ impl Rules {
         };
         let before = RouteFailure {
             error: String::new(),
+            quote: None,
             attempts: attempts.into(),
             next_at: None,
             deferrals: deferrals.into(),

@@ -65,7 +65,7 @@ impl Graph {
     #[must_use]
     pub fn explore(protocol: Protocol, upto: Upto, time: Duration) -> Self {
         let started = Instant::now();
-        let first = World::new(protocol.0.left);
+        let first = World::new(protocol.0.left, protocol.0.configured_at_first());
         let mut known = HashMap::from([(fingerprint(&first), FIRST)]);
         let mut graph = Self {
             protocol,

@@ -14,7 +14,7 @@
 //! choices must lead every rule to the same item, or the model would have lost
 //! something that matters; a test tries them on every item that is reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
     CLOCK_TOLERANCE, Open as RecordOpen, Record, RouteFailure, State, Transition, TransitionKind,
+    lasting,
 };
 use inbox_core::provider::Payload;
 
@@ -102,6 +103,17 @@ pub enum Fate {
     GivenUp,
 }
 
+/// How long the record lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lasts {
+    /// So long that no attempt has to move its expiry.
+    Amply,
+    /// As long as the rule asks for, as things stand.
+    Enough,
+    /// Less than that.
+    TooShort,
+}
+
 /// The history's last entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Last {
@@ -133,10 +145,14 @@ pub struct Item {
     pub fates: [Fate; 2],
     /// Its place in the index.
     pub open: Open,
+    /// How long it lasts.
+    pub lasts: Lasts,
     /// Whether it was swept since its last outcome.
     pub swept: bool,
     /// Completed routes, a bit each.
     pub completed: u8,
+    /// The routes that its life was opened for, a bit each; none for all.
+    pub only: u8,
     /// Whether the receiver that works now has claimed it.
     pub claimed_now: bool,
     /// The history's end.
@@ -166,6 +182,13 @@ pub fn now() -> Timestamp {
 #[must_use]
 pub fn at(ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(NOW_MS + ms).expect("near 2025")
+}
+
+/// Until when a record lasts at least that no attempt has to move: none here is due
+/// later than in an hour.
+fn amply() -> Timestamp {
+    let latest = at(2 * 3_600_000);
+    lasting(latest, latest)
 }
 
 /// The text of a token.
@@ -261,9 +284,18 @@ impl Item {
             };
             let next_at = moment(next, tolerance + 1, tolerance);
             let (attempts, deferrals) = (attempts.into(), deferrals.into());
-            let failure = RouteFailure { error: String::new(), attempts, next_at, deferrals };
+            let (error, quote) = (String::new(), None);
+            let failure = RouteFailure { error, quote, attempts, next_at, deferrals };
             Some((route.to_owned(), failure))
         });
+        let open = match self.open {
+            Open::Absent => None,
+            Open::Pending { due } => {
+                let due_at = if due { Moment::Past } else { Moment::Ahead };
+                moment(due_at, 1, 0).map(|due_at| RecordOpen::Pending { due_at })
+            }
+            Open::Dead => Some(RecordOpen::Dead { due_at: now() }),
+        };
         let mut history = Vec::new();
         if !edge {
             history.push(entry(TransitionKind::Replayed, "", Some(ELSEWHERE)));
@@ -290,19 +322,28 @@ impl Item {
             done_at: (self.stand == Stand::Done).then(now),
             handlers: completed.map(|(_, route)| (route.to_owned(), now())).collect(),
             failures: failures.collect(),
+            only: Some(names(self.only)).filter(|only| !only.is_empty()),
             history,
-            expires_at: now().plus(Duration::from_hours(720)),
-            open: match self.open {
-                Open::Absent => None,
-                Open::Pending { due } => {
-                    let due_at = if due { Moment::Past } else { Moment::Ahead };
-                    moment(due_at, 1, 0).map(|due_at| RecordOpen::Pending { due_at })
+            expires_at: match self.lasts {
+                Lasts::Amply if edge => amply(),
+                Lasts::Amply => now().plus(Duration::from_hours(720)),
+                Lasts::Enough => {
+                    let due_at = open.map_or(now(), RecordOpen::due_at);
+                    lasting(due_at, due_at)
                 }
-                Open::Dead => Some(RecordOpen::Dead { due_at: now() }),
+                Lasts::TooShort => now(),
             },
+            open,
             sweeps: if edge { 1 } else { 3 } * u32::from(self.swept),
             forgotten_at: self.forgotten.then(now),
         }
+    }
+
+    /// The routes that have failed and not completed, a bit each.
+    #[must_use]
+    pub fn failed(self) -> u8 {
+        let fates = (0..).zip(self.fates).filter(|(_, fate)| *fate != Fate::Unfailed);
+        fates.fold(0, |set, (n, _)| set | 1 << n) & !self.completed
     }
 
     /// What the rules can tell of a record.
@@ -342,8 +383,14 @@ impl Item {
                 Some(RecordOpen::Pending { due_at }) => Open::Pending { due: due_at <= now() },
                 Some(RecordOpen::Dead { .. }) => Open::Dead,
             },
+            lasts: match record {
+                _ if record.expires_at >= amply() => Lasts::Amply,
+                _ if record.lasts() => Lasts::Enough,
+                _ => Lasts::TooShort,
+            },
             swept: record.sweeps > 0,
             completed: completed.map(|(n, _)| 1 << n).sum(),
+            only: bits(record.only.iter().flatten().map(String::as_str)),
             claimed_now: record.request_id == CLAIMING,
             last: match last.map(|entry| (entry.kind, entry.detail.as_bytes())) {
                 Some((TransitionKind::Buried, [digit])) => Last::BuriedBy(digit - b'0'),
@@ -356,6 +403,19 @@ impl Item {
             hollow: false,
         }
     }
+}
+
+/// The names of routes, a bit each.
+#[must_use]
+pub fn names(routes: u8) -> BTreeSet<String> {
+    let named = (0..).zip(ROUTES).filter(|(n, _)| routes & (1 << n) != 0);
+    named.map(|(_, route)| route.to_owned()).collect()
+}
+
+/// Routes by name, a bit each.
+pub fn bits<'a>(routes: impl Iterator<Item = &'a str>) -> u8 {
+    let place = |route: &str| ROUTES.iter().position(|it| *it == route);
+    routes.filter_map(place).fold(0, |set, n| set | 1 << n)
 }
 
 fn small(number: u32) -> u8 {

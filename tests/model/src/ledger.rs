@@ -19,6 +19,9 @@ use crate::world::{Again, Grave, Read, Route, Run, Token};
 
 pub(crate) const MINUTE_MS: i64 = 60_000;
 const LEASE_MS: i64 = 70_000;
+/// A clock that is ahead by more than a lease, and than an hour: whatever is to come has
+/// come.
+const AHEAD_MS: i64 = 2 * 60 * MINUTE_MS;
 
 /// How the rules are asked.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +30,6 @@ pub struct Rules {
     pub max_attempts: u8,
     /// How often in a row a route may be left for later.
     pub deferrals: u8,
-    /// How many of the routes there are.
-    pub routes: usize,
     /// What is broken on purpose.
     pub broken: Option<Break>,
     /// How records are filled in.
@@ -60,11 +61,11 @@ pub enum Beginning {
 }
 
 impl Rules {
-    pub(crate) fn has(&self, broken: Break) -> bool {
+    pub(crate) fn has(self, broken: Break) -> bool {
         self.broken == Some(broken)
     }
 
-    pub(crate) fn record(&self, item: Option<Item>) -> Option<Record> {
+    pub(crate) fn record(self, item: Option<Item>) -> Option<Record> {
         // What is no event cannot be read as one.
         item.filter(|item| !item.hollow).map(|item| item.to_record(self.detail))
     }
@@ -79,7 +80,7 @@ impl Rules {
             expires_at: at(30 * 24 * 60 * MINUTE_MS),
         };
         let record = self.record(held);
-        let claimed = judge_claim(record.as_ref(), &new);
+        let claimed = judge_claim(record.as_ref(), &new, None);
         let item = held.unwrap_or_else(|| Item::of_record(&Record::claimed(&new)));
         match claimed {
             Claimed::Unconfirmed { .. } if self.has(Break::UnconfirmedIsDuplicate) => {
@@ -137,10 +138,11 @@ impl Rules {
         known: u8,
     ) -> (Completed, Option<Item>) {
         let mut record = self.record(held);
+        let others = run.scope & !(1 << n);
+        let all_known = others & !known == 0;
         let mut others: Vec<&str> =
-            (0..self.routes).filter(|other| *other != n).map(|other| ROUTES[other]).collect();
+            (0..).zip(ROUTES).filter(|(n, _)| others & (1 << n) != 0).map(|it| it.1).collect();
         if self.has(Break::OneFormOfComplete) {
-            let all_known = (0..self.routes).all(|other| other == n || known & (1 << other) != 0);
             others = if all_known { vec![] } else { vec!["one that is not done"] };
         }
         let mut life = u32::from(run.life);
@@ -182,12 +184,15 @@ impl Rules {
             failed.filter(|(route, _)| matches!(route, Route::Failed | Route::FailedForGood));
         let errors: Vec<_> = failed.map(|(_, route)| (route.to_owned(), String::new())).collect();
         let failure = Failure { record: &mine, failures: &failures, errors: &errors, due_at };
-        let attempts = record.attempts;
+        let (attempts, expires_at) = (record.attempts, record.expires_at);
         if !apply_fail(Some(&mut record), &failure, now()) {
             return (false, held);
         }
         if self.has(Break::AttemptsNotSettled) {
             record.attempts = attempts;
+        }
+        if self.has(Break::ExpiryNotMoved) {
+            record.expires_at = expires_at;
         }
         if self.has(Break::FailWithoutDueAt) {
             record.open = None;
@@ -196,7 +201,7 @@ impl Rules {
     }
 
     /// How the routes stand that have failed, or were left for later, and not completed.
-    pub(crate) fn failures(&self, run: Run, lane: bool) -> BTreeMap<String, RouteFailure> {
+    pub(crate) fn failures(self, run: Run, lane: bool) -> BTreeMap<String, RouteFailure> {
         let next_at = Some(at(MINUTE_MS));
         let stands = ROUTES.into_iter().enumerate().filter_map(|(n, name)| {
             let attempts = u32::from(run.attempts[n]);
@@ -208,16 +213,18 @@ impl Rules {
                 Route::Deferred => return Some((name.to_owned(), self.deferred(run, n, lane))),
                 _ => return None,
             };
-            let failure = RouteFailure { error: String::new(), attempts, next_at, deferrals };
+            let (error, quote) = (String::new(), None);
+            let failure = RouteFailure { error, quote, attempts, next_at, deferrals };
             Some((name.to_owned(), failure))
         });
         stands.collect()
     }
 
-    /// What a run has before it: each route, with the number of its attempts, and how
-    /// often it was left for later.
+    /// What a run has before it, where these routes are configured: the routes that it
+    /// answers for, how each stands, the number of its attempts, and how often it was left
+    /// for later.
     #[must_use]
-    pub fn routes(&self, item: Item) -> ([Route; 2], [u8; 2], [u8; 2]) {
+    pub fn routes(&self, item: Item, configured: u8) -> (u8, [Route; 2], [u8; 2], [u8; 2]) {
         let record = item.to_record(self.detail);
         let mut attempts = [0; 2];
         let deferrals = item.fates.map(|fate| match fate {
@@ -225,7 +232,15 @@ impl Rules {
             Fate::Unfailed | Fate::GivenUp => 0,
         });
         let mut routes = [Route::Through; 2];
-        for (n, route) in ROUTES.into_iter().enumerate().take(self.routes) {
+        let configured = item::names(configured);
+        let taking: Vec<&str> = configured.iter().map(String::as_str).collect();
+        let mut scope = record.scope(&taking);
+        if self.has(Break::GoneIsPassedOver) {
+            scope.retain(|it| !it.is_gone);
+        }
+        for it in &scope {
+            let route = it.route;
+            let Some(n) = ROUTES.iter().position(|name| *name == route) else { continue };
             let before = record.failures.get(route).map_or(0, |failure| failure.attempts);
             let uncounted = u32::from(self.has(Break::AttemptsCountedAfter));
             let with_this = record.attempts_of(route) + uncounted;
@@ -233,6 +248,8 @@ impl Rules {
                 (Route::Through, 0)
             } else if record.is_given_up(route) {
                 (Route::GivenUp, 0)
+            } else if it.is_gone {
+                (Route::FailedForGood, before.try_into().unwrap_or(u8::MAX))
             } else if !record.is_due(route, now()) {
                 (Route::Later, before.try_into().unwrap_or(u8::MAX))
             } else if with_this > self.max_attempts.into() {
@@ -241,7 +258,7 @@ impl Rules {
                 (Route::Waiting, with_this.try_into().unwrap_or(u8::MAX))
             };
         }
-        (routes, attempts, deferrals)
+        (item::bits(scope.iter().map(|it| it.route)), routes, attempts, deferrals)
     }
 
     /// Marks the event dead.
@@ -264,8 +281,9 @@ impl Rules {
         let max_attempts = self.max_attempts.into();
         let failures = ROUTES.into_iter().zip(grave.given_up).filter(|(_, given_up)| *given_up);
         let failures = failures.map(|(route, _)| {
-            let (error, next_at) = (String::new(), None);
-            (route.to_owned(), RouteFailure { error, attempts: 1, next_at, deferrals: 0 })
+            let (error, quote, next_at) = (String::new(), None, None);
+            let failure = RouteFailure { error, quote, attempts: 1, next_at, deferrals: 0 };
+            (route.to_owned(), failure)
         });
         let failures = failures.collect();
         let burial = Burial { record: &mine, max_attempts, error: &error, failures: &failures };
@@ -275,7 +293,7 @@ impl Rules {
 
     /// What a run or a burial remembers of the record that it began with: only
     /// this is ever compared.
-    pub(crate) fn mine(&self, life: u8, token: Holder) -> Record {
+    pub(crate) fn mine(self, life: u8, token: Holder) -> Record {
         let mut record = Record::claimed(&NewEvent {
             event: item::event(),
             request_id: String::new(),
@@ -291,7 +309,7 @@ impl Rules {
     }
 
     /// Makes conditions hold that would not.
-    pub(crate) fn loosen(&self, record: &mut Record, mine: &mut Record, all: Break) {
+    pub(crate) fn loosen(self, record: &mut Record, mine: &mut Record, all: Break) {
         if self.has(all) {
             mine.life = record.life;
             if !record.state.is_unfinished() {
@@ -327,7 +345,7 @@ impl Rules {
     }
 
     fn reopen(
-        &self,
+        self,
         held: Option<Item>,
         mut cause: Reopen<'_>,
         request: &str,
@@ -343,6 +361,10 @@ impl Rules {
                 }
             }
         }
+        let now = match cause {
+            Reopen::Replay { .. } => self.operators_time(),
+            Reopen::Redrive { .. } => now(),
+        };
         let before = record.clone();
         let reopening = Reopening {
             record: &before,
@@ -350,11 +372,19 @@ impl Rules {
             actor: "",
             reason: "",
             request_id: request,
-            due_at: now(),
-            expires_at: record.expires_at,
+            due_at: item::now(),
+            expires_at: at(30 * 24 * 60 * MINUTE_MS),
         };
-        let reopened = apply_reopen(Some(&mut record), &reopening, now());
+        let reopened = apply_reopen(Some(&mut record), &reopening, now);
+        if self.has(Break::OnlyForgotten) {
+            record.only = None;
+        }
         (reopened, written(held, Some(&record).filter(|_| reopened == Reopened::Opened)))
+    }
+
+    /// What an operator's conditions are judged by: AWS's time, as everybody's.
+    fn operators_time(self) -> Timestamp {
+        if self.has(Break::OperatorsOwnClock) { at(AHEAD_MS) } else { now() }
     }
 
     /// Removes the content of what was seen.
@@ -363,7 +393,7 @@ impl Rules {
         let mut record = self.record(held);
         let seen = seen.to_record(self.detail);
         let forgetting = Forgetting { record: &seen, actor: "", reason: "" };
-        let forgotten = apply_forget(record.as_mut(), &forgetting, now());
+        let forgotten = apply_forget(record.as_mut(), &forgetting, self.operators_time());
         (forgotten, written(held, record.as_ref().filter(|_| forgotten)))
     }
 

@@ -3,7 +3,7 @@
 //! that is repeated, say) is noticed there and remembered in `past.broken`.
 
 use crate::config::{Config, Handler};
-use crate::item::{Fate, Item, Open, Stand};
+use crate::item::{Fate, Item, Lasts, Open, Stand};
 use crate::world::{Processor, World, place};
 
 /// A promise.
@@ -31,6 +31,15 @@ pub enum Property {
     /// `done` implies that every route has completed, in this life when the
     /// operator asked for that.
     DoneIsDone,
+    /// `done` implies that no route has failed without completing, gone or not, and that
+    /// every one has completed that the life was opened for.
+    DoneLeavesNothing,
+    /// A life that is opened for some routes runs no other that the event has never met.
+    OnlyTheAskedRun,
+    /// An unfinished or dead event's record lasts as long as the rule of expiry asks.
+    RecordLasts,
+    /// Whatever moves a record's expiry has renewed its payload before.
+    PayloadLasts,
     /// No two runs have handlers running within their leases. (Where an overslept
     /// run records late what the run after it runs again, the event may be done,
     /// and the lease given up, while that handler still runs; a replay can then
@@ -68,7 +77,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::AcceptedIsKept,
         Self::AcceptedWasSent,
         Self::IndexIsRight,
@@ -78,6 +87,10 @@ impl Property {
         Self::CompletionStays,
         Self::LastFinishes,
         Self::DoneIsDone,
+        Self::DoneLeavesNothing,
+        Self::OnlyTheAskedRun,
+        Self::RecordLasts,
+        Self::PayloadLasts,
         Self::RunsDoNotOverlap,
         Self::AttemptsAreBounded,
         Self::EachHasItsAttempts,
@@ -104,6 +117,10 @@ impl Property {
             Self::CompletionStays => "a recorded completion stays",
             Self::LastFinishes => "the last completion finishes the event",
             Self::DoneIsDone => "done implies that every handler has run",
+            Self::DoneLeavesNothing => "done implies that nothing is left behind, gone or not",
+            Self::OnlyTheAskedRun => "a life for named routes runs no new one",
+            Self::RecordLasts => "a record outlives its due time and its letter",
+            Self::PayloadLasts => "a payload outlives its record",
             Self::RunsDoNotOverlap => "two runs never overlap within the lease",
             Self::AttemptsAreBounded => "attempts never exceed their maximum",
             Self::EachHasItsAttempts => "each handler has all of its attempts",
@@ -147,8 +164,13 @@ impl Property {
             }
             Self::CompletionStays => world.past.recorded & !item.completed == 0,
             Self::DoneIsDone => {
-                let all = (1 << config.routes) - 1;
-                item.stand != Stand::Done || (item.completed == all && world.past.asked == 0)
+                let all = config.configured_at_first() & world.configured;
+                let is_all = item.completed & all == all && world.past.asked == 0;
+                item.stand != Stand::Done || is_all
+            }
+            Self::DoneLeavesNothing => {
+                let left = item.failed() | (item.only & !item.completed);
+                item.stand != Stand::Done || left == 0
             }
             Self::AttemptsAreBounded => {
                 let most = config.max_attempts;
@@ -169,14 +191,18 @@ impl Property {
             }
             Self::DeferredIsNotDead => {
                 let mut fates = item.fates.iter().zip(world.past.runs);
-                !is_dead(item)
+                config.deferrals == 0
+                    || !is_dead(item)
                     || !is_undisturbed(config, world)
                     || !fates.any(|(fate, runs)| *fate == Fate::GivenUp && runs == 0)
             }
+            Self::RecordLasts => item.forgotten || item.hollow || item.lasts != Lasts::TooShort,
             Self::LivesAreAskedFor => item.life <= 1 + config.left.acts - world.left.acts,
             Self::ItemsAreEvents => !item.hollow,
             Self::EffectOnce
             | Self::LastFinishes
+            | Self::OnlyTheAskedRun
+            | Self::PayloadLasts
             | Self::GivenUpStays
             | Self::RunsDoNotOverlap
             | Self::OutcomeStands

@@ -55,7 +55,7 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(self.0.left)]
+        vec![World::new(self.0.left, self.0.configured_at_first())]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
@@ -100,6 +100,10 @@ impl Model for Protocol {
             CompletionStays,
             LastFinishes,
             DoneIsDone,
+            DoneLeavesNothing,
+            OnlyTheAskedRun,
+            RecordLasts,
+            PayloadLasts,
             RunsDoNotOverlap,
             AttemptsAreBounded,
             OutcomeStands,

@@ -1,13 +1,16 @@
 //! One state of the whole system: the item, the messages, what every process has
 //! in hand, what may still go wrong, and what properties have to remember.
 
-use crate::item::{Holder, Item, Last, Stand};
+use crate::config::Config;
+use crate::item::{Holder, Item, Last, Lasts, Stand};
 use crate::properties::Property;
 
 /// Lives that a message may name, with one to spare for the last dead letter.
 pub const LIVES: usize = 5;
 /// Processors that the model has room for.
 pub const PROCESSORS: usize = 2;
+/// All routes, a bit each.
+pub const EVERY_ROUTE: u8 = 0b11;
 /// Copies of one dead letter that are told apart; more make no difference, since
 /// each names the same life.
 const LETTERS: u8 = 2;
@@ -33,6 +36,10 @@ pub struct World {
     pub operator: Operator,
     /// What may still come from outside.
     pub left: Left,
+    /// The routes that are configured, a bit each.
+    pub configured: u8,
+    /// The payload was renewed since the record's expiry was last moved.
+    pub renewed: bool,
     /// What has been, as far as properties ask for it.
     pub past: Past,
 }
@@ -70,6 +77,9 @@ pub struct Past {
     pub runs: [u8; 2],
     /// Routes that are recorded as given up, a bit each.
     pub given_up: u8,
+    /// Routes that may run in this life, a bit each: where somebody asked for some, no
+    /// other one that had nothing left to do.
+    pub may_run: u8,
     /// A message was sent since `due_at` was last moved by the sweeper.
     pub woken: bool,
     /// A property that a step has broken.
@@ -163,6 +173,8 @@ pub struct Run {
     pub freed: bool,
     /// A completion could not be recorded, so the message is to be kept.
     pub keeps: bool,
+    /// The routes that it answers for, a bit each.
+    pub scope: u8,
     /// By which token it writes.
     pub token: Token,
     /// Each route.
@@ -292,7 +304,7 @@ pub enum Again {
 impl World {
     /// Before anything has happened.
     #[must_use]
-    pub fn new(left: Left) -> Self {
+    pub fn new(left: Left, configured: u8) -> Self {
         Self {
             item: None,
             queue: [0; LIVES],
@@ -303,6 +315,8 @@ impl World {
             sweeper: Sweeper::Idle,
             operator: Operator::Idle,
             left,
+            configured,
+            renewed: false,
             past: Past {
                 accepted: false,
                 sent: false,
@@ -313,6 +327,7 @@ impl World {
                 asked: 0,
                 runs: [0; 2],
                 given_up: 0,
+                may_run: EVERY_ROUTE,
                 woken: false,
                 broken: None,
             },
@@ -382,6 +397,17 @@ impl World {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A write has landed that may have moved the record's expiry.
+    pub fn lasts_longer(&mut self, config: &Config, before: Option<Item>, opens: bool) {
+        let moves = opens || before.is_some_and(|item| item.lasts != Lasts::Amply);
+        if config.ages && moves {
+            if !self.renewed {
+                self.breaks(Property::PayloadLasts);
+            }
+            self.renewed = false;
         }
     }
 

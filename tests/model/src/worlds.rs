@@ -16,7 +16,7 @@ const TWO: Config = Config { processors: 2, messages: 3, ..Config::SMALL };
 const HANDLERS: Config = Config { routes: 2, messages: 2, ..TWO };
 
 /// Those that every test run explores: a minute of one core for all.
-pub const QUICK: [Config; 18] = [
+pub const QUICK: [Config; 21] = [
     Config { name: "duplicates", left: left(2, 2, 0), ..TWO },
     Config { name: "three-faults", left: left(1, 3, 0), messages: 2, ..TWO },
     Config { name: "three-attempts", left: left(1, 2, 0), max_attempts: 3, ..TWO },
@@ -85,6 +85,36 @@ pub const QUICK: [Config; 18] = [
         handlers: [Handler::Poison; 2],
         deferrals: 2,
         ..TWO
+    },
+    Config {
+        name: "route-added",
+        left: left(1, 2, 1),
+        adds: true,
+        replays: &[Again::First],
+        redrives: true,
+        routes: 2,
+        messages: 2,
+        ..Config::SMALL
+    },
+    Config {
+        name: "route-removed",
+        left: left(1, 2, 1),
+        removes: true,
+        replays: ALL,
+        redrives: true,
+        routes: 2,
+        messages: 2,
+        ..Config::SMALL
+    },
+    Config {
+        name: "weeks",
+        left: left(1, 3, 1),
+        ages: true,
+        expires: true,
+        replays: &[Again::Unfinished],
+        redrives: true,
+        messages: 2,
+        ..Config::SMALL
     },
 ];
 

@@ -28,9 +28,17 @@ const FAILED: [[Route; 2]; 3] = [
 /// All items of some worlds that between them have every step.
 fn items() -> BTreeSet<Item> {
     let mut items = BTreeSet::new();
-    for name in
-        ["duplicates", "two-handlers", "redrive", "replay-two-handlers", "forget", "left-for-later"]
-    {
+    for name in [
+        "duplicates",
+        "two-handlers",
+        "redrive",
+        "replay-two-handlers",
+        "forget",
+        "left-for-later",
+        "route-added",
+        "route-removed",
+        "weeks",
+    ] {
         let config: Config = QUICK.into_iter().find(|config| config.name == name).expect("a world");
         let graph = Graph::explore(Protocol(config), Upto::TheEnd, Duration::from_mins(5));
         assert!(graph.is_complete, "{name} takes too long");
@@ -41,18 +49,20 @@ fn items() -> BTreeSet<Item> {
 
 /// What every rule answers and makes of an item, with every argument.
 fn outcomes(item: Item, detail: Detail) -> Vec<String> {
-    let rules = Rules { max_attempts: 2, deferrals: 2, routes: 2, broken: None, detail };
+    let rules = Rules { max_attempts: 2, deferrals: 2, broken: None, detail };
     let held = Some(item);
     let mut outcomes = vec![format!("{:?}", rules.claim(held))];
     let lives = item.life.saturating_sub(1).max(1)..=item.life + 2;
-    outcomes.push(format!("routes {:?}", rules.routes(item)));
+    for configured in [1, 3] {
+        outcomes.push(format!("routes {:?}", rules.routes(item, configured)));
+    }
     for slot in 0..2 {
         for life in lives.clone() {
             outcomes.push(format!("begin {slot} {life} {:?}", rules.begin(held, life, slot)));
             let routes = [Route::Waiting; 2];
-            let (attempts, deferrals, token) = ([1; 2], [0, 1], Token::Own);
+            let (attempts, deferrals, scope, token) = ([1; 2], [0, 1], 3, Token::Own);
             let (late, freed, keeps) = (false, false, false);
-            let run = Run { life, attempts, deferrals, late, freed, keeps, token, routes };
+            let run = Run { life, attempts, deferrals, late, freed, keeps, scope, token, routes };
             for (routes, parked) in
                 FAILED.into_iter().flat_map(|it| BOTH.map(|parked| (it, parked)))
             {

@@ -249,8 +249,10 @@ impl Stage {
 
     /// Every item of the ledger.
     pub(super) async fn items(&self) -> Vec<super::verdict::Standing> {
-        let mut pages =
-            self.dynamodb.scan().table_name(&self.bed.table).into_paginator().items().send();
+        // Beside events it holds which routes there are.
+        let scan = self.dynamodb.scan().table_name(&self.bed.table);
+        let scan = scan.filter_expression("attribute_exists(event_id)");
+        let mut pages = scan.into_paginator().items().send();
         let mut all = Vec::new();
         while let Some(item) = pages.next().await {
             let item = item.expect("an item");

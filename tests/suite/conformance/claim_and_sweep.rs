@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use inbox_core::Timestamp;
 use inbox_core::ledger::{Claimed, Due, Ledger, NewEvent, Open, Record, Reopen, Settled, shard_of};
 use inbox_core::stack::stack;
 
@@ -13,13 +14,37 @@ on_every_ledger!(
     a_repeated_claim_finds_its_own_work_and_is_still_the_first,
     a_claim_of_a_reopened_event_names_its_new_life,
     a_claim_of_an_event_in_work_or_done_is_a_duplicate,
+    a_claim_with_another_body_is_a_conflict_and_changes_nothing,
     an_event_past_its_retention_can_be_claimed_anew_though_ttl_is_late,
     only_pending_events_whose_time_has_come_are_due_the_longest_first,
     a_sweep_moves_the_time_forward_once,
     a_repeated_sweep_finds_its_own_work,
     a_sweep_never_creates_an_item,
     a_parked_event_is_due_at_its_next_attempt,
+    the_first_dead_event_is_told_until_it_is_reopened_or_too_old_to_matter,
 );
+
+/// When the first dead event of a shard died, of those that died after some second.
+async fn oldest_dead<L: Ledger>(ledger: &L, shard: u32, since: u64) -> Option<Timestamp> {
+    ledger.oldest_dead(shard, at(since)).await.expect("oldest dead")
+}
+
+async fn the_first_dead_event_is_told_until_it_is_reopened_or_too_old_to_matter<L: Ledger>(
+    ledger: &L,
+) {
+    let shard = shard_of(&key(), stack().table.open_index.shards);
+    claim(ledger, 0).await;
+    assert_eq!(oldest_dead(ledger, shard, 0).await, None, "it is pending");
+    let record = run(ledger, "a", 1, 1).await;
+    bury(ledger, &record, 2).await;
+    assert_eq!(oldest_dead(ledger, shard, 0).await, Some(at(2)));
+    assert_eq!(oldest_dead(ledger, shard, 2).await, None, "it died before that");
+    let other = (shard + 1) % stack().table.open_index.shards;
+    assert_eq!(oldest_dead(ledger, other, 0).await, None, "it is another shard's");
+    let dead = held(ledger).await;
+    reopen(ledger, &dead, Reopen::Redrive { life: 2 }, "request-1", 3).await;
+    assert_eq!(oldest_dead(ledger, shard, 0).await, None, "it lives again");
+}
 
 async fn due<L: Ledger>(ledger: &L, seconds: u64) -> Vec<Due> {
     let shard = shard_of(&key(), stack().table.open_index.shards);
@@ -62,6 +87,20 @@ async fn a_claim_of_an_event_in_work_or_done_is_a_duplicate<L: Ledger>(ledger: &
     assert_eq!(claim(ledger, 2).await, Claimed::Duplicate);
     ledger.complete(&record, "billing", &[], at(3)).await.expect("complete");
     assert_eq!(claim(ledger, 4).await, Claimed::Duplicate);
+}
+
+async fn a_claim_with_another_body_is_a_conflict_and_changes_nothing<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let mut other = new_event(at(1));
+    other.event.payload.bytes = "another body".into();
+    let unconfirmed = Claimed::Conflict { unconfirmed: Some(1) };
+    assert_eq!(ledger.claim(&other).await.expect("claim"), unconfirmed);
+    assert_eq!(held(ledger).await, Record::claimed(&new_event(at(0))));
+    run(ledger, "a", 1, 2).await;
+    let known = Claimed::Conflict { unconfirmed: None };
+    assert_eq!(ledger.claim(&other).await.expect("claim"), known);
+    // Its own body is no conflict.
+    assert_eq!(claim(ledger, 3).await, Claimed::Duplicate);
 }
 
 async fn an_event_past_its_retention_can_be_claimed_anew_though_ttl_is_late<L: Ledger>(ledger: &L) {

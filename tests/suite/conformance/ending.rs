@@ -19,6 +19,8 @@ on_every_ledger!(
     a_repeated_reopening_opens_one_life,
     a_reopening_keeps_what_was_recorded_since_the_event_was_read,
     the_history_keeps_the_last_fifty_entries,
+    what_had_completed_and_runs_again_stays_in_the_history_with_its_life,
+    a_replay_of_what_has_completed_since_it_was_read_is_refused,
 );
 
 async fn a_buried_event_is_dead_and_listed<L: Ledger>(ledger: &L) {
@@ -86,6 +88,7 @@ async fn a_redriven_event_starts_a_new_life_and_keeps_what_is_done<L: Ledger>(le
     expected.lease_token = None;
     expected.last_error = None;
     expected.failures.clear();
+    expected.only = Some(["billing".to_owned()].into());
     expected.open = Some(Open::Pending { due_at: at(4) });
     expected.expires_at = at(4 + 30 * 24 * 3600).ceil_to_seconds();
     expected.history.push(Transition {
@@ -201,4 +204,55 @@ async fn a_reopening_keeps_what_was_recorded_since_the_event_was_read<L: Ledger>
     assert!(replayed.is_done("mail"), "mail would run again");
     let kinds: Vec<TransitionKind> = replayed.history.iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, [TransitionKind::Failed, TransitionKind::Replayed]);
+}
+
+async fn what_had_completed_and_runs_again_stays_in_the_history_with_its_life<L: Ledger>(
+    ledger: &L,
+) {
+    let completions = |history: &[Transition]| -> Vec<(u32, String, u64)> {
+        let of = history.iter().filter(|entry| entry.kind == TransitionKind::Completed);
+        of.map(|it| (it.life, it.detail.clone(), it.at.since(at(0)).as_secs())).collect()
+    };
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
+    ledger.complete(&record, "billing", &["mail"], at(3)).await.expect("complete");
+    let done = held(ledger).await;
+    let mail = ["mail".to_owned()];
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::Routes(&mail) };
+    assert_eq!(reopen(ledger, &done, cause, "request-1", 10).await, Settled::Written);
+    let again = held(ledger).await;
+    assert_eq!(completions(&again.history), [(1, "mail".to_owned(), 2)]);
+    assert_eq!(again.history[1].kind, TransitionKind::Replayed);
+
+    let record = run(ledger, "b", 2, 11).await;
+    ledger.complete(&record, "mail", &["billing"], at(12)).await.expect("complete");
+    let done = held(ledger).await;
+    assert_eq!(["mail", "billing"].map(|route| done.life_at(done.handlers[route])), [2, 1]);
+    let cause = Reopen::Replay { seen: 2, rerun: Rerun::All };
+    assert_eq!(reopen(ledger, &done, cause, "request-2", 20).await, Settled::Written);
+    let expected =
+        [(1, "mail".to_owned(), 2), (1, "billing".to_owned(), 3), (2, "mail".to_owned(), 12)];
+    assert_eq!(completions(&held(ledger).await.history), expected);
+    // A replay of what has not completed takes nothing out, and notes nothing.
+    let seen = held(ledger).await;
+    let cause = Reopen::Replay { seen: 3, rerun: Rerun::Unfinished };
+    assert_eq!(reopen(ledger, &seen, cause, "request-3", 30).await, Settled::Written);
+    assert_eq!(completions(&held(ledger).await.history).len(), 3);
+}
+
+/// It would be taken out without a note.
+async fn a_replay_of_what_has_completed_since_it_was_read_is_refused<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    fail(ledger, &record, 2).await;
+    let seen = held(ledger).await;
+    ledger.complete(&record, "mail", &["billing"], at(3)).await.expect("complete");
+    let before = held(ledger).await;
+    let mail = ["mail".to_owned()];
+    for rerun in [Rerun::All, Rerun::Routes(&mail)] {
+        let cause = Reopen::Replay { seen: 1, rerun };
+        assert_eq!(reopen(ledger, &seen, cause, "request-1", 4).await, Settled::Refused);
+    }
+    assert_eq!(held(ledger).await, before);
 }

@@ -16,6 +16,9 @@ on_every_ledger!(
     a_replay_of_one_route_leaves_the_others_given_up,
     a_replay_of_one_route_leaves_what_waits_waiting,
     a_replay_of_one_route_does_not_write_over_what_others_came_to_since,
+    a_life_that_is_opened_for_named_routes_carries_their_names,
+    a_redrive_opens_a_life_for_what_its_letter_gave_up,
+    named_routes_are_not_replayed_before_an_event_has_come_to_any_outcome,
     what_operators_did_stays_in_the_history_however_often_routes_fail,
 );
 
@@ -179,6 +182,83 @@ async fn a_replay_of_one_route_does_not_write_over_what_others_came_to_since<L: 
     let seen = held(ledger).await;
     assert_eq!(reopen(ledger, &seen, cause, "request-2", 65).await, Settled::Written);
     assert!(held(ledger).await.is_given_up("billing"));
+}
+
+async fn a_life_that_is_opened_for_named_routes_carries_their_names<L: Ledger>(ledger: &L) {
+    let dead = dead_of_two(ledger).await;
+    assert_eq!(dead.only, None);
+    let names: Vec<String> = (0..32).map(|n| format!("{n:-<64}")).collect();
+    let cause = |seen, rerun| Reopen::Replay { seen, rerun };
+    let written = reopen(ledger, &dead, cause(1, Rerun::Routes(&names)), "request-1", 3).await;
+    assert_eq!(written, Settled::Written);
+    let record = run(ledger, "b", 2, 4).await;
+    assert_eq!(record.only, Some(names.iter().cloned().collect()));
+    // What had failed is in scope beside them; what was added since is not.
+    let scope = record.scope(&["old", "new", &names[0]]);
+    let routes: Vec<(&str, bool)> = scope.iter().map(|it| (it.route, it.is_gone)).collect();
+    assert_eq!(routes[..2], [("old", false), (&names[0], false)]);
+    assert!(routes[2..].iter().all(|(_, is_gone)| *is_gone), "{routes:?}");
+    assert_eq!(routes.len(), 2 + 31 + 1, "31 names and billing are gone");
+    // A message of the life before is stale.
+    assert_eq!(begun(ledger, "c", 1, 5).await, "stale");
+
+    // Each further life follows its own request.
+    fail(ledger, &record, 6).await;
+    let seen = held(ledger).await;
+    let mail = ["mail".to_owned()];
+    reopen(ledger, &seen, cause(2, Rerun::Routes(&mail)), "request-2", 7).await;
+    assert_eq!(held(ledger).await.only, Some(["mail".to_owned()].into()));
+    let record = run(ledger, "d", 3, 8).await;
+    fail(ledger, &record, 9).await;
+    for (life, rerun) in [(3, Rerun::Unfinished), (4, Rerun::All)] {
+        let seen = held(ledger).await;
+        let request = format!("request of {life}");
+        let written = reopen(ledger, &seen, cause(life, rerun), &request, 10).await;
+        assert_eq!((written, held(ledger).await.only), (Settled::Written, None));
+    }
+}
+
+async fn a_redrive_opens_a_life_for_what_its_letter_gave_up<L: Ledger>(ledger: &L) {
+    let dead = dead_of_two(ledger).await;
+    // One of the two completes late.
+    ledger.complete(&dead, "old", &["billing"], at(3)).await.unwrap();
+    let dead = held(ledger).await;
+    reopen(ledger, &dead, Reopen::Redrive { life: 2 }, "request-1", 4).await;
+    let record = run(ledger, "b", 2, 5).await;
+    assert_eq!(record.only, Some(["billing".to_owned()].into()));
+    let in_scope = record.scope(&["billing", "old", "new"]);
+    assert_eq!(in_scope.iter().map(|it| it.route).collect::<Vec<_>>(), ["billing"]);
+    // The letter of such a life names the same again.
+    super::bury(ledger, &record, 6).await;
+    let dead = held(ledger).await;
+    reopen(ledger, &dead, Reopen::Redrive { life: 3 }, "request-2", 7).await;
+    assert_eq!(held(ledger).await.only, Some(["billing".to_owned()].into()));
+}
+
+/// Nothing says which of its other routes it is still to run.
+async fn named_routes_are_not_replayed_before_an_event_has_come_to_any_outcome<L: Ledger>(
+    ledger: &L,
+) {
+    claim(ledger, 0).await;
+    let received = held(ledger).await;
+    let billing = ["billing".to_owned()];
+    let cause = |seen| Reopen::Replay { seen, rerun: Rerun::Routes(&billing) };
+    assert_eq!(reopen(ledger, &received, cause(1), "request-1", 1).await, Settled::Refused);
+    // Killed in its first attempt, it is as it was.
+    run(ledger, "killed", 1, 2).await;
+    let killed = held(ledger).await;
+    assert_eq!(reopen(ledger, &killed, cause(1), "request-2", 100).await, Settled::Refused);
+    // Read before it was reopened by somebody else.
+    let record = run(ledger, "a", 1, 101).await;
+    fail(ledger, &record, 102).await;
+    let failing = held(ledger).await;
+    assert_eq!(reopen(ledger, &failing, cause(1), "request-3", 103).await, Settled::Written);
+    // What was asked for by name and has not run yet is known, and stays asked for.
+    let received = held(ledger).await;
+    let mail = ["mail".to_owned()];
+    let cause = Reopen::Replay { seen: 2, rerun: Rerun::Routes(&mail) };
+    assert_eq!(reopen(ledger, &received, cause, "request-4", 104).await, Settled::Written);
+    assert_eq!(held(ledger).await.only, Some(["billing".to_owned(), "mail".to_owned()].into()));
 }
 
 async fn what_operators_did_stays_in_the_history_however_often_routes_fail<L: Ledger>(ledger: &L) {

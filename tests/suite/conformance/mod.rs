@@ -6,6 +6,7 @@
 mod claim_and_sweep;
 mod deferring;
 mod ending;
+mod expiry;
 mod fates;
 mod forgetting;
 mod running;
@@ -139,7 +140,7 @@ pub(crate) fn failures(failures: &[Failed]) -> BTreeMap<String, RouteFailure> {
     let failure = |(route, error, attempts, next_at): &Failed| {
         let (error, attempts) = ((*error).to_owned(), *attempts);
         let next_at = next_at.map(at);
-        ((*route).to_owned(), RouteFailure { error, attempts, next_at, deferrals: 0 })
+        ((*route).to_owned(), RouteFailure { error, quote: None, attempts, next_at, deferrals: 0 })
     };
     failures.iter().map(failure).collect()
 }

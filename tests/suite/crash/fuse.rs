@@ -225,6 +225,14 @@ impl<L: Ledger> Ledger for Fused<L> {
         Ok(DuePage { is_last: behind + due.len() == rows.len(), due })
     }
 
+    async fn oldest_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        self.inner.oldest_dead(shard, since).await
+    }
+
     async fn load(&self, record: &mut Record) -> Result<(), LedgerError> {
         self.inner.load(record).await
     }

@@ -5,6 +5,7 @@
 //! at its first step, its second, and so on, until a story ends before the crash
 //! would have come. So no step is forgotten when the code changes.
 
+mod expiry;
 pub(crate) mod fuse;
 pub(crate) mod world;
 

@@ -21,6 +21,7 @@ use inbox_core::request::Request;
 use inbox_core::secrets::{Secret, SecretBundle, SecretCache};
 use inbox_core::stack::stack;
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::budget::Budget;
 use inbox_processor::lane::{Lane, Pace};
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
@@ -227,7 +228,7 @@ impl<L: Ledger + Marks + 'static> World<L> {
             config: Config {
                 source: "github".into(),
                 secret_id: String::new(),
-                public_base_url: None,
+                public_base_urls: Vec::new(),
                 table_name: String::new(),
                 queue_url: String::new(),
                 payload_bucket: None,
@@ -235,6 +236,7 @@ impl<L: Ledger + Marks + 'static> World<L> {
                 retention: Duration::from_hours(24 * 30),
                 sweep_grace: Duration::from_mins(15),
                 dedup: Dedup::Id,
+                hook_ids: Vec::new(),
             },
             secrets: SecretCache::new(MemorySecrets::new(Ok(bundle.unwrap())), provider.clone()),
             provider,
@@ -320,6 +322,7 @@ impl<L: Ledger + Marks + 'static> World<L> {
             retention: Duration::from_hours(24 * 30),
             clock: Arc::new(move || Timestamp::from_unix_ms(clock.load(Ordering::SeqCst)).unwrap()),
             chance: Arc::new(|| 0.0),
+            budget: Budget::of_bytes(usize::MAX),
         }
     }
 

@@ -123,3 +123,41 @@ async fn a_path_of_another_source_is_answered_404_by_the_receiver_itself() {
     }
     assert_eq!(rig.proxy.take_calls(), []);
 }
+
+/// Of AWS's published samples (`tests/aws_events/README.md`): what a function is called
+/// with by its console, or by an integration of another format.
+#[tokio::test]
+async fn whatever_a_function_is_called_with_it_answers() {
+    let rig = Rig::new().await;
+    let sample = |name: &str| {
+        let file = format!("{}/aws_events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).expect("a sample");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
+    };
+    let names = ["lambda_console_hello_world", "api_gateway_1_0", "sqs", "scheduled"];
+    let events: Vec<_> =
+        names.map(sample).into_iter().chain([json!(null), json!([null])]).collect();
+
+    let mut receiver = rig.receiver().await;
+    for event in &events {
+        let answer = receiver.invoke_json(event, DEADLINE).await.expect("an answer");
+        let expected = if event["httpMethod"].is_string() { 503 } else { 400 };
+        assert_eq!(answer["statusCode"], expected, "{event}");
+    }
+    let nulls = json!({
+        "version": "2.0", "rawPath": "/webhooks/stripe", "rawQueryString": null, "headers": null,
+        "body": null, "isBase64Encoded": null, "requestContext": {"http": {"method": "POST"}},
+    });
+    let answer = receiver.invoke_json(&nulls, DEADLINE).await.expect("an answer");
+    assert_eq!(answer["statusCode"], 400);
+    assert_eq!(answer["body"], r#"{"error":"missing_signature"}"#);
+
+    let mut processor = rig.processor(&to_mirror()).await;
+    let all = json!({"batchItemFailures": [{"itemIdentifier": ""}]});
+    for event in events.iter().filter(|event| event.get("Records").is_none()) {
+        let answer = processor.invoke_json(event, DEADLINE).await.expect("an answer");
+        assert_eq!(answer, all, "{event}");
+    }
+    let nulls = json!({"Records": [null, {"messageId": null}]});
+    assert_eq!(processor.invoke_json(&nulls, DEADLINE).await.expect("an answer"), all);
+}

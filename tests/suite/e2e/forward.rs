@@ -212,7 +212,7 @@ async fn a_certificate_is_checked_against_the_machines_authorities() {
     assert_eq!(dead.state, State::Dead);
     let error = dead.last_error.expect("an error");
     let reason = format!(
-        "127.0.0.1:{}: no connection: invalid peer certificate: UnknownIssuer",
+        "127.0.0.1:{}: no connection: TLS failed: its certificate is of an unknown issuer",
         endpoint.port
     );
     assert!(error.contains(&reason), "{error}");

@@ -190,6 +190,11 @@ impl Rig {
         FunctionHost::start(options).await.expect("this machine can start it").expect("it starts")
     }
 
+    /// What a function has written so far, its former processes included.
+    pub(super) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.join(format!("{name}.log"))).unwrap_or_default()
+    }
+
     /// API Gateway's event for a delivery to this rig.
     #[expect(clippy::unused_self, reason = "the address is the rig's, though all have the same")]
     pub(super) fn gateway_event(&self, delivery: &Delivery) -> Value {

@@ -51,7 +51,7 @@ enum Turn {
 
 fn start() -> Shared {
     let runtime = Runtime::new().expect("a runtime");
-    let mut sources = options::default_sources();
+    let mut sources = options::default_sources(options::random_bytes);
     sources.push(SourceOptions::new("stripe_eu", "stripe", STRIPE_EU_SECRET));
     let options = StackOptions {
         directory: testbed::directory("stack").expect("a directory"),

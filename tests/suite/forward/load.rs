@@ -20,6 +20,7 @@ use inbox_core::ledger::{Claimed, Ledger as _, State};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::Pointer;
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::budget::Budget;
 use inbox_processor::lane::Lane;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route as Routed, Routes};
@@ -80,8 +81,10 @@ impl World {
         let time = Arc::clone(&self.clock);
         let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> =
             Arc::new(move || Timestamp::from_unix_ms(time.load(Ordering::SeqCst)).unwrap());
+        let http = HttpClients::default();
         let routes = self.urls.iter().enumerate().map(|(number, url)| {
-            let forward = Forward::new(settings(url, &json!({})), secrets(), Arc::clone(&clock));
+            let forward =
+                Forward::new(settings(url, &json!({})), secrets(), &http, Arc::clone(&clock));
             let handler = Arc::new(forward.expect("a client"));
             Routed::new(&format!("endpoint-{number}"), "*", &format!("to.{number}"), handler)
         });
@@ -102,6 +105,7 @@ impl World {
             retention: Duration::from_hours(24 * 30),
             clock,
             chance: Arc::new(|| 0.0),
+            budget: Budget::of_bytes(usize::MAX),
         }
     }
 

@@ -12,10 +12,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::event::Event;
 use inbox_core::handler::{Handler as _, HandlerError, Run};
 use inbox_core::memory::MemorySecrets;
 use inbox_core::secrets::SecretBundle;
+use inbox_processor::handlers::HttpClients;
 use inbox_processor::handlers::forward::{Forward, Settings};
 use serde_json::{Value, json};
 
@@ -39,11 +41,16 @@ impl Route {
     }
 
     fn to_url(url: &str, options: &Value) -> Self {
+        Self::by(&HttpClients::default(), url, options)
+    }
+
+    /// By clients that other routes may share.
+    fn by(http: &HttpClients, url: &str, options: &Value) -> Self {
         let clock = Arc::new(AtomicI64::new(at(0).unix_ms()));
         let time = Arc::clone(&clock);
         let clock_of_route =
             Arc::new(move || Timestamp::from_unix_ms(time.load(Ordering::SeqCst)).unwrap());
-        let forward = Forward::new(settings(url, options), secrets(), clock_of_route);
+        let forward = Forward::new(settings(url, options), secrets(), http, clock_of_route);
         Self { forward: forward.expect("a client"), clock }
     }
 
@@ -70,6 +77,7 @@ impl Route {
             insists: false,
             timeout,
             payload_ref: None,
+            envelope: Envelope::default(),
         };
         self.forward.handle(event, &run).await
     }

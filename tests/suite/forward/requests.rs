@@ -112,6 +112,18 @@ async fn hops_are_counted_from_inbox_to_inbox() {
     assert_eq!(endpoint.received().len(), 1);
 }
 
+/// One client for all of them, which reads the root certificates once.
+#[tokio::test]
+async fn routes_share_a_client_and_its_connections() {
+    let endpoint = Endpoint::always(says(200, "thanks")).await;
+    let (http, event) = (HttpClients::default(), event(at(0)));
+    for _ in 0..32 {
+        let route = Route::by(&http, &endpoint.url(), &json!({}));
+        assert_eq!(route.attempt(&event, 1).await, Ok(()));
+    }
+    assert_eq!((endpoint.received().len(), endpoint.connections()), (32, 1));
+}
+
 #[tokio::test]
 async fn a_connection_is_used_again() {
     let endpoint = Endpoint::always(says(200, "thanks")).await;

@@ -1,7 +1,7 @@
 //! What is the same for every command: names, exit codes, words on faults.
 
 use inbox_core::ledger::State;
-use inbox_local::calls::Fault;
+use inbox_local::iam::Iam;
 
 use super::rig::Operator;
 use super::world::{Given, ids, make};
@@ -53,6 +53,7 @@ async fn every_command_explains_itself_with_examples() {
             "secret",
             "doctor",
             "logs",
+            "whoami",
             "completions",
         ]
     );
@@ -65,9 +66,7 @@ async fn every_command_explains_itself_with_examples() {
 }
 
 #[tokio::test]
-async fn a_log_is_followed_by_the_tool_that_follows_logs_well() {
-    use std::os::unix::fs::PermissionsExt as _;
-
+async fn a_local_stacks_log_is_read_from_its_file() {
     let mut operator = Operator::new().await;
     let directory = operator.directory().to_owned();
     std::fs::write(directory.join("processor.log"), "one\ntwo\n").unwrap();
@@ -77,24 +76,24 @@ async fn a_log_is_followed_by_the_tool_that_follows_logs_well() {
     assert_eq!(ran.text(), "one\ntwo\n");
     let ran = operator.run(&["logs", "sweeper"]).await.expect(2);
     assert!(ran.stderr.contains("known are processor"), "{}", ran.stderr);
+}
 
-    operator.set("logs", serde_json::Value::Null);
-    operator.set("functions", serde_json::json!({"processor": "inbox-prod-processor"}));
-    let aws = directory.join("aws");
-    std::fs::write(&aws, "#!/bin/sh\necho \"$@\"\n").unwrap();
-    std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = operator.command(&["logs", "processor", "--since", "1h"]);
-    command.env("PATH", format!("{}:/usr/bin:/bin", directory.display()));
-    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(0);
-    assert_eq!(
-        ran.text(),
-        "logs tail /aws/lambda/inbox-prod-processor --format short --since 1h --follow \
-         --region us-east-1\n"
-    );
-    let mut command = operator.command(&["logs", "processor"]);
-    command.env("PATH", "/nowhere");
-    let ran = super::rig::finish(command.spawn().unwrap()).await.expect(2);
-    assert!(ran.stderr.contains("install the AWS CLI"), "{}", ran.stderr);
+#[tokio::test]
+async fn a_command_alone_is_answered_with_the_help() {
+    let operator = Operator::new().await;
+    let ran = operator.run(&[]).await.expect(2);
+    assert!(ran.stderr.contains("\nExamples:\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("  doctor "), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn whoever_speaks_to_aws_is_told_with_account_and_region() {
+    let operator = Operator::new().await;
+    let ran = operator.run(&["whoami", "--json"]).await.expect(0);
+    let answer = ran.json();
+    assert_eq!(answer["region"], operator.bed.region);
+    assert_eq!(answer["account"], "000000000000");
+    assert!(answer["arn"].as_str().is_some_and(|arn| arn.starts_with("arn:aws:")), "{answer}");
 }
 
 /// Every command that needs AWS, as it would be given.
@@ -120,7 +119,7 @@ async fn without_credentials_every_command_says_how_to_sign_in() {
     let mut operator = Operator::new().await;
     let url = operator.bed.endpoint_url.clone();
     operator.set("endpoint_url", serde_json::Value::Null);
-    for arguments in COMMANDS {
+    for arguments in COMMANDS.into_iter().chain([&["whoami"][..]]) {
         let mut command = operator.command(arguments);
         command.env("AWS_ENDPOINT_URL", &url);
         let ran = super::rig::finish(command.spawn().unwrap()).await.expect(3);
@@ -164,8 +163,11 @@ async fn without_a_region_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_permission_that_is_missing_is_named() {
-    let operator = Operator::new().await;
-    operator.proxy.set_hook(|_| Fault::status(400, "AccessDeniedException"));
+    let mut operator = Operator::new().await;
+    let iam = Iam::new(&operator.bed.endpoint_url);
+    let name = format!("{}-without", operator.bed.table);
+    let user = iam.create_user(&name, &[]).await.expect("a user who may do nothing");
+    operator.set("operator", serde_json::to_value(user).expect("JSON"));
     for arguments in COMMANDS {
         let ran = operator.run(arguments).await.expect(3);
         assert!(ran.stderr.contains("AccessDenied"), "{arguments:?}: {}", ran.stderr);
@@ -195,23 +197,4 @@ async fn a_shell_completes_without_a_deployment_and_whoever_reads() {
     drop(child.stdout.take());
     let ran = super::rig::finish(child).await.expect(0);
     assert_eq!(ran.stderr, "");
-}
-
-#[tokio::test]
-async fn a_log_that_somebody_stopped_reading_is_no_fault() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let mut operator = Operator::new().await;
-    let directory = operator.directory().to_owned();
-    operator.set("functions", serde_json::json!({"processor": "inbox-processor"}));
-    let aws = directory.join("aws");
-    for (script, code) in
-        [("kill -INT $$", 0), ("kill -PIPE $$", 0), ("exit 130", 0), ("exit 255", 3)]
-    {
-        std::fs::write(&aws, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut command = operator.command(&["logs", "processor"]);
-        command.env("PATH", format!("{}:/usr/bin:/bin", directory.display()));
-        super::rig::finish(command.spawn().unwrap()).await.expect(code);
-    }
 }

@@ -41,6 +41,9 @@ async fn a_sound_deployment_is_told_so() {
     assert_eq!(ran.json()["is_sound"], true);
     let ran = operator.run(&["doctor"]).await.expect(0);
     assert!(ran.text().contains("ok       time to live: is on, by expires_at"), "{}", ran.text());
+    let repeats = "ok       repeats to twilio: each is a duplicate for 30 days (retention_days), by a \
+                   hash of all that is signed, and then a new event";
+    assert!(ran.text().contains(repeats), "{}", ran.text());
     assert!(ran.text().contains("unknown  event source mapping: the stack file does not name"));
     assert!(ran.text().contains("unknown  routes: the stack file does not name"));
     assert!(ran.text().ends_with("sound (warnings: 0, not looked at: 2)\n"), "{}", ran.text());
@@ -68,7 +71,7 @@ async fn what_is_broken_in_the_table_is_named() {
     assert_eq!(found[0].0, "broken time to live");
     assert!(found[0].1.starts_with("is off"), "{found:?}");
     assert_eq!(found[1].0, "broken sweeper");
-    assert!(found[1].1.starts_with("1 events are overdue, the oldest since 105 min"), "{found:?}");
+    assert!(found[1].1.starts_with("1 event overdue, the oldest since 105 min"), "{found:?}");
 
     // The mirror's table is one of another kind.
     operator.set("table", operator.bed.mirror_table.clone().into());
@@ -119,6 +122,10 @@ async fn what_is_broken_in_the_queues_is_named() {
             "warning dead letters",
         ]
     );
+    let (_, says) = &found[4];
+    for part in ["`inbox redrive`", "CouldNotDetermineMessageSource", "as custom destination"] {
+        assert!(says.contains(part), "why the console's redrive fails is not told: {says}");
+    }
     // The right policy with the wrong target, as a slip of the pen makes it.
     let name = operator.bed.queue_url.rsplit('/').next().unwrap();
     let target = format!("arn:aws:sqs:{}:000000000000:{name}", operator.bed.region);
@@ -143,8 +150,11 @@ async fn what_is_broken_in_the_secrets_is_named_and_never_quoted() {
     let operator = Operator::new().await;
     let secrets = operator.bed.secrets();
     for (source, value) in [
-        ("stripe", json!({"signing_secrets": ["whsec_good", "sk_live_MARKER"]}).to_string()),
-        ("github", "MARKER".to_owned()),
+        (
+            "stripe",
+            json!({"signing_secrets": ["whsec_0123456789abcdef", "sk_live_MARKER"]}).to_string(),
+        ),
+        ("github", "[\"MARKER\"]".to_owned()),
     ] {
         let id = operator.secret_id(source);
         secrets.put_secret_value().secret_id(id).secret_string(value).send().await.expect("put");

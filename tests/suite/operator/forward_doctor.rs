@@ -39,7 +39,7 @@ async fn each_route_that_forwards_is_judged_by_what_it_signs_with() {
     let mut ids = Vec::new();
     for value in [
         json!({"signing_secrets": [KEY, "whsec_MARKER"]}).to_string(),
-        "MARKER".to_owned(),
+        json!(["MARKER"]).to_string(),
         json!({"signing_secrets": []}).to_string(),
         json!({"signing_secrets": [KEY]}).to_string(),
     ] {
@@ -75,7 +75,7 @@ async fn each_route_that_forwards_is_judged_by_what_it_signs_with() {
             (
                 "broken route bare",
                 "its secret cannot be used: the secret's value must be JSON of the form \
-                 {\"signing_secrets\":[\"…\"]}, all values text"
+                 {\"signing_secrets\":[\"…\"]}, all values text, or one signing secret as it is"
             ),
             (
                 "broken route empty",

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
+use inbox_aws::{DETACHED_BYTES_MIN, DynamoDbLedger, S3PayloadStore};
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Claimed, Ledger as _, NewEvent, Record, State};
+use inbox_core::ledger::{Claimed, Forgetting, Ledger as _, NewEvent, Record, State};
 use inbox_core::signature::sha256_hex;
 use inbox_local::calls::Fault;
 
@@ -128,6 +129,45 @@ async fn forgetting_removes_the_object_and_a_repeat_of_the_delivery_does_not_bri
     };
     assert_eq!(operator.ledger().claim(&repeat).await.unwrap(), Claimed::Duplicate);
     assert_eq!(objects(&operator).await, [] as [String; 0]);
+}
+
+/// With the table's name alone, which is a way to use the command, a copy would be left in
+/// the bucket, and no later command would know of it.
+#[tokio::test]
+async fn without_the_buckets_name_nothing_is_forgotten_of_which_a_copy_may_lie_there() {
+    let mut operator = Operator::new().await;
+    // It fits its item; a subscriber may have been given a copy.
+    let payload = format!(r#"{{"id":"evt-a","text":"{}"}}"#, "x".repeat(DETACHED_BYTES_MIN));
+    let large = Given::new("evt-a", State::Done, 5 * MINUTE);
+    let small = Given::new("evt-b", State::Done, 5 * MINUTE);
+    make(&operator, [large.with_payload("application/json", payload), small]).await;
+    let mut copied = held(&operator).await;
+    assert_eq!(copied.payload_ref, None, "it lies in its item");
+    let store =
+        S3PayloadStore::new(&operator.bed.sdk_config(), operator.bed.payload_bucket.clone());
+    store.detach(&copied.event).await.expect("a copy");
+    assert_eq!(objects(&operator).await.len(), 1);
+
+    let bucket = operator.bed.payload_bucket.clone();
+    operator.set("payload_bucket", serde_json::Value::Null);
+    let ran = operator.run(&["forget", "stripe", "evt-a", "--yes"]).await.expect(2);
+    assert!(ran.stderr.contains("the payload bucket's name is not known"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("or set PAYLOAD_BUCKET"), "{}", ran.stderr);
+    assert_eq!(held(&operator).await, copied, "nothing was forgotten");
+    // What is too small for a copy needs no bucket.
+    operator.run(&["forget", "stripe", "evt-b", "--yes"]).await.expect(0);
+
+    // Another tool forgot it without a bucket: the record says where the copy lies.
+    let alone = DynamoDbLedger::new(&operator.bed.sdk_config(), operator.bed.table.clone());
+    let forgetting = Forgetting { record: &copied, actor: "bob", reason: "" };
+    let fault = alone.forget(&forgetting, inbox_core::Timestamp::now()).await;
+    let fault = fault.expect_err("the copy is still there").to_string();
+    assert_eq!(fault, "ledger unavailable: PAYLOAD_BUCKET is not set");
+    copied = held(&operator).await;
+    assert!(copied.forgotten_at.is_some() && copied.payload_ref.is_some(), "{copied:?}");
+    operator.set("payload_bucket", bucket.into());
+    operator.run(&["forget", "stripe", "evt-a", "--yes"]).await.expect(0);
+    assert_eq!(objects(&operator).await, [] as [String; 0], "the copy is gone, too");
 }
 
 #[tokio::test]

@@ -48,6 +48,37 @@ fn fresh(prefix: &str, count: usize) -> Vec<Given> {
     .collect()
 }
 
+/// Real events, in clear, would go to whoever runs the proxy.
+#[tokio::test]
+async fn what_is_for_this_machine_goes_through_no_proxy() {
+    let operator = Operator::new().await;
+    let target = Target::start(StatusCode::OK).await;
+    let proxy = Target::start(StatusCode::BAD_GATEWAY).await;
+    let fixed = ["listen", "--forward-to", &target.url, "--every", "1", "--since", "10s"];
+    let mut command = operator.command(&fixed);
+    for variable in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+        command.env(variable, &proxy.url);
+    }
+    let child = command.env("INBOX_SIGNING_SECRET", SECRET).spawn().expect("inbox starts");
+    make(&operator, fresh("evt", 1)).await;
+    assert_eq!(names(&target.wait_for(1).await), ["evt-000"]);
+    let ran = interrupt(child).await.expect(0);
+    assert!(ran.stderr.ends_with("1 event posted\n"), "{}", ran.stderr);
+    assert_eq!(proxy.posted().len(), 0, "the proxy saw an event");
+}
+
+#[tokio::test]
+async fn events_that_leave_this_machine_unencrypted_are_warned_of() {
+    let operator = Operator::new().await;
+    for (address, is_warned_of) in [("http://crm.example.com/", true), ("http://localhost/", false)]
+    {
+        let child = listen(&operator, address, &["--source", "nobody"]);
+        let ran = finish(child).await.expect(2);
+        let is_said = ran.stderr.contains("warning: crm.example.com is not this machine");
+        assert_eq!(is_said, is_warned_of, "{address}: {}", ran.stderr);
+    }
+}
+
 #[tokio::test]
 async fn new_events_of_every_provider_arrive_signed_and_in_order() {
     let operator = Operator::new().await;

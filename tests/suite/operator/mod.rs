@@ -2,6 +2,8 @@
 //! queues of the test's own.
 
 mod basics;
+mod clock;
+mod deliveries;
 mod dlq;
 mod doctor;
 mod events;
@@ -11,6 +13,8 @@ mod forward_secret;
 mod large;
 mod letters;
 mod listen;
+mod logs;
+mod make_plan;
 mod move_tasks;
 mod purge;
 mod receivers;
@@ -18,6 +22,7 @@ mod redrive;
 mod redrive_task;
 mod replay;
 pub(crate) mod rig;
+mod route_targets;
 mod routes;
 mod secret;
 mod send;

@@ -80,7 +80,7 @@ fn receiver(name: &str, secret: &str, base_url: &str) -> InMemory {
         config: Config {
             source: name.into(),
             secret_id: String::new(),
-            public_base_url: Some(base_url.into()),
+            public_base_urls: vec![base_url.into()],
             table_name: String::new(),
             queue_url: String::new(),
             payload_bucket: None,
@@ -88,6 +88,7 @@ fn receiver(name: &str, secret: &str, base_url: &str) -> InMemory {
             retention: Duration::from_hours(24),
             sweep_grace: Duration::from_mins(15),
             dedup: Dedup::Id,
+            hook_ids: Vec::new(),
         },
         secrets: SecretCache::new(Arc::new(MemorySecrets::new(Ok(bundle))), Arc::clone(&provider)),
         provider,

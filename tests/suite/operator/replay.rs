@@ -343,3 +343,84 @@ async fn an_id_alone_is_found_whichever_source_it_came_to() {
     assert!(ran.stderr.starts_with("error: no source has an event \"evt-x\""), "{}", ran.stderr);
     operator.run(&["replay", "evt-000", "--state", "dead"]).await.expect(2);
 }
+
+/// Routes that run nothing of their own, for the deployed processor's environment.
+fn routes(ids: &[&str]) -> serde_json::Value {
+    let route = |id: &&str| {
+        serde_json::json!({"id": id, "match": "stripe:*", "handler": "drill",
+                           "with": {"outcome": "retry"}})
+    };
+    ids.iter().map(route).collect()
+}
+
+#[tokio::test]
+async fn a_plan_says_what_will_run_what_not_and_what_runs_for_the_first_time() {
+    let mut operator = Operator::new().await;
+    dead(&operator, 2).await;
+    make(&operator, [Given::new("evt-done", State::Done, MINUTE)]).await;
+    operator.deploy_routes(&routes(&["billing", "mail", "x"]));
+    let plan = async |operator: &Operator, more: &[&str]| {
+        let replay = ["replay", "stripe", "evt-000", "evt-001", "--dry-run"];
+        let ran = operator.run(&[&replay[..], more].concat()).await.expect(0);
+        let lines = ran.text().lines().skip_while(|line| !line.is_empty()).skip(1);
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        plan(&operator, &[]).await[..2],
+        ["Runs: billing (2).", "Runs for the first time: mail (2), x (2)."]
+    );
+    assert_eq!(
+        plan(&operator, &["--handler", "x"]).await[..2],
+        [
+            "Runs for the first time: x (2).",
+            "Leaves alone: billing (2 given up), mail (2 never met)."
+        ]
+    );
+    // What is shown is what runs.
+    let replay = ["replay", "stripe", "evt-000", "--handler", "x", "--yes"];
+    operator.run(&replay).await.expect(0);
+    let ran = Worker::new(&operator, &["billing", "mail", "x"]).drain().await;
+    assert_eq!(ran, [("evt-000".to_owned(), 2, "x".to_owned())]);
+    let json = ["replay", "stripe", "evt-001", "--dry-run", "--json"];
+    assert_eq!(
+        operator.run(&json).await.expect(0).json()["routes"],
+        serde_json::json!({"runs": {"billing": 1}, "runs_first": {"mail": 1, "x": 1}})
+    );
+    let ran = operator.run(&["replay", "stripe", "evt-001", "--handler", "z"]).await.expect(2);
+    assert!(ran.stderr.contains("there are: billing, mail, x"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn an_event_of_which_nothing_would_run_is_neither_asked_for_nor_replayed() {
+    let mut operator = Operator::new().await;
+    dead(&operator, 1).await;
+    make(&operator, [Given::new("evt-done", State::Done, MINUTE)]).await;
+    make(&operator, [Given::new("evt-new", State::Received, MINUTE)]).await;
+    operator.deploy_routes(&routes(&["billing"]));
+    let ran = operator.run(&["replay", "stripe", "evt-done", "--yes"]).await.expect(1);
+    assert!(ran.stderr.contains("left out: stripe evt-done would run nothing"), "{}", ran.stderr);
+    assert_eq!(held(&operator, "evt-done").await.life, 1);
+    let both = ["replay", "stripe", "evt-done", "evt-000", "--yes", "--json"];
+    assert_eq!(operator.run(&both).await.expect(0).json()["replayed"], 1);
+    assert_eq!(held(&operator, "evt-done").await.life, 1);
+    assert_eq!(held(&operator, "evt-000").await.life, 2);
+    // One that is still to run all of its routes is not replayed by name.
+    let named = ["replay", "stripe", "evt-new", "--handler", "billing", "--yes"];
+    let ran = operator.run(&named).await.expect(1);
+    assert!(ran.stderr.contains("all of its routes are still to run"), "{}", ran.stderr);
+    assert_eq!(held(&operator, "evt-new").await.life, 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_ran_twice_is_shown_twice_with_its_lives() {
+    let operator = Operator::new().await;
+    make(&operator, [Given::new("evt-a", State::Done, 30 * MINUTE)]).await;
+    let replay = ["replay", "stripe", "evt-a", "--handler", "billing", "--yes"];
+    operator.run(&replay).await.expect(0);
+    assert_eq!(Worker::new(&operator, &["billing"]).drain().await.len(), 1);
+    let shown = operator.run(&["show", "stripe", "evt-a"]).await.expect(0);
+    let handled = shown.text().lines().filter(|line| line.contains("by billing"));
+    let lives: Vec<&str> =
+        handled.map(|line| line.split_whitespace().rev().nth(2).unwrap_or_default()).collect();
+    assert_eq!(lives, ["1", "2"], "{}", shown.text());
+}

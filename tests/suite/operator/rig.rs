@@ -1,4 +1,5 @@
-//! `inbox` as an operator runs it: a process with a stack file and arguments.
+//! `inbox` as an operator runs it: a process with a stack file and arguments, and the key
+//! of a user who has the module's operator policies and nothing else.
 //!
 //! Its environment is made from nothing, so that neither a developer's AWS
 //! profile nor a terminal's settings reach it.
@@ -72,7 +73,13 @@ impl Operator {
                 json!({"provider": provider, "secret_id": secret_id, "url": url}),
             );
         }
+        let secrets: Vec<(&str, &str)> = sources
+            .iter()
+            .map(|(name, it)| (name.as_str(), it["secret_id"].as_str().expect("a name")))
+            .collect();
+        let user = bed.create_operator(&secrets, &json!([])).await.expect("a user");
         let stack = json!({
+            "operator": user,
             "region": bed.region,
             "endpoint_url": proxy.url(),
             "table": bed.table,
@@ -228,5 +235,5 @@ pub(crate) const SECRETS: [(&str, &str); 4] = [
     ("github", "It's a Secret to Everybody"),
     ("standard_webhooks", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ("stripe", "whsec_local_stack_stripe"),
-    ("twilio", "12345"),
+    ("twilio", "0123456789abcdef0123456789abcdef"),
 ];

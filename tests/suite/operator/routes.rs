@@ -149,9 +149,12 @@ async fn divided(operator: &Operator) {
     let now = Timestamp::now();
     let record = begin(&ledger, &key, 1, now).await;
     ledger.complete(&record, "archive", &["billing", "old"], now).await.unwrap();
-    let failure = |error: &str, attempts, next_at| {
-        let error = error.into();
-        RouteFailure { error, attempts, next_at, deferrals: 0 }
+    let failure = |error: &str, attempts, next_at| RouteFailure {
+        error: error.into(),
+        quote: None,
+        attempts,
+        next_at,
+        deferrals: 0,
     };
     let failures = [
         ("billing".to_owned(), failure("503", 2, Some(now.plus(Duration::from_mins(5))))),
@@ -246,6 +249,39 @@ async fn one_route_is_replayed_and_what_another_has_given_up_stays_so() {
     // What waits goes on waiting.
     assert_eq!(record.life, 3);
     assert_eq!(record.failures.keys().collect::<Vec<_>>(), ["billing"]);
+}
+
+#[tokio::test]
+async fn a_change_of_routes_is_told_by_what_waits_and_by_what_arrives() {
+    let mut operator = Operator::new().await;
+    divided(&operator).await;
+    let route = |id: &str, pattern: &str| json!({"id": id, "match": pattern, "handler": "drill", "with": {"outcome": "retry"}});
+    let billing = route("billing", "stripe:invoice.*");
+    let old = route("old", "stripe:*");
+    operator.deploy_routes(&json!([billing, old]));
+    let diff = ["routes", "diff", "-", "--json"];
+    let same = json!([billing, old]).to_string();
+    let told = operator.run_with(&diff, same.as_bytes()).await.expect(0).json();
+    assert_eq!(told, json!({"waiting": [], "losing": []}));
+
+    // `billing` is misspelt: its event waits in vain, and `old` was given up already.
+    let next = json!([route("biling", "stripe:invoice.*")]).to_string();
+    let told = operator.run_with(&diff, next.as_bytes()).await.expect(1).json();
+    let waiting: Vec<(&str, u64)> = told["waiting"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| (it["route"].as_str().unwrap(), it["events"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(waiting, [("billing", 1), ("old", 1)]);
+    assert_eq!(
+        told["losing"],
+        json!([{"source": "stripe", "type": "invoice.paid", "events": 1,
+                "routes": ["billing", "old"], "taken_by_none": false}])
+    );
+    let none = operator.run_with(&diff[..3], b"[]").await.expect(1);
+    assert!(none.text().contains("taken by none"), "{}", none.text());
+    assert!(none.text().contains("will be buried"), "{}", none.text());
 }
 
 /// What the deployed processor runs with, of a stack of its own.

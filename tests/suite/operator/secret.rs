@@ -99,7 +99,9 @@ async fn what_is_held_is_shown_by_its_end_and_never_whole() {
     let json = operator.run(&["secret", "show", "stripe", "--json"]).await.expect(1).json();
     assert_eq!(
         json["signing_secrets"][0],
-        json!({"position": 1, "ends_with": "IJ01", "length": 38, "fault": null})
+        json!({
+            "position": 1, "ends_with": "IJ01", "length": 38, "fault": null, "concern": null,
+        })
     );
     assert_eq!(json["signing_secrets"][1]["ends_with"], Value::Null);
     assert_eq!(json["others"], json!(["verify_token"]));
@@ -116,6 +118,9 @@ async fn a_value_that_cannot_be_a_secret_is_refused_before_aws_is_asked() {
         ("whsec_0123456789\nwhsec_1\n", "more than one line"),
         ("sk_live_0123456789", "API key"),
         (r#"{"signing_secrets":["whsec_0123456789"]}"#, "is JSON"),
+        ("whsec_", "fewer than 16 characters"),
+        ("whsec_0123456789", "fewer than 16 characters"),
+        ("whsec_…", "placeholder"),
     ] {
         let ran = add(&operator, value).await.expect(2);
         assert!(ran.stderr.contains(part), "{value:?}: {}", ran.stderr);
@@ -189,7 +194,10 @@ async fn a_change_by_somebody_else_at_the_same_moment_is_kept_and_told() {
     assert_eq!(stored(&operator, "stripe").await.to_string(), theirs);
     let as_json = ["secret", "add", "stripe", "--json"];
     let json = operator.run_with(&as_json, NEW.as_bytes()).await.expect(0).json();
-    assert_eq!(json, json!({"source": "stripe", "added": 1, "signing_secrets": 3}));
+    assert_eq!(
+        json,
+        json!({"source": "stripe", "added": 1, "signing_secrets": 3, "concern": null})
+    );
     assert_eq!(
         stored(&operator, "stripe").await,
         json!({"signing_secrets": [NEW, "whsec_theirs_0123456789", OLD]})
@@ -249,9 +257,47 @@ async fn a_secret_without_a_value_gets_its_first_and_one_that_is_not_there_is_to
 #[tokio::test]
 async fn a_value_of_another_form_is_left_alone() {
     let operator = Operator::new().await;
-    store(&operator, "stripe", "whsec_typed_in_by_hand").await;
+    store(&operator, "stripe", r#"["whsec_typed_in_by_hand"]"#).await;
     let ran = add(&operator, NEW).await.expect(1);
     assert!(ran.stderr.contains("not JSON of the form"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("typed_in_by_hand"), "{}", ran.stderr);
     assert_eq!(operator.proxy.count("secretsmanager", "PutSecretValue"), 0);
+}
+
+/// As the console, the AWS CLI or Terraform put it.
+#[tokio::test]
+async fn a_plain_text_is_one_signing_secret_until_the_next_one_is_added() {
+    let operator = Operator::new().await;
+    store(&operator, "stripe", &format!("{OLD}\n")).await;
+    let shown = operator.run(&["secret", "show", "stripe"]).await.expect(0);
+    assert!(shown.text().contains("…ripe"), "{}", shown.text());
+    assert!(
+        shown.stderr.contains("as plain text, which is one signing secret"),
+        "{}",
+        shown.stderr
+    );
+    assert_says_no_secret(&shown);
+    let json = operator.run(&["secret", "show", "stripe", "--json"]).await.expect(0).json();
+    assert_eq!(json["is_plain_text"], true);
+    add(&operator, NEW).await.expect(0);
+    assert_eq!(stored(&operator, "stripe").await, json!({"signing_secrets": [NEW, OLD]}));
+    let shown = operator.run(&["secret", "show", "stripe"]).await.expect(0);
+    assert_eq!(shown.stderr, "");
+}
+
+#[tokio::test]
+async fn a_short_secret_that_people_chose_is_taken_with_a_warning() {
+    let operator = Operator::new().await;
+    let short = "0123456789abcdefgh";
+    let added = operator.run_with(&["secret", "add", "github"], short.as_bytes()).await.expect(0);
+    assert!(added.stderr.contains("warning: it has fewer than 20 characters"), "{}", added.stderr);
+    let shown = operator.run(&["secret", "show", "github"]).await.expect(0);
+    assert!(shown.text().contains("has fewer than 20 characters"), "{}", shown.text());
+    let doctor = operator.run(&["doctor", "--json"]).await.json();
+    let about = |finding: &&Value| finding["about"] == "source github";
+    let findings = doctor["findings"].as_array().expect("findings");
+    let found: Vec<&Value> = findings.iter().filter(about).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["verdict"], "warning");
+    assert!(found[0]["says"].as_str().unwrap().contains("fewer than 20"), "{found:?}");
 }

@@ -4,10 +4,12 @@
 //! One stack for all of them, one after the other: starting one costs more than
 //! a situation.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
-use inbox_local::{LocalStack, StackOptions};
+use inbox_local::{LocalStack, StackOptions, paths};
 use serde_json::{Value, json};
 
 use super::rig::{Operator, Ran};
@@ -96,6 +98,7 @@ async fn the_five_situations_of_the_readme_are_solved_by_its_commands() {
     a_provider_says_we_sent_it(&situation).await;
     a_poison_message(&situation).await;
     the_queue_is_backing_up(&situation).await;
+    stripes_own_command_forwards_to_this_machine(&situation).await;
     situation.stack.stop().await;
     let _ = std::fs::remove_dir_all(situation.directory);
 }
@@ -148,6 +151,49 @@ async fn a_secret_leaked(situation: &Situation) {
     situation.sends("stripe").await;
     let ran = situation.run("doctor").await.expect(0);
     assert!(ran.text().contains("source stripe: stripe, 1 signing secret"), "{}", ran.text());
+}
+
+/// `stripe listen` signs with a secret of its own. The lines are the README's, in a
+/// shell, with a stand-in for Stripe's command.
+async fn stripes_own_command_forwards_to_this_machine(situation: &Situation) {
+    let readme = std::fs::read_to_string(paths::workspace_root().join("README.md")).unwrap();
+    let mut blocks = readme.split("```\n");
+    let block = blocks.find(|block| block.contains("stripe listen --print-secret"));
+    let lines = block.expect("README.md says how `stripe listen` is used");
+    let url = situation.stack.description().public_base_url.as_str();
+    let script = lines.replace("http://127.0.0.1:9000", url);
+    assert_ne!(script, lines, "README.md posts to the local stack's default port");
+
+    let tools = situation.operator.directory().join("bin");
+    std::fs::create_dir_all(&tools).unwrap();
+    let stand_in = tools.join("stripe");
+    std::fs::write(&stand_in, include_str!("stripe_cli.py")).unwrap();
+    std::fs::set_permissions(&stand_in, PermissionsExt::from_mode(0o755)).unwrap();
+    let inbox = paths::binary("inbox").expect("cargo build --workspace");
+    let mut path = vec![tools, inbox.parent().expect("a directory").to_path_buf()];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let mut shell = situation.operator.command(&[]);
+    let environment = shell
+        .as_std()
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let environment: Vec<_> = environment.collect();
+    shell = tokio::process::Command::new("sh");
+    let ran = shell
+        .args(["-ec", &script])
+        .env_clear()
+        .envs(environment)
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let ran = tokio::time::timeout(WITHIN * 2, ran).await.expect("in time").expect("sh");
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let complaints = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(told.contains("added: stripe has 2 signing secrets"), "{told}{complaints}");
+    assert!(told.ends_with("[200]\n"), "{told}{complaints}");
+    let shown = situation.run("show stripe evt_stripe_listen").await.expect(0);
+    assert!(shown.text().contains("invoice.paid"), "{}", shown.text());
 }
 
 async fn a_provider_says_we_sent_it(situation: &Situation) {

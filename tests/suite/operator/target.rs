@@ -107,7 +107,7 @@ impl Posted {
             self.parts.headers.clone(),
             self.body.clone(),
         )
-        .with_public_url(Some(url.to_owned()));
+        .with_public_urls([url.to_owned()]);
         let judged = request.verify(provider.as_ref(), &bundle, Timestamp::now());
         if let Err(refused) = judged {
             panic!("{}", refused.rejection);

@@ -118,6 +118,10 @@ async fn a_good_request_is_valid_by_secret_source_or_environment() {
     assert_eq!((&json["secret"], &json["secrets"]), (&json!(1), &json!(1)));
     assert_eq!(json["event_id"], "evt_1");
     assert_eq!(operator.proxy.count("secretsmanager", "GetSecretValue"), 1);
+    let by_source = verify(&operator, &["--source", "stripe"], &input).await.expect(0);
+    let told = "  sent again, it is a duplicate for 30 days (retention_days), by its id, and then a \
+                new event\n";
+    assert!(by_source.text().ends_with(told), "{}", by_source.text());
 
     let file = operator.directory().join("request.txt");
     std::fs::write(&file, &input).unwrap();

@@ -11,6 +11,7 @@ use inbox_core::Timestamp;
 use inbox_core::event::Event;
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::budget::Budget;
 use inbox_processor::lane::Lane;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
@@ -44,6 +45,7 @@ impl<'a> Processing<'a> {
             retention: Duration::from_hours(24 * 30),
             clock: Arc::new(Timestamp::now),
             chance: Arc::new(|| 0.0),
+            budget: Budget::of_bytes(usize::MAX),
         };
         Self { operator, processor }
     }

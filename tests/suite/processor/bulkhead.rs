@@ -118,6 +118,7 @@ impl World {
             retention: Duration::from_hours(24 * 30),
             clock: Arc::new(Timestamp::now),
             chance: Arc::new(|| 0.0),
+            budget: Budget::of_memory(512),
         }
     }
 

@@ -234,15 +234,146 @@ async fn a_replay_of_one_route_runs_that_one_and_not_another_that_was_given_up()
     assert_eq!(bench.held("a").await.state, State::Dead);
 }
 
-/// A configuration is deployed while an event waits.
+/// Another configuration is deployed.
+fn deploy(bench: &mut Bench, routes: &[(&str, Attempt)]) {
+    let route = |(id, attempt): &(&str, Attempt)| {
+        Route::new(id, "*", "*", Arc::new(Told::new(*attempt, bench)))
+    };
+    let routes = routes.iter().map(route).collect();
+    bench.processor.routes = Routes::of(routes);
+}
+
+fn error_of(letter: &DeadLetter) -> &str {
+    &letter.attributes.iter().find(|(name, _)| *name == "error").expect("its error").1
+}
+
 #[tokio::test]
-async fn what_a_route_that_is_no_more_has_left_behind_holds_nothing_up() {
+async fn what_waits_for_a_route_that_is_gone_is_buried_with_that_reason() {
     let mut bench = Bench::new(&[("old", FAILS), ("mail", SUCCEEDS)]);
     let message = bench.received("a").await;
     bench.run(vec![message.clone()]).await;
-    let told = Told::new(SUCCEEDS, &bench);
-    bench.processor.routes = Routes::of(vec![Route::new("mail", "*", "*", Arc::new(told))]);
+    deploy(&mut bench, &[("mail", SUCCEEDS)]);
     bench.set_clock(60);
     assert_eq!(bench.run(vec![message]).await, Vec::<String>::new());
+    let dead = bench.held("a").await;
+    assert_eq!((dead.state, dead.is_given_up("old")), (State::Dead, true));
+    let letters = bench.queue.take_dead();
+    let expected = "old: no route of this id takes the event any more; before: not now";
+    assert_eq!(letters.iter().map(error_of).collect::<Vec<_>>(), [expected]);
+
+    // Its letter sent back changes nothing while the route is gone.
+    bench.run(vec![Bench::message("a", 2)]).await;
+    let dead = bench.held("a").await;
+    assert_eq!((dead.state, dead.life), (State::Dead, 2));
+    assert_eq!(bench.queue.take_dead().len(), 1);
+    // There again, it is run, and its sibling is not.
+    deploy(&mut bench, &[("old", SUCCEEDS), ("mail", SUCCEEDS)]);
+    bench.run(vec![Bench::message("a", 3)]).await;
     assert_eq!(bench.held("a").await.state, State::Done);
+    assert_eq!(attempts(&bench), ["mail 1", "old 1", "old 1"]);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_route_that_is_gone_waits_for_its_siblings_before_it_is_buried() {
+    let mut bench = Bench::new(&[("old", FAILS), ("work", FAILS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message.clone()]).await;
+    deploy(&mut bench, &[("work", SUCCEEDS), ("new", ASKS_FIRST)]);
+    bench.set_clock(60);
+    bench.run(vec![message.clone()]).await;
+    let failing = bench.held("a").await;
+    assert_eq!((failing.state, failing.is_given_up("old")), (State::Failing, true));
+    assert_eq!(bench.queue.take_dead(), []);
+    bench.set_clock(60 + 3600);
+    bench.run(vec![message]).await;
+    let dead = bench.held("a").await;
+    let is_done = ["work", "new", "old"].map(|route| dead.is_done(route));
+    assert_eq!((dead.state, is_done), (State::Dead, [true, true, false]));
+}
+
+#[tokio::test]
+async fn a_route_that_was_given_up_and_is_gone_does_not_make_the_event_done() {
+    let mut bench = Bench::new(&[("old", WRONG), ("work", FAILS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message.clone()]).await;
+    deploy(&mut bench, &[("work", SUCCEEDS)]);
+    bench.set_clock(60);
+    bench.run(vec![message]).await;
+    let dead = bench.held("a").await;
+    assert_eq!((dead.state, dead.is_done("work")), (State::Dead, true));
+    assert_eq!(error_of(&bench.queue.take_dead()[0]), "old: no such plan");
+}
+
+#[tokio::test]
+async fn an_event_whose_attempts_are_used_up_waits_for_no_route_that_is_gone() {
+    let mut bench = Bench::new(&[("old", ASKS_FOR_LONG)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message.clone()]).await;
+    deploy(&mut bench, &[]);
+    for seconds in [7200, 7300] {
+        let begin = begin_with("killed", 1, at(seconds + 70));
+        bench.ledger.begin(&Bench::key("a"), &begin, at(seconds)).await.unwrap();
+    }
+    bench.set_clock(7400);
+    bench.run(vec![message]).await;
+    assert_eq!(bench.held("a").await.state, State::Dead);
+    assert_eq!(bench.queue.take_dead().len(), 1);
+}
+
+/// Opens a life for these routes, at `seconds`.
+async fn replay(bench: &Bench, routes: &[&str], seconds: u64) -> Settled {
+    let record = bench.held("a").await;
+    let routes: Vec<String> = routes.iter().map(|&route| route.to_owned()).collect();
+    let reopening = Reopening {
+        record: &record,
+        cause: Reopen::Replay { seen: record.life, rerun: Rerun::Routes(&routes) },
+        actor: "ada",
+        reason: "asked for",
+        request_id: &format!("request-{seconds}"),
+        due_at: at(seconds),
+        expires_at: record.expires_at,
+    };
+    bench.set_clock(seconds);
+    bench.ledger.reopen(&reopening, at(seconds)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_replay_of_named_routes_runs_no_route_that_was_added_since() {
+    let mut bench = Bench::new(&[("ok", SUCCEEDS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message]).await;
+    deploy(&mut bench, &[("ok", SUCCEEDS), ("new", SUCCEEDS)]);
+    assert_eq!(replay(&bench, &["ok"], 10).await, Settled::Written);
+    bench.run(vec![Bench::message("a", 2)]).await;
+    let done = bench.held("a").await;
+    assert_eq!((done.state, done.is_done("new")), (State::Done, false));
+    assert_eq!(attempts(&bench), ["ok 1", "ok 1"]);
+    // Named, it runs.
+    assert_eq!(replay(&bench, &["new"], 20).await, Settled::Written);
+    bench.run(vec![Bench::message("a", 3)]).await;
+    assert_eq!(attempts(&bench), ["new 1", "ok 1", "ok 1"]);
+}
+
+#[tokio::test]
+async fn a_redrive_runs_no_route_that_was_added_since() {
+    let mut bench = Bench::new(&[("billing", WRONG), ("mail", SUCCEEDS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message]).await;
+    deploy(&mut bench, &[("billing", SUCCEEDS), ("mail", SUCCEEDS), ("new", SUCCEEDS)]);
+    bench.run(vec![Bench::message("a", 2)]).await;
+    assert_eq!(attempts(&bench), ["billing 1", "billing 1", "mail 1"]);
+    assert_eq!(bench.held("a").await.state, State::Done);
+}
+
+#[tokio::test]
+async fn a_named_route_that_is_gone_before_it_runs_is_buried_with_that_reason() {
+    let mut bench = Bench::new(&[("ok", SUCCEEDS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message]).await;
+    assert_eq!(replay(&bench, &["ok"], 10).await, Settled::Written);
+    deploy(&mut bench, &[("new", SUCCEEDS)]);
+    bench.run(vec![Bench::message("a", 2)]).await;
+    assert_eq!(bench.held("a").await.state, State::Dead);
+    let letters = bench.queue.take_dead();
+    assert_eq!(error_of(&letters[0]), "ok: no route of this id takes the event any more");
 }

@@ -8,6 +8,7 @@ mod handling;
 mod lane;
 mod protection;
 mod retries;
+mod room;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ use inbox_core::ledger::{Claimed, Ledger, Record, Reopen, Reopening, Rerun, Sett
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
 use inbox_processor::batch::{Message, Processor};
+use inbox_processor::budget::Budget;
 use inbox_processor::lane::{Lane, Pace};
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
@@ -160,6 +162,7 @@ impl Bench {
             retention: Duration::from_hours(24 * 30),
             clock: Arc::new(move || Timestamp::from_unix_ms(time.load(Ordering::SeqCst)).unwrap()),
             chance: Arc::new(|| 0.0),
+            budget: Budget::of_bytes(usize::MAX),
         };
         Self { ledger, queue, fuse, ran, runs, clock, takes_ms, processor }
     }

@@ -160,6 +160,10 @@ fn throttled<T>(operation: &str) -> Result<T, LedgerError> {
 }
 
 impl Ledger for Seen {
+    async fn oldest_dead(&self, _: u32, _: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
+        Ok(None)
+    }
+
     async fn due(
         &self,
         shard: u32,

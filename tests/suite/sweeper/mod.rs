@@ -23,7 +23,7 @@ use inbox_core::stack::stack;
 use inbox_sweeper::{Sweeper, Swept};
 
 use self::clock::Clock;
-use crate::conformance::{at, begin_with, failures, new_event};
+use crate::conformance::{at, begin_with, bury, failures, new_event};
 use crate::crash::fuse::{Fuse, Fused, Side};
 
 type Bench = Sweeper<Fused<MemoryLedger>, Fused<MemoryQueue>>;
@@ -99,6 +99,26 @@ async fn an_event_that_was_just_reopened_is_told_apart_from_one_whose_message_wa
     assert_eq!(bench.ledger.reopen(&reopening, at(890)).await.unwrap(), Settled::Written);
     let swept = bench.sweep(deadline(900)).await;
     assert_eq!(swept, Swept { sent: 1, resumed: 1, ..Swept::default() });
+}
+
+/// What the alarm on letters that soon expire looks at: the first of the dead, while its
+/// letter is kept.
+#[tokio::test]
+async fn the_age_of_the_oldest_dead_event_is_told_while_its_letter_is_kept() {
+    const KEPT: u64 = 14 * 86_400;
+    let bench = bench(3, &[], 0).await;
+    assert_eq!(bench.oldest_dead(at(900)).await, Some(Duration::ZERO), "nothing is dead");
+    for (id, died_at) in [("evt_0", 20), ("evt_1", 10)] {
+        let key = EventKey { id: id.into(), ..first() };
+        let begun = bench.ledger.begin(&key, &begin_with("token", 1, at(70)), at(1)).await;
+        let Ok(Begun::Run(record)) = begun else { panic!("{begun:?}") };
+        assert_eq!(bury(&bench.ledger, &record, died_at).await, Settled::Written);
+    }
+    let age = async |now: u64| bench.oldest_dead(at(now)).await.map(|age| age.as_secs());
+    assert_eq!(age(900).await, Some(890));
+    assert_eq!(age(KEPT + 9).await, Some(KEPT - 1));
+    assert_eq!(age(KEPT + 10).await, Some(KEPT - 10), "the first letter has expired");
+    assert_eq!(age(KEPT + 20).await, Some(0), "both have");
 }
 
 /// The one is a loss, the other was meant so: an alarm rings for the one.

@@ -99,11 +99,11 @@ async fn what_can_never_pass_is_given_up_and_everything_else_is_tried_again() {
     let event = event("evt_1", "{}");
     let fault = Fault::status(400, "InvalidMessageContents");
     world.proxy.fail_next("sqs", "SendMessage", 1, fault);
-    let reason = "SendMessage: InvalidMessageContents: injected";
+    let reason = "SendMessage: InvalidMessageContents";
     assert_eq!(handle(&enqueue, &event).await, Err(HandlerError::permanent(reason)));
     let fault = Fault::status(403, "AccessDenied");
     world.proxy.fail_next("sqs", "SendMessage", 1, fault);
-    let reason = "SendMessage: AccessDenied: injected";
+    let reason = "SendMessage: AccessDenied";
     assert_eq!(handle(&enqueue, &event).await, Err(HandlerError::retry(reason)));
 
     let gone = world
@@ -111,5 +111,5 @@ async fn what_can_never_pass_is_given_up_and_everything_else_is_tried_again() {
     let Err(HandlerError::Retry { reason, .. }) = handle(&gone, &event).await else {
         panic!("not tried again")
     };
-    assert!(reason.starts_with("Publish: NotFound"), "{reason}");
+    assert!(reason.text().starts_with("Publish: NotFound"), "{reason}");
 }

@@ -128,7 +128,7 @@ async fn a_queue_that_takes_no_more_than_256_kib_gets_a_reference_to_what_is_lar
     let with = json!({ "queue_url": queue, "max_bytes": 1_048_576 });
     let outcome = handle(&world.handler("enqueue", &with), &large).await;
     let Err(HandlerError::Retry { reason, .. }) = outcome else { panic!("{outcome:?}") };
-    assert!(reason.starts_with("SendMessage: InvalidParameterValue"), "{reason}");
+    assert!(reason.text().starts_with("SendMessage: InvalidParameterValue"), "{reason}");
 }
 
 #[tokio::test]

@@ -82,10 +82,20 @@ pub(crate) async fn topic(bed: &TestBed, ending: &str) -> String {
 
 /// The messages of a topic that match the policy go to a queue, as they are.
 pub(crate) async fn subscribe(bed: &TestBed, topic_arn: &str, queue_url: &str, policy: &str) {
+    let queue = queue_arn(bed, queue_url).await;
+    // As on AWS, a topic reaches a queue only where the queue's own policy lets it.
+    let let_in = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" },
+        "Action": "sqs:SendMessage", "Resource": queue,
+        "Condition": { "ArnEquals": { "aws:SourceArn": topic_arn } },
+    }] });
+    let put = bed.sqs().set_queue_attributes().queue_url(queue_url);
+    let put = put.attributes(QueueAttributeName::Policy, let_in.to_string()).send().await;
+    put.expect("the queue takes the policy");
     let sns = aws_sdk_sns::Client::new(&bed.sdk_config());
     let subscription = sns.subscribe().topic_arn(topic_arn).protocol("sqs");
     subscription
-        .endpoint(queue_arn(bed, queue_url).await)
+        .endpoint(queue)
         .attributes("RawMessageDelivery", "true")
         .attributes("FilterPolicy", policy)
         .send()
@@ -101,12 +111,13 @@ pub(crate) async fn function(bed: &TestBed) -> String {
     zip.write_all(FUNCTION.as_bytes()).expect("its text");
     let zip = zip.finish().expect("a zip").into_inner();
     let name = format!("{}-function", bed.table);
+    let role = bed.create_bare_role("function").await.expect("a role");
     let lambda = aws_sdk_lambda::Client::new(&bed.sdk_config());
     lambda
         .create_function()
         .function_name(&name)
         .runtime(Runtime::Python312)
-        .role("arn:aws:iam::000000000000:role/function")
+        .role(role)
         .handler("index.handler")
         .timeout(FUNCTION_SECONDS)
         .code(FunctionCode::builder().zip_file(Blob::new(zip)).build())

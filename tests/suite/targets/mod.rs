@@ -8,7 +8,8 @@
 //!              │               └ bucket
 //! ```
 //!
-//! The handlers run in this process, so that what they say of a failure can be
+//! The handlers run in this process, under the role that the module gives the processor
+//! for a route with their options, so that what they say of a failure can be
 //! compared word by word; the end-to-end tests run them in the real binary.
 
 mod enqueue;
@@ -25,14 +26,14 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use inbox_aws::S3PayloadStore;
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_core::provider::Payload;
 use inbox_local::TestBed;
 use inbox_local::proxy::Proxy;
-use inbox_local::resources::sdk_config;
-use inbox_processor::handlers::{Resources, build};
-use serde_json::Value;
+use inbox_processor::handlers::{HttpClients, Resources, build};
+use serde_json::{Value, json};
 
 /// A bed, and the proxy through which handlers reach it.
 struct World {
@@ -48,13 +49,16 @@ impl World {
     }
 
     fn handler(&self, name: &str, with: &Value) -> Arc<dyn Handler> {
-        let aws = sdk_config(self.proxy.url());
+        let routes = json!([{ "id": "billing", "match": "*:*", "handler": name, "with": with }]);
+        let aws = self.bed.sdk_config_of("processor", &[], &routes, self.proxy.url());
         let resources = Resources {
             mirror_table: None,
             event_bus: None,
             payloads: Some(S3PayloadStore::new(&aws, self.bed.payload_bucket.clone())),
+            handler_timeout: Duration::from_secs(30),
             own_queues: vec![self.bed.queue_url.clone(), self.bed.dlq_url.clone()],
             clock: Arc::new(inbox_core::Timestamp::now),
+            http: HttpClients::default(),
             aws,
         };
         build(name, &resources, with).expect("the options are right")
@@ -125,6 +129,7 @@ fn run() -> Run {
         insists: false,
         timeout,
         payload_ref: None,
+        envelope: Envelope::default(),
     }
 }
 

@@ -46,7 +46,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn transition() -> impl Strategy<Value = Transition> {
-    let kinds = ["failed", "buried", "redriven", "replayed", "forgotten"];
+    let kinds = ["failed", "completed", "buried", "redriven", "replayed", "forgotten"];
     let kind =
         proptest::sample::select(kinds.map(|kind| TransitionKind::parse(kind).unwrap()).to_vec());
     (moment(), kind, any::<u32>(), any::<u32>(), words(), words(), optional(words())).prop_map(
@@ -65,9 +65,10 @@ fn transition() -> impl Strategy<Value = Transition> {
 /// What a claim writes: the rest of an item is written by updates.
 fn record() -> impl Strategy<Value = Record> {
     let history = proptest::collection::vec(transition(), 0..3);
-    let failure = (words(), any::<u32>(), optional(moment()), any::<u32>());
-    let failure = failure.prop_map(|(error, attempts, next_at, deferrals)| RouteFailure {
+    let failure = (words(), optional(words()), any::<u32>(), optional(moment()), any::<u32>());
+    let failure = failure.prop_map(|(error, quote, attempts, next_at, deferrals)| RouteFailure {
         error,
+        quote,
         attempts,
         next_at,
         deferrals,

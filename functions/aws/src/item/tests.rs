@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use inbox_core::ledger::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
-    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS, RouteFailure,
+    HISTORY_ENTRIES, NewEvent, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
+    ROUTE_QUOTE_OVERHEAD_CHARACTERS, RouteFailure,
 };
 
 use super::*;
@@ -65,6 +66,8 @@ fn bytes_of(value: &AttributeValue) -> usize {
         AttributeValue::M(map) => {
             3 + map.iter().map(|(name, value)| 1 + name.len() + bytes_of(value)).sum::<usize>()
         }
+        // A set is not told apart from a list.
+        AttributeValue::Ss(names) => 3 + names.iter().map(|name| 1 + name.len()).sum::<usize>(),
         AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + bytes_of(value)).sum::<usize>(),
         other => panic!("the ledger holds no {other:?}"),
     }
@@ -87,13 +90,17 @@ fn the_largest_body_fits_an_item_whatever_its_content_and_however_long_its_histo
         HISTORY_ENTRIES
     ];
     let routes = (0..32).map(|n| format!("{n:-<64}"));
+    // A quote takes the place of as many characters of the error, and of its own name.
+    let quote = WIDE.repeat(ROUTE_ERROR_CHARACTERS - ROUTE_QUOTE_OVERHEAD_CHARACTERS - 1);
     let failure = RouteFailure {
-        error: WIDE.repeat(ROUTE_ERROR_CHARACTERS),
+        error: WIDE.to_owned(),
+        quote: Some(quote),
         attempts: u32::MAX,
         next_at: Some(record.event.received_at),
         deferrals: u32::MAX,
     };
     record.failures = routes.clone().map(|id| (id, failure.clone())).collect();
+    record.only = Some(routes.clone().collect());
     let mut item = from_record(&record);
     let done = routes.map(|id| (id, number(1))).collect();
     item.insert(HANDLERS.into(), AttributeValue::M(done));
@@ -112,6 +119,7 @@ fn an_item_holds_the_record_and_the_body_byte_for_byte() {
         let mut record = record(body);
         record.history =
             vec![record.transition(TransitionKind::Failed, "no answer", record.expires_at)];
+        record.only = Some(["billing".to_owned(), "mail".to_owned()].into());
         assert_eq!(record.history[0].actor, ACTOR_PROCESSOR);
         assert_eq!(to_record(&from_record(&record)).unwrap(), record);
     }

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::rules::capped;
-use super::{Open, Record, RouteFailure, record::settled_attempts};
+use super::{Open, Record, RouteFailure, lasting, record::settled_attempts};
 use crate::Timestamp;
 
 /// So often in a row a route may be left for later, before it runs all the same. With
@@ -64,6 +64,7 @@ impl RouteFailure {
     pub fn deferred(before: Option<&Self>, attempts: u32, next_at: Timestamp) -> Self {
         Self {
             error: before.map(|before| before.error.clone()).unwrap_or_default(),
+            quote: before.and_then(|before| before.quote.clone()),
             attempts,
             next_at: Some(next_at),
             deferrals: deferrals(before).saturating_add(1),
@@ -107,6 +108,7 @@ pub fn apply_defer(existing: Option<&mut Record>, deferral: &Deferral<'_>) -> bo
     record.next_at = deferral.failures.values().filter_map(|failure| failure.next_at).min();
     record.leased_until = None;
     record.open = Some(Open::Pending { due_at: deferral.due_at });
+    record.expires_at = lasting(record.expires_at, deferral.due_at);
     true
 }
 
@@ -115,7 +117,8 @@ mod tests {
     use super::*;
 
     fn after(deferrals: u32) -> RouteFailure {
-        RouteFailure { error: "503".to_owned(), attempts: 3, next_at: None, deferrals }
+        let (error, quote) = ("503".to_owned(), Some("busy".to_owned()));
+        RouteFailure { error, quote, attempts: 3, next_at: None, deferrals }
     }
 
     #[test]
@@ -143,6 +146,7 @@ mod tests {
         let never_run = RouteFailure::deferred(None, 0, next_at);
         let empty = RouteFailure {
             error: String::new(),
+            quote: None,
             attempts: 0,
             next_at: Some(next_at),
             deferrals: 1,

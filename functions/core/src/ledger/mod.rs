@@ -20,6 +20,13 @@
 //! beginning that came to no outcome is charged to every route that runs next.
 //! A route can also be left for later without an attempt: see `deferral`.
 //!
+//! **An unfinished event never expires**: record and payload last longer than it is due,
+//! and longer than its dead letter (`expiry`).
+//!
+//! **A life runs what it was opened for**: the first, and a replay without names, every
+//! route that takes the event; a replay with names those; a redrive what its letter gave
+//! up. What the record waits for and no route takes any more is given up (`scope`).
+//!
 //! Each step is one conditional write, so each happens or does not, whatever
 //! dies. Why that suffices:
 //!
@@ -38,13 +45,46 @@
 //! handler may still be at work. Keeping the lease instead would refuse every
 //! replay for a minute after a success.
 //!
+//! # Clocks
+//!
+//! Conditions compare times that different machines wrote, so `now` must be AWS's time:
+//! `inbox_aws::AwsClock` learns it from the answers of AWS itself, in the functions from
+//! those of their start.
+//!
+//! ```text
+//! who            how it knows the time                          wrong by at most
+//! lease's end    Lambda's deadline, and 10 s of margin          nothing: it is AWS's word
+//! functions      an answer's `Date`, one attempt of ≤ 1.5 s     2.5 s
+//! operator       an answer's `Date`; more doubt is refused      5 s
+//! ```
+//!
+//! No handler runs past its deadline. So a lease holds against every process, however
+//! wrong the clock of its machine is, as long as the clocks of the services that set
+//! deadlines and answer calls differ by less than 7.5 s (5 s for the operator). That is
+//! what is assumed. AWS documents that Lambda sets its environments' clocks by NTP, and
+//! that its services use the Amazon Time Sync Service, whose errors it measures in
+//! fractions of a millisecond:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/set-time.html>
+//! <https://aws.amazon.com/blogs/mt/manage-amazon-ec2-instance-clock-accuracy-using-amazon-time-sync-service-and-amazon-cloudwatch-part-1/>
+//!
+//! A function none of whose first calls was answered goes by its own clock until one is.
+//! A clock that stood still while its environment was frozen is behind, which only makes
+//! leases look longer.
+//!
+//! What is compared besides leases is less strict: `next_at` within [`CLOCK_TOLERANCE`],
+//! `due_at` (a message too early or too late), `expires_at` (seconds of 15 days or more),
+//! a signature's age (seconds of 5 minutes).
+//!
 //! The decisions are pure functions in `rules` and `steering`; `tests/model` explores what can
 //! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
 //! conditions, and one conformance suite holds both to the same behaviour.
 
 mod deferral;
+mod expiry;
 mod record;
 mod rules;
+mod scope;
 mod steering;
 
 use std::collections::BTreeMap;
@@ -56,15 +96,18 @@ use crate::event::{Event, EventKey};
 pub use deferral::{
     DEFERRALS_MAX, Deferral, FIRST_DELAY, LONGEST_DELAY, apply_defer, deferral_delay, may_defer,
 };
+pub use expiry::{lasting, least_retention, payload_outlives_record, record_outlives_due};
 pub use record::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
     HISTORY_ENTRIES, Lease, Open, PayloadRef, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
-    Record, RouteFailure, SCHEMA, State, Transition, TransitionKind,
+    ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, RouteFailure, SCHEMA, State, Transition,
+    TransitionKind,
 };
 pub use rules::{
     apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,
     judge_claim, shard_of, sweep_due_at,
 };
+pub use scope::InScope;
 pub use steering::{Reopened, apply_forget, apply_reopen};
 
 /// How much clocks may disagree when `next_at` is compared.
@@ -94,7 +137,7 @@ pub struct NewEvent {
     pub request_id: String,
     /// When a message must have been handled before the sweeper sends another.
     pub due_at: Timestamp,
-    /// End of retention and of the dedup window.
+    /// End of retention and of the dedup window; later where [`lasting`] says so.
     pub expires_at: Timestamp,
 }
 
@@ -111,6 +154,14 @@ pub enum Claimed {
     },
     /// Seen before and being taken care of.
     Duplicate,
+    /// Seen before, with another body, which stays the one that counts: what came
+    /// now is not kept. A sender that reuses an id, two senders in one source, or
+    /// one whose repeats differ (Stripe counts `pending_webhooks` in them).
+    Conflict {
+        /// The event's life, where its message is to be sent again, as with
+        /// [`Self::Unconfirmed`].
+        unconfirmed: Option<u32>,
+    },
 }
 
 /// Whether to run an event whose last lease ended without an outcome: it may
@@ -213,8 +264,10 @@ pub struct Burial<'a> {
 pub enum Rerun<'a> {
     /// Those that have not completed.
     Unfinished,
-    /// These routes, whether they have completed or not. The others go on as they
-    /// were: what was given up stays so, and what waits goes on waiting.
+    /// These routes alone, whether they have completed or not. The others go on as they
+    /// were: what was given up stays so, what waits goes on waiting, and what the event
+    /// never met does not run. Refused where nothing says what else is still to run:
+    /// before an event that was opened for all has come to any outcome.
     Routes(&'a [String]),
     /// All.
     All,
@@ -365,6 +418,14 @@ pub trait Ledger: Send + Sync {
         limit: u32,
         now: Timestamp,
     ) -> impl Future<Output = Result<DuePage, LedgerError>> + Send;
+
+    /// When the first of one shard's dead events died, of those that died after `since`.
+    /// The index may lag behind the table.
+    fn oldest_dead(
+        &self,
+        shard: u32,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
 
     /// Moves a due event's time forward, so that a backlog is not multiplied,
     /// and returns the record whose message is to be sent; `None` when it is no

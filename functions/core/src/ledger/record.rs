@@ -1,12 +1,12 @@
 //! One item of the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::event::{Event, clean_text};
-use crate::ledger::{CLOCK_TOLERANCE, NewEvent};
+use crate::ledger::{CLOCK_TOLERANCE, NewEvent, lasting};
 
 /// Version of the item's layout.
 pub const SCHEMA: u32 = 1;
@@ -17,8 +17,11 @@ pub const HISTORY_ENTRIES: usize = 50;
 pub const ERROR_CHARACTERS: usize = 500;
 /// Who writes the history when no person does.
 pub const ACTOR_PROCESSOR: &str = "processor";
-/// Most characters of one route's error; there may be many routes.
-pub const ROUTE_ERROR_CHARACTERS: usize = 160;
+/// Most characters of one route's error and of what it quotes, together; there may be
+/// many routes.
+pub const ROUTE_ERROR_CHARACTERS: usize = 140;
+/// What a quote takes of those besides its text: in an item its name does.
+pub const ROUTE_QUOTE_OVERHEAD_CHARACTERS: usize = 2;
 /// Most characters of an error or a reason in the history, which is long.
 pub const HISTORY_DETAIL_CHARACTERS: usize = 100;
 /// Most characters of a name in the history.
@@ -125,6 +128,9 @@ pub struct Transition {
 pub enum TransitionKind {
     /// An attempt failed.
     Failed,
+    /// A route had completed, and was asked to run again: the record's own note of it
+    /// went.
+    Completed,
     /// The event was given up.
     Buried,
     /// A dead letter was sent back to the queue.
@@ -141,6 +147,7 @@ impl TransitionKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
+            Self::Completed => "completed",
             Self::Buried => "buried",
             Self::Redriven => "redriven",
             Self::Replayed => "replayed",
@@ -151,9 +158,15 @@ impl TransitionKind {
     /// Reads the ledger's text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Failed, Self::Buried, Self::Redriven, Self::Replayed, Self::Forgotten]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        let kinds = [
+            Self::Failed,
+            Self::Completed,
+            Self::Buried,
+            Self::Redriven,
+            Self::Replayed,
+            Self::Forgotten,
+        ];
+        kinds.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -169,8 +182,11 @@ pub struct PayloadRef {
 /// How a route failed last, or was left for later, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteFailure {
-    /// Why.
+    /// Why, without a word of what the target said.
     pub error: String,
+    /// What the target said, where the route asks for it. It may hold personal data, so
+    /// it stands nowhere else: forgetting the event removes it.
+    pub quote: Option<String>,
     /// The route's attempts in this life, those that came to no outcome included.
     pub attempts: u32,
     /// Not to be tried again before; `None` when it is given up in this life.
@@ -217,6 +233,9 @@ pub struct Record {
     /// that recording a failure can never undo the completion that another, late
     /// process recorded meanwhile: a route in both has completed since.
     pub failures: BTreeMap<String, RouteFailure>,
+    /// The routes that this life was opened for, and that run alone beside what still
+    /// waits or is given up; `None` when all do that take the event. Never empty.
+    pub only: Option<BTreeSet<String>>,
     /// The last transitions, oldest first.
     pub history: Vec<Transition>,
     /// End of retention and of the dedup window, in whole seconds.
@@ -247,8 +266,9 @@ impl Record {
             done_at: None,
             handlers: BTreeMap::new(),
             failures: BTreeMap::new(),
+            only: None,
             history: Vec::new(),
-            expires_at: new.expires_at,
+            expires_at: lasting(new.expires_at, new.due_at),
             open: Some(Open::Pending { due_at: new.due_at }),
             sweeps: 0,
             forgotten_at: None,
@@ -313,16 +333,30 @@ impl Record {
     }
 
     /// The history with one entry more. Where there is no room, the oldest failure
-    /// goes, since there may be many of those; what operators did goes last.
+    /// goes, since there may be many of those, then the oldest completion; what operators
+    /// did goes last.
     #[must_use]
     pub fn history_with(&self, entry: Transition) -> Vec<Transition> {
-        let mut history: Vec<Transition> = self.history.iter().cloned().chain([entry]).collect();
+        let mut history = self.history.clone();
+        history.push(entry);
         while history.len() > HISTORY_ENTRIES {
             let before = &history[..HISTORY_ENTRIES];
-            let failure = before.iter().position(|it| it.kind == TransitionKind::Failed);
-            history.remove(failure.unwrap_or_default());
+            let of = |kind| before.iter().position(|it| it.kind == kind);
+            let goes = of(TransitionKind::Failed).or_else(|| of(TransitionKind::Completed));
+            history.remove(goes.unwrap_or_default());
         }
         history
+    }
+
+    /// The life that was open at this moment, as far as the history goes back.
+    #[must_use]
+    pub fn life_at(&self, moment: Timestamp) -> u32 {
+        let opens = |entry: &&Transition| {
+            matches!(entry.kind, TransitionKind::Redriven | TransitionKind::Replayed)
+        };
+        let mut openings = self.history.iter().filter(opens);
+        let first = openings.clone().next().map_or(self.life, |opening| opening.life - 1);
+        openings.rfind(|opening| opening.at <= moment).map_or(first.max(1), |it| it.life)
     }
 
     /// An entry for what the processor did to this record.

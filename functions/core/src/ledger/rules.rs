@@ -13,15 +13,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
-    NewEvent, Open, ROUTE_ERROR_CHARACTERS, Record, RouteFailure, State, Suspects, TransitionKind,
-    record::settled_attempts,
+    NewEvent, Open, PayloadRef, ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record,
+    RouteFailure, State, Suspects, TransitionKind, lasting, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
 
-/// What a claim means, given the item that is already there.
+/// What a claim means, given the item that is already there. `outside` is where the
+/// new payload was stored for it, if it fits no item.
 #[must_use]
-pub fn judge_claim(existing: Option<&Record>, new: &NewEvent) -> Claimed {
+pub fn judge_claim(
+    existing: Option<&Record>,
+    new: &NewEvent,
+    outside: Option<&PayloadRef>,
+) -> Claimed {
     let now = new.event.received_at;
     match existing {
         None => Claimed::Fresh,
@@ -30,15 +35,30 @@ pub fn judge_claim(existing: Option<&Record>, new: &NewEvent) -> Claimed {
         // TTL deletes up to two days late, so the time itself is compared:
         // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
         Some(record) if record.expires_at < now => Claimed::Fresh,
-        // What was left for later has been begun, and so was sent.
-        Some(record)
-            if record.state == State::Received
+        Some(record) => {
+            // What was left for later has been begun, and so was sent.
+            let is_untouched = record.state == State::Received
                 && record.attempts == 0
-                && record.failures.is_empty() =>
-        {
-            Claimed::Unconfirmed { life: record.life }
+                && record.failures.is_empty();
+            let unconfirmed = is_untouched.then_some(record.life);
+            match unconfirmed {
+                _ if has_other_body(record, new, outside) => Claimed::Conflict { unconfirmed },
+                Some(life) => Claimed::Unconfirmed { life },
+                None => Claimed::Duplicate,
+            }
         }
-        Some(_) => Claimed::Duplicate,
+    }
+}
+
+/// Whether an event that is known came with another body. What was forgotten has
+/// none to compare with.
+fn has_other_body(record: &Record, new: &NewEvent, outside: Option<&PayloadRef>) -> bool {
+    let held = &record.event.payload.bytes;
+    match &record.payload_ref {
+        _ if record.forgotten_at.is_some() => false,
+        // An object's key holds the hash of its content.
+        Some(reference) if held.is_empty() => outside.is_none_or(|it| it.key != reference.key),
+        _ => *held != new.event.payload.bytes,
     }
 }
 
@@ -140,6 +160,7 @@ pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Tim
     record.next_at = failure.failures.values().filter_map(|failure| failure.next_at).min();
     record.leased_until = None;
     record.open = Some(Open::Pending { due_at: failure.due_at });
+    record.expires_at = lasting(record.expires_at, failure.due_at);
     record.sweeps = 0;
     true
 }
@@ -173,6 +194,7 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
     record.next_at = None;
     record.leased_until = None;
     record.open = Some(Open::Dead { due_at: now });
+    record.expires_at = lasting(record.expires_at, now);
     record.sweeps = 0;
     true
 }
@@ -190,6 +212,7 @@ pub fn apply_sweep(existing: Option<&mut Record>, due: &Due, due_at: Timestamp) 
     }
     record.sweeps += 1;
     record.open = Some(Open::Pending { due_at });
+    record.expires_at = lasting(record.expires_at, due_at);
     true
 }
 
@@ -227,7 +250,11 @@ fn failed_attempt(failure: &Failure<'_>) -> Option<u32> {
 pub(super) fn capped(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<String, RouteFailure> {
     let capped = |(route, failure): (&String, &RouteFailure)| {
         let error = clean_text(&failure.error, ROUTE_ERROR_CHARACTERS);
-        (route.clone(), RouteFailure { error, ..failure.clone() })
+        let taken = error.chars().count() + ROUTE_QUOTE_OVERHEAD_CHARACTERS;
+        let room = ROUTE_ERROR_CHARACTERS.saturating_sub(taken);
+        let quote = failure.quote.as_ref().map(|quote| clean_text(quote, room));
+        let quote = quote.filter(|quote| !quote.is_empty());
+        (route.clone(), RouteFailure { error, quote, ..failure.clone() })
     };
     failures.iter().map(capped).collect()
 }
@@ -242,6 +269,23 @@ fn joined(errors: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_and_its_quote_share_the_room_of_one_route() {
+        let capped_to = |error: usize, quote: usize| {
+            let quote = Some("q".repeat(quote));
+            let failure =
+                RouteFailure { error: "e".repeat(error), quote, attempts: 1, next_at: None };
+            let capped = capped(&BTreeMap::from([("billing".to_owned(), failure)]));
+            let kept = &capped["billing"];
+            (kept.error.len(), kept.quote.as_ref().map(String::len))
+        };
+        assert_eq!(capped_to(40, 100), (40, Some(100)));
+        assert_eq!(capped_to(40, 200), (40, Some(118)));
+        assert_eq!(capped_to(157, 200), (157, Some(1)));
+        assert_eq!(capped_to(158, 200), (158, None));
+        assert_eq!(capped_to(200, 200), (160, None));
+    }
 
     #[test]
     fn sweeps_wait_longer_each_time_and_at_most_an_hour() {

@@ -2,11 +2,13 @@
 //!
 //! The rest of the ledger's decisions are in [`super::rules`].
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::{
     ACTOR_CHARACTERS, Forgetting, HISTORY_DETAIL_CHARACTERS, Open, REQUEST_ID_CHARACTERS, Record,
-    Reopen, Reopening, Rerun, State, Transition, TransitionKind, record::settled_attempts,
+    Reopen, Reopening, Rerun, State, Transition, TransitionKind, lasting, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::clean_text;
@@ -36,15 +38,26 @@ pub fn apply_reopen(
     }
     let is_as_seen = match reopening.cause {
         Reopen::Redrive { life } => record.state == State::Dead && record.life + 1 == life,
-        Reopen::Replay { seen, rerun } => {
-            // What is kept of the failures must be what there is.
-            let keeps = matches!(rerun, Rerun::Routes(_));
-            record.life == seen && (!keeps || record.failures == reopening.record.failures)
+        Reopen::Replay { seen, rerun: Rerun::Routes(routes) } => {
+            // What is kept of the failures must be what there is. Before an event has
+            // come to any outcome, nothing says which other routes it is still to run.
+            record.life == seen
+                && !routes.is_empty()
+                && (record.state != State::Received || record.only.is_some())
+                && record.failures == reopening.record.failures
+                && record.handlers == reopening.record.handlers
         }
+        // What is taken out goes into the history as it was read.
+        Reopen::Replay { seen, rerun: Rerun::All } => {
+            record.life == seen && record.handlers == reopening.record.handlers
+        }
+        Reopen::Replay { seen, rerun: Rerun::Unfinished } => record.life == seen,
     };
     if !is_as_seen || record.is_leased(now) || record.forgotten_at.is_some() {
         return Reopened::Refused;
     }
+    record.only = opened_for(record, reopening.cause);
+    note_completions(record, reopening.cause);
     record.state = State::Received;
     record.life += 1;
     record.lease_token = None;
@@ -69,8 +82,49 @@ pub fn apply_reopen(
     record.history = record.history_with(reopening.transition(record.life, now));
     record.open = Some(Open::Pending { due_at: reopening.due_at });
     record.sweeps = 0;
-    record.expires_at = record.expires_at.max(reopening.expires_at);
+    record.expires_at = lasting(record.expires_at.max(reopening.expires_at), reopening.due_at);
     Reopened::Opened
+}
+
+/// The routes that a new life is opened for, as its request has it: those that an
+/// operator names, those that a dead letter gave up, or all. So no route runs that was
+/// configured since and that nobody asked for; and one that is gone is missed.
+fn opened_for(record: &Record, cause: Reopen<'_>) -> Option<BTreeSet<String>> {
+    let only: BTreeSet<String> = match cause {
+        // Beside them what was asked for before and has not run yet.
+        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => {
+            let before = record.only.iter().flatten();
+            let unrun =
+                before.filter(|route| record.state == State::Received && !record.is_done(route));
+            routes.iter().chain(unrun).cloned().collect()
+        }
+        Reopen::Redrive { .. } => {
+            record.failures.keys().filter(|route| !record.is_done(route)).cloned().collect()
+        }
+        Reopen::Replay { rerun: Rerun::Unfinished | Rerun::All, .. } => return None,
+    };
+    // Letters of earlier versions do not say what they gave up.
+    Some(only).filter(|only| !only.is_empty())
+}
+
+/// Puts into the history what had completed and is to run again: otherwise nothing
+/// would say that it ran before.
+fn note_completions(record: &mut Record, cause: Reopen<'_>) {
+    let is_again = |route: &String| match cause {
+        Reopen::Replay { rerun: Rerun::Routes(routes), .. } => routes.contains(route),
+        Reopen::Replay { rerun: Rerun::All, .. } => true,
+        Reopen::Replay { rerun: Rerun::Unfinished, .. } | Reopen::Redrive { .. } => false,
+    };
+    let mut completed: Vec<(Timestamp, String)> = Vec::new();
+    for (route, at) in record.handlers.iter().filter(|(route, _)| is_again(route)) {
+        completed.push((*at, route.clone()));
+    }
+    completed.sort();
+    for (at, route) in completed {
+        let mut entry = record.transition(TransitionKind::Completed, &route, at);
+        (entry.life, entry.attempt) = (record.life_at(at), 0);
+        record.history = record.history_with(entry);
+    }
 }
 
 impl Reopening<'_> {
@@ -135,6 +189,7 @@ pub fn apply_forget(
     event.traceparent = None;
     record.history = history;
     record.failures.clear();
+    record.only = None;
     record.last_error = None;
     record.leased_until = None;
     record.next_at = None;

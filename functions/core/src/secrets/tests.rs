@@ -54,6 +54,38 @@ fn a_secret_of_the_wrong_kind_is_left_out_and_named_only_when_none_is_left() {
     assert_eq!(fault, SecretFault::WrongKind { index: 0, reason: "is wrong" });
 }
 
+#[test]
+fn a_text_that_is_no_json_is_one_signing_secret() {
+    for (stored, secret) in [
+        ("whsec_plain", "whsec_plain"),
+        ("whsec_plain\n", "whsec_plain"),
+        ("whsec_plain\r\n", "whsec_plain"),
+        ("It's a Secret to Everybody", "It's a Secret to Everybody"),
+        (" spaced ", " spaced "),
+    ] {
+        let bundle = SecretBundle::parse(stored).unwrap();
+        assert_eq!(bundle.signing_secrets(), [Secret::new(secret.into())], "{stored:?}");
+        assert_eq!(plain_text(stored), Some(secret));
+    }
+    // JSON of another form, JSON with a slip, several lines, nothing.
+    for stored in [
+        "",
+        "\n",
+        "   ",
+        "null",
+        "17",
+        "true",
+        "\"whsec_quoted\"",
+        "[\"whsec_a\"]",
+        "{\"signing_secrets\":[\"whsec_a\"]",
+        " {\"a\":1",
+        "whsec_a\nwhsec_b",
+        "\u{7f}",
+    ] {
+        assert_eq!(SecretBundle::parse(stored).err(), Some(SecretFault::NotABundle), "{stored:?}");
+    }
+}
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(1_000_000 + seconds).unwrap()
 }
@@ -115,7 +147,7 @@ async fn a_refetch_happens_at_most_every_thirty_seconds() {
 #[test]
 fn a_bundle_says_what_is_wrong_with_it_and_quotes_nothing() {
     let fault = |json| SecretBundle::parse(json).unwrap_err();
-    assert_eq!(fault("sk_live_oops"), SecretFault::NotABundle);
+    assert_eq!(fault("[\"sk_live_oops\"]"), SecretFault::NotABundle);
     assert_eq!(fault(r#"{"signing_secrets":[17]}"#), SecretFault::NotABundle);
     assert_eq!(fault(r#"{"signing_secrets":[]}"#), SecretFault::None);
     assert_eq!(fault(r#"{"signing_secrets":["a",""]}"#), SecretFault::Empty { index: 1 });

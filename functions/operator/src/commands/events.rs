@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
-    let (console, now) = (&context.console, Timestamp::now());
+    let (console, now) = (&context.console, context.now());
     let selection = args.filter.read(&context.deployment, now)?;
     let ledger = context.ledger().await?;
     let found = {

@@ -7,6 +7,7 @@
 //! retention ends: a repeat by the provider is still known as one. It cannot be
 //! replayed any more, and a dead letter of it opens nothing.
 
+use inbox_aws::may_lie_in_bucket;
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Forgetting, Ledger as _, Record, Settled, State};
@@ -15,6 +16,7 @@ use serde_json::json;
 use super::show;
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
+use crate::lookup;
 use crate::moments::{clock, relative};
 
 const EXAMPLES: &str = "\
@@ -32,7 +34,7 @@ its subject and its error (`inbox dlq`).";
 pub struct Args {
     /// The endpoint that received it
     source: String,
-    /// Its idempotency key
+    /// Its idempotency key, or GitHub's X-GitHub-Delivery
     id: String,
     /// Why, for the event's history
     #[arg(long, default_value = "no reason given", value_name = "TEXT")]
@@ -46,10 +48,14 @@ pub struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
-    let (console, now) = (&context.console, Timestamp::now());
+    let console = &context.console;
     let key = EventKey { source: args.source.clone(), id: args.id.clone() };
     let ledger = context.ledger().await?;
-    let record = ledger.get(&key).await?.ok_or_else(|| show::missing(&key))?;
+    let found = lookup::record(context, &ledger, key.clone(), context.now()).await?;
+    let record = found.ok_or_else(|| show::missing(&context.deployment, &key))?;
+    let key = record.event.key.clone();
+    check_bucket(context, &record)?;
+    let now = context.now_for_leases()?;
     if let Some(at) = record.forgotten_at {
         // Whoever forgot it may have died before its object was gone.
         if record.payload_ref.is_some() {
@@ -84,6 +90,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
             "look at it with `inbox show` and try again",
         )),
     }
+}
+
+/// Nothing is forgotten while a copy would be left: the event would no longer say so.
+fn check_bucket(context: &Context, record: &Record) -> Result<(), Fault> {
+    if context.deployment.payload_bucket.is_some() || !may_lie_in_bucket(record) {
+        return Ok(());
+    }
+    Err(Fault::usage(
+        "the payload bucket's name is not known, and it may hold this payload or a copy of it; \
+         nothing was forgotten",
+        "give --stack FILE (.local/stack.json, or the output of `terraform output -json`), or set \
+         PAYLOAD_BUCKET",
+    ))
 }
 
 impl Args {

@@ -32,7 +32,7 @@ use crate::context::Context;
 use crate::fault::{Fault, Outcome};
 use crate::follow::Follower;
 use crate::http_client::{HttpClient, Posted};
-use crate::moments::{parse_moment, span};
+use crate::moments::{counted, parse_moment, span};
 use crate::pretty::printable;
 use crate::stop::Stop;
 
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         return Err(fault);
     }
     let count = listener.posted.load(Ordering::Relaxed);
-    context.console.note(format!("{count} events posted"));
+    context.console.note(format!("{} posted", counted(count, "event")));
     Ok(Outcome::Done)
 }
 
@@ -104,8 +104,11 @@ struct Listener<'a> {
 impl<'a> Listener<'a> {
     async fn new(context: &'a Context, args: &'a Args) -> Result<Self, Fault> {
         HttpClient::check_address(&args.forward_to)?;
+        if let Some(warning) = HttpClient::warning(&args.forward_to) {
+            context.console.note(warning);
+        }
         let read = |text: &String| {
-            parse_moment(text, Timestamp::now())
+            parse_moment(text, context.now())
                 .map_err(|problem| Fault::usage(format!("--since: {problem}"), ""))
         };
         let since = args.since.as_ref().map(read).transpose()?;
@@ -135,11 +138,11 @@ impl<'a> Listener<'a> {
         let sources = self.sources.clone();
         let mut follower = match self.since {
             Some(since) => Follower::new(sources, since),
-            None => Follower::from_here(sources, Timestamp::now()),
+            None => Follower::from_here(sources, self.context.now()),
         };
         let mut wait = Wait::default();
         loop {
-            let seen = follower.look(&self.ledger, Timestamp::now()).await;
+            let seen = follower.look(&self.ledger, self.context.now()).await;
             let arrivals = match seen {
                 Ok(arrivals) => arrivals,
                 Err(fault) if wait.is_first_ever() => return fault.into(),
@@ -243,7 +246,7 @@ impl<'a> Listener<'a> {
             body: &event.payload.bytes,
             id: event.delivery_id.as_deref().unwrap_or(&event.key.id),
             event_type: &event.event_type,
-            now: Timestamp::now(),
+            now: self.context.now(),
         };
         let signed = provider.sign(&unsigned, secret);
         let mut headers: Vec<(String, String)> =
@@ -262,7 +265,7 @@ impl<'a> Listener<'a> {
         let key = &event.key;
         if console.json {
             console.value(&json!({
-                "at": Timestamp::now().to_rfc3339(), "source": key.source, "id": key.id,
+                "at": self.context.now().to_rfc3339(), "source": key.source, "id": key.id,
                 "type": event.event_type, "status": status, "detail": about,
             }));
             return;
@@ -272,7 +275,7 @@ impl<'a> Listener<'a> {
             Some(status) => (Tone::Bad, status.to_string()),
             None => (Tone::Bad, "no answer".to_owned()),
         };
-        let time = &Timestamp::now().to_rfc3339()[11..19];
+        let time = &self.context.now().to_rfc3339()[11..19];
         let status = console.tint(tone, &status);
         let what = printable(&format!("{}  {}  {}", key.source, event.event_type, key.id));
         console.line(format!("{time}  {what}  {status}  {about}"));

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod send;
 pub mod show;
 pub mod verify;
+pub mod whoami;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -37,6 +38,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome, 
         Command::Secret(args) => secret::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
+        Command::Whoami(args) => whoami::run(context, args).await,
         Command::Completions(args) => Ok(completions::run(&args)),
     }
 }

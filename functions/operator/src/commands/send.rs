@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use http::{HeaderName, HeaderValue};
+use inbox_aws::AwsClock;
 use inbox_aws::SecretsManagerSecrets;
-use inbox_core::Timestamp;
 use inbox_core::event::clean_text;
 use inbox_core::provider::{Provider, Unsigned};
 use inbox_core::secrets::{CACHE_FOR, Secret, Secrets as _};
@@ -24,6 +25,7 @@ use crate::fault::{Fault, Outcome};
 use crate::http_client::HttpClient;
 use crate::moments;
 use crate::pace::Pace;
+use crate::shell::word;
 use crate::stop::Stop;
 use crate::tally::{Answered, Tally, milliseconds};
 
@@ -68,6 +70,10 @@ pub struct Args {
     /// The address to sign, where the provider signs it and it is not the one that is called
     #[arg(long, value_name = "URL")]
     signed_url: Option<String>,
+    /// A further header, which nothing signs, such as 'X-GitHub-Hook-ID: 292430182'; may be given
+    /// several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
     /// How many
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: u32,
@@ -100,6 +106,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         print_curl(context, &target, &request);
         return Ok(Outcome::Done);
     }
+    if let Some(warning) = HttpClient::warning(&target.url) {
+        context.console.note(warning);
+    }
     let client = HttpClient::new()?;
     if args.count == 1 {
         let draft = bodies.next(0, &mut random);
@@ -117,6 +126,9 @@ struct Target {
     url: String,
     /// The address to sign, if another.
     signed_url: Option<String>,
+    /// Sent besides.
+    headers: Vec<(String, String)>,
+    clock: AwsClock,
 }
 
 impl Target {
@@ -128,7 +140,14 @@ impl Target {
         // Without a source there is an address, or it would not have been named.
         let known = named.source.map(|source| source.url.clone());
         let url = args.url.clone().or(known).unwrap_or_default();
-        Ok(Self { provider: named.provider, secret, url, signed_url: args.signed_url.clone() })
+        Ok(Self {
+            provider: named.provider,
+            secret,
+            url,
+            signed_url: args.signed_url.clone(),
+            headers: args.headers.clone(),
+            clock: context.clock.clone(),
+        })
     }
 
     /// Signed now.
@@ -143,7 +162,7 @@ impl Target {
             body: &fresh.body,
             id: &fresh.id,
             event_type,
-            now: Timestamp::now(),
+            now: self.clock.now(),
         };
         let mut headers = vec![
             ("Content-Type".to_owned(), content_type.clone()),
@@ -151,6 +170,7 @@ impl Target {
         ];
         let signature = self.provider.sign(&unsigned, &self.secret);
         headers.extend(signature.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        headers.extend(self.headers.iter().cloned());
         Signed { url, headers, body: Bytes::from(fresh.body.clone()) }
     }
 }
@@ -187,6 +207,19 @@ impl<'a> Named<'a> {
             Fault::refused(fault.to_string(), "look at it with `inbox secret show`")
         })?;
         Ok(bundle.signing_secrets()[0].clone())
+    }
+}
+
+/// `Name: value`, as HTTP allows it.
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is NAME: VALUE")?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_header =
+        HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
+    if is_header {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err("no HTTP header is so".to_owned())
     }
 }
 
@@ -249,7 +282,9 @@ fn say_one(context: &Context, source: &str, target: &Target, draft: &Draft, answ
     let first = console.tint(tone, &format!("{status}{said}"));
     console.line(format!("{first} in {} ms  {}", milliseconds(*took), draft.name));
     match inbox_id {
-        Some(id) => console.note(format!("look at it: inbox show {source} {id}")),
+        Some(id) => {
+            console.note(format!("look at it: inbox show {} {}", word(source), word(id)));
+        }
         None if !answered.is_success() && !body.is_empty() => console.line(format!("  {body}")),
         None => {}
     }

@@ -14,9 +14,12 @@ use serde_json::value::RawValue;
 use super::events::tone;
 use crate::console::{Console, Tone};
 use crate::context::Context;
+use crate::deployment::Deployment;
 use crate::fault::{Fault, Outcome};
-use crate::moments::{clock, relative};
+use crate::lookup;
+use crate::moments::{clock, counted, relative};
 use crate::pretty;
+use crate::shell::word;
 use crate::table::{Cell, Column, Table};
 use crate::view;
 
@@ -30,13 +33,17 @@ Examples:
 const SHOWN_LINES: usize = 2000;
 const SHOWN_CHARACTERS: usize = 4000;
 
+/// What is said of a completion, whether it still stands or was asked for again.
+const HANDLED: &str = "handled";
+
 /// What the command takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The endpoint that received it
     source: String,
-    /// Its idempotency key, as `inbox events` shows it and as X-Inbox-Id answers it
+    /// Its idempotency key, as `inbox events` shows it and as X-Inbox-Id answers it; or GitHub's
+    /// X-GitHub-Delivery
     id: String,
     /// Write the payload's bytes and nothing else
     #[arg(long)]
@@ -47,7 +54,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     let console = &context.console;
     let key = EventKey { source: args.source, id: args.id };
     let ledger = context.ledger().await?;
-    let mut record = ledger.get(&key).await?.ok_or_else(|| missing(&key))?;
+    let found = lookup::record(context, &ledger, key.clone(), context.now()).await?;
+    let mut record = found.ok_or_else(|| missing(&context.deployment, &key))?;
     // Whatever has become of its payload, what became of the event is shown.
     let unloaded = ledger.load(&mut record).await.err();
     if args.payload {
@@ -63,19 +71,25 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     if console.json {
         console.value(&document(&record, unloaded.as_ref()));
     } else {
-        print(console, &record, unloaded.as_ref(), Timestamp::now());
+        print(console, &record, unloaded.as_ref(), context.now());
     }
     Ok(Outcome::Done)
 }
 
-/// There is no such event.
-pub(super) fn missing(key: &EventKey) -> Fault {
+/// There is no such event, or no such source: one that was taken out of the deployment
+/// may still have events, so it is only asked about when nothing was found.
+pub(super) fn missing(deployment: &Deployment, key: &EventKey) -> Fault {
+    if !deployment.sources.is_empty()
+        && let Err(unknown) = deployment.source(&key.source)
+    {
+        return unknown;
+    }
     Fault::refused(
         format!("source {:?} has no event {:?}", key.source, key.id),
         format!(
             "`inbox events --source {} --since 7d` shows what came; an event that never came was \
              refused (look at the receiver's log) or never sent, and one past its retention is gone",
-            key.source
+            word(&key.source)
         ),
     )
 }
@@ -105,6 +119,7 @@ fn document(record: &Record, unloaded: Option<&LedgerError>) -> Document {
             "last_error": record.last_error,
             "handlers": view::times(&record.handlers),
             "failures": view::failures(record.state, &record.failures),
+            "only": record.only,
             "history": history.collect::<Vec<_>>(),
             "headers": record.event.headers,
             "request_id": record.request_id,
@@ -173,6 +188,8 @@ fn facts(record: &Record, now: Timestamp) -> Vec<(&'static str, String)> {
     add("occurred", event.occurred_at.map(moment));
     add("received", Some(moment(event.received_at)));
     add("stands", Some(stands(record, now)));
+    let only = record.only.as_ref().map(|only| only.iter().cloned().collect::<Vec<_>>());
+    add("opened for", only.map(|only| only.join(", ")));
     add("last error", record.last_error.clone());
     add("delivery id", event.delivery_id.clone());
     add("request id", Some(record.request_id.clone()));
@@ -229,17 +246,24 @@ fn life(record: &Record) -> Table {
             TransitionKind::Failed => {
                 (Tone::Warning, format!("attempt {}: {}", entry.attempt, entry.detail))
             }
-            TransitionKind::Buried => {
-                (Tone::Bad, format!("after {} attempts: {}", entry.attempt, entry.detail))
-            }
+            TransitionKind::Buried => (
+                Tone::Bad,
+                format!("after {}: {}", counted(entry.attempt.into(), "attempt"), entry.detail),
+            ),
+            TransitionKind::Completed => (Tone::Good, format!("by {}", entry.detail)),
             TransitionKind::Redriven | TransitionKind::Replayed | TransitionKind::Forgotten => {
                 (Tone::Strong, format!("by {}: {}", entry.actor, entry.detail))
             }
         };
-        add(entry.at, Some(tone), entry.kind.as_str(), entry.life.to_string(), detail);
+        let what = match entry.kind {
+            TransitionKind::Completed => HANDLED,
+            kind => kind.as_str(),
+        };
+        add(entry.at, Some(tone), what, entry.life.to_string(), detail);
     }
     for (route, at) in &record.handlers {
-        add(*at, Some(Tone::Good), "handled", String::new(), format!("by {route}"));
+        let life = record.life_at(*at).to_string();
+        add(*at, Some(Tone::Good), HANDLED, life, format!("by {route}"));
     }
     if let Some(at) = record.done_at {
         add(at, Some(Tone::Good), "done", record.life.to_string(), String::new());
@@ -292,7 +316,11 @@ fn handlers(record: &Record, now: Timestamp) -> Table {
             None => Cell::toned(Tone::Bad, "given up"),
         };
         let attempts = failure.attempts.to_string();
-        table.row([route.as_str().into(), fate, attempts.into(), failure.error.as_str().into()]);
+        let detail = match &failure.quote {
+            Some(quote) => format!("{}; it said: {quote}", failure.error),
+            None => failure.error.clone(),
+        };
+        table.row([route.as_str().into(), fate, attempts.into(), detail.into()]);
     }
     table
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::captured::Captured;
 use crate::console::{Console, Tone};
 use crate::context::Context;
+use crate::deployment::Source;
 use crate::diagnosis::{Case, Reason};
 use crate::fault::{Fault, Outcome};
 use crate::moments;
@@ -123,6 +124,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     Ok(match case.judge() {
         Ok(()) => {
             say_valid(&context.console, &case);
+            if let Some(source) = subject.source.filter(|_| !context.console.json) {
+                let repeats = source.repeats(case.provider.signs_url());
+                let text = format!("  sent again, it is {repeats}");
+                context.console.line(context.console.tint(Tone::Dim, &text));
+            }
             Outcome::Done
         }
         Err(rejection) => {
@@ -133,14 +139,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
 }
 
 /// Who judges, with what.
-struct Subject {
+struct Subject<'a> {
     provider: Arc<dyn Provider>,
     secrets: SecretBundle,
     url: Option<String>,
+    /// Where it is one of the deployment's.
+    source: Option<&'a Source>,
 }
 
-impl Subject {
-    async fn new(context: &Context, args: &Args) -> Result<Self, Fault> {
+impl<'a> Subject<'a> {
+    async fn new(context: &'a Context, args: &Args) -> Result<Self, Fault> {
         if let Some(name) = &args.source {
             let source = context.deployment.source(name)?;
             let provider = require(&source.provider)?;
@@ -152,7 +160,7 @@ impl Subject {
             } else {
                 bundle(given)?
             };
-            return Ok(Self { provider, secrets, url });
+            return Ok(Self { provider, secrets, url, source: Some(source) });
         }
         let Some(name) = &args.provider else {
             return Err(Fault::usage(
@@ -168,7 +176,7 @@ impl Subject {
                 "set INBOX_SIGNING_SECRET, give --secret, or --source for a deployed one",
             ));
         }
-        Ok(Self { provider, secrets: bundle(given)?, url: None })
+        Ok(Self { provider, secrets: bundle(given)?, url: None, source: None })
     }
 }
 

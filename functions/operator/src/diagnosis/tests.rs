@@ -103,13 +103,13 @@ fn a_key_beside_the_signing_secrets_is_none_of_them() {
     let signed = b"https://hooks.example.com/inMessageSidSM1";
     let mac = inbox_core::signature::hmac(
         inbox_core::signature::Hash::Sha256,
-        b"shared",
+        b"a shared secret key",
         &[signed.as_slice()],
     );
     let mac = base64::engine::general_purpose::STANDARD.encode(mac);
     captured = with_header(&captured, "x-twilio-signature", &mac);
     captured = with_header(&captured, "x-twilio-webhooks-signature-settings", settings);
-    let json = r#"{"signing_secrets":["12345"],"webhooks_sharedkey_1":"shared"}"#;
+    let json = r#"{"signing_secrets":["12345"],"webhooks_sharedkey_1":"a shared secret key"}"#;
     let secrets = SecretBundle::parse(json).unwrap();
     let provider = providers::find("twilio").unwrap();
     let case =

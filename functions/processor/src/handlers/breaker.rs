@@ -59,7 +59,7 @@ impl Guard {
         admitted.map_err(|NotTried { silences, wait }| {
             let target = &self.target;
             let reason = format!("not tried: {target} has not answered {silences} times in a row");
-            HandlerError::NotTried { wait, reason }
+            HandlerError::NotTried { wait, reason: reason.into() }
         })
     }
 

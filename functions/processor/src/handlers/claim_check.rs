@@ -18,6 +18,7 @@
 //! passes on to targets that take less than itself. So the limit is what all of them
 //! take, and a route may raise it with `max_bytes`, up to what the service takes.
 
+use bytes::Bytes;
 use inbox_aws::S3PayloadStore;
 use inbox_core::event::Event;
 use inbox_core::handler::{HandlerError, Run};
@@ -37,16 +38,23 @@ pub(super) fn max_bytes(options: &mut Options<'_>, default: usize, service_takes
     options.number("max_bytes", MAX_BYTES_LEAST..=service_takes, default)
 }
 
-/// Writes the event as a target takes it. `write` makes the target's message of a
-/// `CloudEvent`, and nothing of one that is too large.
+/// Writes the event as a target takes it, which takes `max_bytes`. `write` makes the
+/// target's message of a `CloudEvent`, and nothing of one that is too large with all that
+/// is added.
 pub(super) async fn fitting<M>(
     event: &Event,
     run: &Run,
     payloads: Option<&S3PayloadStore>,
-    write: impl Fn(String) -> Option<M>,
+    max_bytes: usize,
+    write: impl Fn(Bytes) -> Option<M>,
 ) -> Result<M, HandlerError> {
-    if let Some(message) = write(event.to_cloudevent()) {
-        return Ok(message);
+    // What is too large already is neither laid out nor copied for that.
+    if event.payload.bytes.len() <= max_bytes {
+        let whole = run.envelope.cloudevent(event);
+        let message = if whole.len() <= max_bytes { write(whole) } else { None };
+        if let Some(message) = message {
+            return Ok(message);
+        }
     }
     let Some(payloads) = payloads else {
         return Err(HandlerError::permanent(format!(
@@ -61,7 +69,7 @@ pub(super) async fn fitting<M>(
         let detached = payloads.detach(event).await;
         detached.map_err(|fault| HandlerError::retry(fault.to_string()))?
     };
-    write(event.to_cloudevent_with_dataref(&dataref))
+    write(event.to_cloudevent_with_dataref(&dataref).into())
         .ok_or_else(|| HandlerError::permanent("too large for the target, even without payload"))
 }
 
@@ -74,14 +82,24 @@ mod tests {
 
     #[test]
     fn what_fits_goes_whole() {
-        let whole = event("{}").to_cloudevent();
-        let fitted = fitting(&event("{}"), &run(1), None, Some).now_or_never();
+        let whole = Bytes::from(event("{}").to_cloudevent());
+        let fitted = fitting(&event("{}"), &run(1), None, MAX_BYTES, Some).now_or_never();
         assert_eq!(fitted, Some(Ok(whole)));
     }
 
     #[test]
+    fn what_is_too_large_already_is_not_laid_out() {
+        let run = run(1);
+        let large = event(&format!("\"{}\"", "x".repeat(MAX_BYTES)));
+        let fitted = fitting(&large, &run, None, MAX_BYTES, Some).now_or_never();
+        assert!(matches!(fitted, Some(Err(HandlerError::Permanent { .. }))), "{fitted:?}");
+        assert_eq!(format!("{:?}", run.envelope), "Envelope(None)");
+    }
+
+    #[test]
     fn without_a_bucket_a_large_event_is_given_up_and_says_what_to_set() {
-        let fitted = fitting(&event("[1,2]"), &run(1), None, |_| None::<()>).now_or_never();
+        let fitted =
+            fitting(&event("[1,2]"), &run(1), None, MAX_BYTES, |_| None::<()>).now_or_never();
         let reason = "too large for the target with its payload of 5 bytes, and there is no bucket \
                       to put that into: set PAYLOAD_BUCKET";
         assert_eq!(fitted, Some(Err(HandlerError::permanent(reason))));

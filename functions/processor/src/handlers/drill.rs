@@ -96,9 +96,9 @@ impl Handler for Drill {
             match self.outcome {
                 Outcome::Retry => Err(HandlerError::Retry {
                     after: self.after_seconds.map(|seconds| Duration::from_secs(seconds.into())),
-                    reason,
+                    reason: reason.into(),
                 }),
-                Outcome::Permanent => Err(HandlerError::Permanent { reason }),
+                Outcome::Permanent => Err(HandlerError::permanent(reason)),
                 Outcome::Panic => panic!("{reason}"),
                 Outcome::Hang => pending().await,
                 Outcome::Block => loop {
@@ -114,6 +114,11 @@ impl Handler for Drill {
             }
         }
         .boxed()
+    }
+
+    /// It does not look at the event.
+    fn copied_bytes(&self, _envelope_bytes: usize) -> usize {
+        0
     }
 }
 
@@ -141,7 +146,7 @@ mod tests {
         let failed = |attempt| {
             Some(Err(HandlerError::Retry {
                 after: Some(Duration::from_secs(5)),
-                reason: format!("drill: attempt {attempt} fails on purpose"),
+                reason: format!("drill: attempt {attempt} fails on purpose").into(),
             }))
         };
         assert_eq!(end(&with, 1), failed(1));

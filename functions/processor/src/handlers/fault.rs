@@ -3,18 +3,16 @@
 //! Everything is tried again but what can never pass with the same bytes: missing
 //! permissions are granted, missing targets are made, throttling passes. Only the
 //! handler knows which codes judge the very message.
+//!
+//! The code is told, which is one of AWS's list. The message beside it is a quote: it may
+//! repeat the request.
 
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use inbox_aws::describe;
 use inbox_core::event::Event;
-use inbox_core::handler::HandlerError;
+use inbox_core::handler::{HandlerError, Reason};
 
-use super::quote;
-
-/// What AWS says of a request that it could not make sense of may repeat the
-/// request.
-const WORDS_OF_A_BAD_REQUEST: [&str; 5] =
-    ["Invalid", "Validation", "Malformed", "Parameter", "TooLarge"];
+use super::Quotes;
 
 /// Turns a failed call into the attempt's end. `hopeless` are the codes of what can
 /// never pass.
@@ -22,17 +20,15 @@ pub(super) fn fault<E: ProvideErrorMetadata>(
     operation: &str,
     error: &SdkError<E>,
     event: &Event,
+    quotes: Quotes,
     hopeless: &[&str],
 ) -> HandlerError {
     let Some(code) = error.code() else {
         return HandlerError::retry(describe(operation, error));
     };
-    let reason = if WORDS_OF_A_BAD_REQUEST.iter().any(|word| code.contains(word)) {
-        let message = quote(error.message().unwrap_or_default().as_bytes(), event);
-        format!("{operation}: {code}: {message}")
-    } else {
-        describe(operation, error)
-    };
+    let message = error.message().unwrap_or_default();
+    let reason = Reason::from(format!("{operation}: {code}"));
+    let reason = reason.quoting(quotes.of(message.as_bytes(), event));
     if hopeless.contains(&code) {
         HandlerError::permanent(reason)
     } else {
@@ -49,38 +45,36 @@ mod tests {
     use super::super::testing::event;
     use super::*;
 
-    fn answered(code: &str, message: &str) -> HandlerError {
+    fn answered(code: &str, message: &str, quotes: Quotes) -> HandlerError {
         let error = ErrorMetadata::builder().code(code).message(message).build();
         let status = 400.try_into().expect("a status");
         let answer =
             aws_sdk_lambda::config::http::HttpResponse::new(status, SdkBody::from("not looked at"));
         let error = SdkError::service_error(InvokeError::generic(error), answer);
-        fault("Invoke", &error, &event(r#"{"name":"Jane"}"#), &["InvalidRequestContentException"])
+        let event = event(r#"{"name":"Jane"}"#);
+        fault("Invoke", &error, &event, quotes, &["InvalidRequestContentException"])
     }
 
     #[test]
     fn what_somebody_can_mend_is_tried_again() {
-        for (code, message) in [
-            (
-                "AccessDeniedException",
-                "User: x is not authorized to perform: lambda:InvokeFunction",
-            ),
-            ("ResourceNotFoundException", "Function not found: x"),
-            ("TooManyRequestsException", "Rate Exceeded."),
-            ("ServiceException", ""),
-        ] {
-            let expected = HandlerError::retry(format!("Invoke: {code}: {message}"));
-            assert_eq!(answered(code, message), expected);
+        for code in
+            ["AccessDeniedException", "ResourceNotFoundException", "TooManyRequestsException"]
+        {
+            let said = answered(code, "User: jane may not", Quotes::default());
+            assert_eq!(said, HandlerError::retry(format!("Invoke: {code}")));
         }
     }
 
     #[test]
-    fn what_can_never_pass_is_given_up_and_the_payload_is_not_repeated() {
-        let said = answered("InvalidRequestContentException", "cannot parse {\"name\":\"Jane\"}");
-        let quoted = "Invoke: InvalidRequestContentException: cannot parse {\"…\":\"…\"}";
-        assert_eq!(said, HandlerError::permanent(quoted));
-        let said = answered("InvalidParameterValueException", "no good: Jane");
-        let quoted = "Invoke: InvalidParameterValueException: no good: …";
-        assert_eq!(said, HandlerError::retry(quoted));
+    fn what_can_never_pass_is_given_up() {
+        let said = answered("InvalidRequestContentException", "Jane", Quotes::default());
+        assert_eq!(said, HandlerError::permanent("Invoke: InvalidRequestContentException"));
+    }
+
+    #[test]
+    fn the_message_is_a_quote_without_what_it_repeats() {
+        let said = answered("ValidationException", "cannot parse jane", Quotes::KEPT);
+        assert_eq!(said.reason().text(), "Invoke: ValidationException");
+        assert_eq!(said.reason().quote(), Some("cannot parse …"));
     }
 }

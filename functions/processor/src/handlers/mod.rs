@@ -1,6 +1,7 @@
 //! The handlers that routes can name: one line each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_lambda::config::Region;
 use inbox_aws::{S3PayloadStore, SdkConfig};
@@ -12,6 +13,10 @@ mod breaker;
 mod claim_check;
 mod drill;
 mod enqueue;
+/// The README's example of a handler, which a test holds to be this very file.
+#[cfg(test)]
+#[path = "example_notify.rs"]
+mod example;
 mod fault;
 pub mod forward;
 mod invoke;
@@ -23,8 +28,9 @@ mod region;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use forward::HttpClients;
 pub use options::Options;
-pub use quote::quote;
+pub use quote::Quotes;
 
 /// What handlers may use. Made once at start.
 #[derive(Clone)]
@@ -38,10 +44,14 @@ pub struct Resources {
     pub event_bus: Option<String>,
     /// Where payloads are put that are too large for a target.
     pub payloads: Option<S3PayloadStore>,
+    /// The most that a route may have for one attempt.
+    pub handler_timeout: Duration,
     /// URLs of the queue of events and its dead-letter queue: no target of routes.
     pub own_queues: Vec<String>,
     /// The time.
     pub clock: Clock,
+    /// For handlers that post to HTTP endpoints; all share their connections.
+    pub http: HttpClients,
 }
 
 impl Resources {
@@ -73,6 +83,29 @@ pub const HANDLERS: &[(&str, Build)] = &[
     ("publish", publish::build),
 ];
 
+/// The option of every route: how long one attempt may take.
+const TIMEOUT_SECONDS: &str = "timeout_seconds";
+
+/// Reads the option `timeout_seconds`, which every route has whatever its handler: the
+/// time limit of one attempt, of whole seconds, not above the function's own.
+///
+/// # Errors
+///
+/// It is something else.
+pub fn timeout(resources: &Resources, with: &Value) -> Result<Option<Duration>, String> {
+    let Some(value) = with.get(TIMEOUT_SECONDS).filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let most = resources.handler_timeout.as_secs();
+    let seconds = value.as_u64().filter(|seconds| (1..=most).contains(seconds));
+    seconds.map(|seconds| Some(Duration::from_secs(seconds))).ok_or_else(|| {
+        format!(
+            "`{TIMEOUT_SECONDS}` must be a whole number from 1 to {most}, which is the time that \
+             every handler has (HANDLER_TIMEOUT_SECONDS)"
+        )
+    })
+}
+
 /// Makes the handler of that name with a route's options.
 ///
 /// # Errors
@@ -88,13 +121,19 @@ pub fn build(
         let known: Vec<&str> = HANDLERS.iter().map(|(name, _)| *name).collect();
         return Err(vec![format!("no handler is named {name:?}; there are {}", known.join(", "))]);
     };
-    build(resources, with).map_err(|problems| {
+    // Read by `timeout`, for all handlers alike.
+    let mut with = with.clone();
+    if let Some(options) = with.as_object_mut() {
+        options.remove(TIMEOUT_SECONDS);
+    }
+    build(resources, &with).map_err(|problems| {
         problems.into_iter().map(|problem| format!("handler {name}: {problem}")).collect()
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use inbox_core::handler::HandlerError;
     use serde_json::json;
 
     use super::*;
@@ -137,6 +176,44 @@ mod tests {
             Some("handler drill: missing field `outcome`")
         );
         assert_eq!(problem("drill", None, &json!({"outcome": "hang"})), None);
+    }
+
+    #[tokio::test]
+    async fn the_readmes_example_reads_its_option_and_handles_an_event() {
+        let problems = example::build(&testing::resources(), &json!({"chanel": "#x"})).err();
+        let problems = problems.expect("two problems");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        let built = example::build(&testing::resources(), &json!({"channel": "#billing"}));
+        let handler = built.expect("a handler");
+        let event = testing::event(r#"{"id":"evt_1"}"#);
+        assert_eq!(handler.handle(&event, &testing::run(1)).await, Ok(()));
+        let event = testing::event("no JSON");
+        let refused = handler.handle(&event, &testing::run(1)).await;
+        assert_eq!(refused, Err(HandlerError::permanent("not JSON")));
+    }
+
+    #[test]
+    fn every_route_may_have_a_time_limit_within_the_handlers() {
+        let resources = testing::resources();
+        let read = |with: Value| timeout(&resources, &with);
+        assert_eq!(read(Value::Null), Ok(None));
+        assert_eq!(read(json!({ "timeout_seconds": null })), Ok(None));
+        for seconds in [1, 30] {
+            let given = json!({ "timeout_seconds": seconds });
+            assert_eq!(read(given), Ok(Some(Duration::from_secs(seconds))));
+        }
+        for wrong in [json!(0), json!(31), json!(1.5), json!("5"), json!(-1), json!(true)] {
+            let told = "`timeout_seconds` must be a whole number from 1 to 30, which is the time \
+                        that every handler has (HANDLER_TIMEOUT_SECONDS)";
+            assert_eq!(read(json!({ "timeout_seconds": wrong })), Err(told.to_owned()), "{wrong}");
+        }
+        for (handler, with) in [
+            ("mirror", json!({ "timeout_seconds": 5 })),
+            ("drill", json!({ "outcome": "hang", "timeout_seconds": 5 })),
+            ("invoke", json!({ "function": "billing", "timeout_seconds": 5 })),
+        ] {
+            assert_eq!(problem(handler, Some("mirror"), &with), None, "{handler}");
+        }
     }
 
     #[test]

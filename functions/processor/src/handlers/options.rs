@@ -18,12 +18,15 @@ impl<'a> Options<'a> {
     /// Options as a route gives them: a JSON object, or nothing.
     #[must_use]
     pub fn of(with: &'a Value) -> Self {
-        let given = with.as_object();
-        let mut problems = Vec::new();
-        if given.is_none() && !with.is_null() {
-            problems.push("`with` must be an object".to_owned());
+        let mut options = Self::of_object(with);
+        if options.given.is_none() && !with.is_null() {
+            options.problem("`with` must be an object");
         }
-        Self { given, known: BTreeSet::new(), problems }
+        options
+    }
+
+    fn of_object(value: &'a Value) -> Self {
+        Self { given: value.as_object(), known: BTreeSet::new(), problems: Vec::new() }
     }
 
     /// Text that is not empty, where given.
@@ -81,6 +84,38 @@ impl<'a> Options<'a> {
             self.problem(format_args!("`{name}` must be one of {}", words.join(", ")));
         }
         chosen.map_or(default, |(_, choice)| *choice)
+    }
+
+    /// A list, which must be there.
+    pub fn list(&mut self, name: &'static str) -> Option<&'a [Value]> {
+        let Some(value) = self.value(name) else {
+            self.problem(format_args!("needs `{name}`"));
+            return None;
+        };
+        let list = value.as_array();
+        if list.is_none() {
+            self.problem(format_args!("`{name}` must be a list"));
+        }
+        list.map(Vec::as_slice)
+    }
+
+    /// Options within an option, where it is given. Their problems are told under its name.
+    pub fn object<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Options<'a>) -> T,
+    ) -> Option<T> {
+        let value = self.value(name)?;
+        if !value.is_object() {
+            self.problem(format_args!("`{name}` must be an object"));
+            return None;
+        }
+        let mut within = Options::of_object(value);
+        let made = read(&mut within);
+        for problem in within.finish().err().into_iter().flatten() {
+            self.problem(format_args!("`{name}`: {problem}"));
+        }
+        Some(made)
     }
 
     /// A problem that the handler itself sees.

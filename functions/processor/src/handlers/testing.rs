@@ -7,11 +7,12 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::BehaviorVersion;
 use inbox_aws::SdkConfig;
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::Run;
 use inbox_core::provider::Payload;
 
-use super::Resources;
+use super::{HttpClients, Resources};
 
 /// Resources that reach nothing.
 pub(crate) fn resources() -> Resources {
@@ -21,8 +22,10 @@ pub(crate) fn resources() -> Resources {
         mirror_table: Some("mirror".into()),
         event_bus: None,
         payloads: None,
+        handler_timeout: Duration::from_secs(30),
         own_queues: Vec::new(),
         clock: Arc::new(|| Timestamp::from_unix_seconds(1_764_000_000).expect("a time")),
+        http: HttpClients::default(),
     }
 }
 
@@ -49,5 +52,14 @@ pub(crate) fn event(payload: &str) -> Event {
 pub(crate) fn run(attempt: u32) -> Run {
     let timeout = Duration::from_secs(30);
     let route_id = "billing".into();
-    Run { route_id, life: 1, attempt, max_attempts: 7, insists: false, timeout, payload_ref: None }
+    Run {
+        route_id,
+        life: 1,
+        attempt,
+        max_attempts: 7,
+        insists: false,
+        timeout,
+        payload_ref: None,
+        envelope: Envelope::default(),
+    }
 }

@@ -137,6 +137,9 @@ fn bodies_that_are_not_what_they_claim_are_accepted_and_known_as_far_as_possible
         &six_mb.as_bytes()[..SIX_MB],
     ] {
         for sample in testing::all() {
+            if !sample.facts.could_send(sample.content_type, body) {
+                continue;
+            }
             let found = identity(&sample, body);
             let (name, facts) = (sample.provider.name(), sample.facts);
             let is_array = sample.content_type == "application/json" && body.starts_with(b"[");

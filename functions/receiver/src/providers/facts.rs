@@ -147,6 +147,15 @@ impl Facts {
         self.signs_decoded_forms && content_type == form::MEDIA_TYPE
     }
 
+    /// Whether the provider could send this body: where decoded parameters are
+    /// signed behind the URL, the first begins with a letter.
+    pub(super) fn could_send(&self, content_type: &str, body: &[u8]) -> bool {
+        let parameters = super::mutations::said(body);
+        let begins_with_letter = |name: &[u8]| name.first().is_some_and(u8::is_ascii_alphabetic);
+        !self.decodes(content_type)
+            || parameters.first().is_none_or(|(name, _)| begins_with_letter(name))
+    }
+
     /// The address with the hash of a body that no parameters cover, where the
     /// provider puts one there.
     pub(super) fn cover(&self, url: &str, body: &[u8]) -> String {

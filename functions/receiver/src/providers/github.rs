@@ -12,15 +12,22 @@
 //!   signed is the body as sent, so the form, not the JSON inside. Which of the
 //!   two it is, the signed bytes say: nobody signs the content type, and a text
 //!   inside JSON can look like a form.
-//! - No time is signed, and neither are the headers that carry the event's name
-//!   and the delivery's id: who holds one signed body can send it again under
-//!   another id. Where that matters, the source deduplicates by content.
-//! - GitHub does not retry. A redelivery by hand keeps its delivery id, so it
-//!   is a duplicate unless the first one never got in.
+//! - No time is signed, and neither are the headers that carry the event's name,
+//!   the delivery's id and the hook's: who holds one signed body can send it again
+//!   under another id. Where that matters, the source deduplicates by content.
+//! - What the body lacks of the event that the header names (`events.rs`) makes the
+//!   type `unknown`, so that no route of the claimed type runs.
+//! - `X-GitHub-Delivery` is of the event: all hooks that it is sent to share it, as
+//!   does a redelivery. So the key is `<delivery id>@<hook id>`, and an event that
+//!   two hooks at one address bring counts twice; without the hook's header it is
+//!   the delivery id alone.
+//! - GitHub does not retry. A redelivery by hand keeps both ids, so it is a
+//!   duplicate unless the first one never got in.
 //!
 //! Sources:
 //! <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>,
 //! <https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks>,
+//! <https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers>,
 //! go-github `github/messages.go`, octokit `webhooks-methods`.
 
 use std::borrow::Cow;
@@ -29,12 +36,14 @@ use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::provider::{Identity, Payload, Provider, Rejection, Unsigned};
 use inbox_core::request::{Request, Verified};
-use inbox_core::secrets::{Secret, SecretBundle};
+use inbox_core::secrets::{Secret, SecretBundle, strength};
 use inbox_core::signature::{self, Hash, Proof};
 
 use super::header_name_or_id;
 use crate::json;
 use inbox_core::form;
+
+mod events;
 
 /// The provider's name.
 pub(super) const NAME: &str = "github";
@@ -43,6 +52,13 @@ const HEADER_SIGNATURE: &str = "x-hub-signature-256";
 const HEADER_SHA_1: &str = "x-hub-signature";
 const HEADER_EVENT: &str = "x-github-event";
 const HEADER_DELIVERY: &str = "x-github-delivery";
+const HEADER_HOOK: &str = "x-github-hook-id";
+/// Shorter ones are worth a word: nobody but the team makes them.
+const SECRET_CHARACTERS: usize = 20;
+/// Stands between the ids of delivery and hook.
+const HOOK_SEPARATOR: char = '@';
+/// A number of 64 bits has no more.
+const HOOK_DIGITS: usize = 20;
 const SIGNATURE_PREFIX: &str = "sha256=";
 const SIGNATURE_BYTES: usize = 32;
 const FORM_FIELD: &str = "payload";
@@ -77,18 +93,24 @@ impl Provider for GitHub {
             .then(|| form::first(request.body(), FORM_FIELD))
             .flatten()
             .map(Cow::into_owned);
-        let event = header_name_or_id(request, HEADER_EVENT);
         let json: &[u8] = payload.as_deref().unwrap_or(request.body());
         let [action, repository] = json::members(json, ["action", "repository"]);
+        let event = header_name_or_id(request, HEADER_EVENT).filter(|it| is_told(it, json));
+        let delivery_id = header_name_or_id(request, HEADER_DELIVERY);
+        let hook_id = hook_id(request);
         Identity {
-            idempotency_key: header_name_or_id(request, HEADER_DELIVERY),
+            idempotency_key: delivery_id.as_ref().map(|delivery| match &hook_id {
+                Some(hook) => format!("{delivery}{HOOK_SEPARATOR}{hook}"),
+                None => delivery.clone(),
+            }),
             occurred_at: event.as_deref().and_then(|event| occurred_at(event, json)),
             event_type: event.map(|event| match action.text() {
                 Some(action) => format!("{event}.{action}"),
                 None => event,
             }),
             subject: repository.member("full_name").text(),
-            delivery_id: None,
+            delivery_id,
+            hook_id,
             payload: payload.map(|bytes| Payload {
                 content_type: "application/json".into(),
                 bytes: Bytes::from(bytes),
@@ -113,10 +135,14 @@ impl Provider for GitHub {
             "user-agent",
             HEADER_EVENT,
             HEADER_DELIVERY,
-            "x-github-hook-id",
+            HEADER_HOOK,
             "x-github-hook-installation-target-id",
             "x-github-hook-installation-target-type",
         ]
+    }
+
+    fn names_hook(&self) -> bool {
+        true
     }
 
     fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
@@ -127,7 +153,14 @@ impl Provider for GitHub {
         if text.starts_with("-----BEGIN") {
             return Err("is a private key: use the secret that was typed in for the webhook");
         }
-        Ok(())
+        strength::check(text)
+    }
+
+    fn secret_concern(&self, secret: &Secret) -> Option<&'static str> {
+        (secret.expose().chars().count() < SECRET_CHARACTERS).then_some(
+            "has fewer than 20 characters, and people choose it: GitHub asks for random text of \
+             high entropy, such as `openssl rand -hex 32` makes",
+        )
     }
 
     fn advise(&self, request: &Request, _: &SecretBundle, rejection: Rejection) -> Vec<String> {
@@ -159,6 +192,21 @@ fn is_unwrapped_form(request: &Request) -> bool {
 /// A form never begins so: the brace would be escaped.
 fn is_json_object(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"{")
+}
+
+/// The hook's number, where it is one.
+fn hook_id(request: &Request<Verified>) -> Option<String> {
+    let id = header_name_or_id(request, HEADER_HOOK)?;
+    let is_number = id.len() <= HOOK_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(id)
+}
+
+/// Whether the body can be one of this event.
+fn is_told(event: &str, json: &[u8]) -> bool {
+    let wanted = events::members_of(event);
+    let name = |at: usize| wanted.get(at).copied().unwrap_or_default();
+    let found = json::members(json, std::array::from_fn::<_, { events::MEMBERS }, _>(name));
+    found.iter().take(wanted.len()).all(|member| member.is_there())
 }
 
 /// When it happened. There is no one field for it. A push tells in
@@ -245,7 +293,8 @@ mod tests {
 
     #[test]
     fn a_form_is_unwrapped_to_the_json_inside() {
-        let json = r#"{"action":"opened","repository":{"full_name":"a/b"},"note":"ä + %"}"#;
+        let json =
+            r#"{"action":"opened","issue":{},"repository":{"full_name":"a/b"},"note":"ä + %"}"#;
         let body = format!(
             "payload={}&x=1",
             percent_encoding::utf8_percent_encode(json, percent_encoding::NON_ALPHANUMERIC)
@@ -256,6 +305,7 @@ mod tests {
             delivery.identity(&GitHub, SECRET),
             Identity {
                 idempotency_key: Some(delivery.header(HEADER_DELIVERY)),
+                delivery_id: Some(delivery.header(HEADER_DELIVERY)),
                 event_type: Some("issues.opened".into()),
                 subject: Some("a/b".into()),
                 payload: Some(Payload {
@@ -295,14 +345,67 @@ mod tests {
             delivery.headers.insert(HEADER_EVENT, "push".parse().unwrap());
             delivery.identity(&GitHub, SECRET).occurred_at.map(Timestamp::unix_seconds)
         };
-        let head = r#""head_commit":{"timestamp":"2001-09-09T01:46:40Z"}"#;
+        let head = r#""ref":"","before":"","after":"","pusher":{},
+            "head_commit":{"timestamp":"2001-09-09T01:46:40Z"}"#;
         assert_eq!(
             pushed(&format!(r#"{{{head},"repository":{{"pushed_at":1700000000}}}}"#)),
             Some(1_700_000_000)
         );
         assert_eq!(pushed(&format!("{{{head}}}")), Some(1_000_000_000));
         // The push that deletes a branch has no head.
-        assert_eq!(pushed(r#"{"head_commit":null}"#), None);
+        assert_eq!(pushed(&format!(r#"{{{head},"head_commit":null}}"#)), None);
+    }
+
+    fn sent_by_hook(hook: &str) -> Identity {
+        Delivery::signed(&GitHub, SECRET, JSON, b"{}")
+            .with_header(HEADER_HOOK, hook)
+            .identity(&GitHub, SECRET)
+    }
+
+    #[test]
+    fn the_key_holds_delivery_and_hook_since_hooks_share_a_delivery() {
+        let [first, second] = ["292430182", "7"].map(sent_by_hook);
+        assert_eq!(first.idempotency_key.as_deref(), Some("id_1@292430182"));
+        assert_eq!(second.idempotency_key.as_deref(), Some("id_1@7"));
+        assert_eq!(first.hook_id.as_deref(), Some("292430182"));
+        assert_eq!(
+            (first.delivery_id, second.delivery_id),
+            (Some("id_1".into()), Some("id_1".into()))
+        );
+        // What is no number is no hook: the key is the delivery's id alone.
+        for odd in ["", "x", "1 2", "-1", "1@2", &"1".repeat(21)] {
+            let found = sent_by_hook(odd);
+            assert_eq!(
+                (found.idempotency_key.as_deref(), found.hook_id),
+                (Some("id_1"), None),
+                "{odd}"
+            );
+        }
+    }
+
+    /// As whoever holds one signed body could send it: nobody signs the header.
+    #[test]
+    fn a_body_that_is_not_of_the_event_that_the_header_names_is_of_no_type() {
+        let read = |event: &str, body: &str| {
+            let delivery = Delivery::signed(&GitHub, SECRET, JSON, body.as_bytes());
+            delivery.with_header(HEADER_EVENT, event).identity(&GitHub, SECRET)
+        };
+        let body =
+            r#"{"action":"opened","issue":{"updated_at":"2026-03-01T12:00:00Z"},"repository":{}}"#;
+        let genuine = read("issues", body);
+        assert_eq!(genuine.event_type.as_deref(), Some("issues.opened"));
+        assert!(genuine.occurred_at.is_some());
+        for claimed in ["deployment", "push", "release", "issue_comment", "ping", "workflow_run"] {
+            let found = read(claimed, body);
+            assert_eq!((found.event_type, found.occurred_at), (None, None), "{claimed}");
+            assert_eq!(found.idempotency_key, genuine.idempotency_key, "it is stored all the same");
+        }
+        // A name that is not known is believed, and `null` is a member.
+        assert_eq!(read("new_thing", body).event_type.as_deref(), Some("new_thing.opened"));
+        let nothing = r#"{"action":"deleted","repository":{},"starred_at":null}"#;
+        assert_eq!(read("star", nothing).event_type.as_deref(), Some("star.deleted"));
+        // What is no JSON object holds nothing.
+        assert_eq!(read("push", "[]").event_type, None);
     }
 
     #[test]
@@ -322,5 +425,10 @@ mod tests {
         assert!(check("ghp_0123").unwrap_err().contains("access token"));
         assert!(check("github_pat_0123").unwrap_err().contains("access token"));
         assert!(check("-----BEGIN RSA PRIVATE KEY-----").unwrap_err().contains("private key"));
+        assert!(check("x").unwrap_err().contains("fewer than 16"));
+        assert!(check("your_webhook_secret").unwrap_err().contains("placeholder"));
+        let concern = |text: &str| GitHub.secret_concern(&Secret::new(text.into()));
+        assert!(concern("0123456789abcdef012").unwrap().contains("fewer than 20"));
+        assert_eq!(concern(SECRET), None);
     }
 }

@@ -126,7 +126,8 @@ mod tests {
         let said = names().map(|name| {
             let provider = find(name).unwrap();
             let methods = provider.methods().iter().map(ToString::to_string).collect();
-            (name.to_owned(), ProviderFacts { methods, signs_url: provider.signs_url() })
+            let (signs_url, names_hook) = (provider.signs_url(), provider.names_hook());
+            (name.to_owned(), ProviderFacts { methods, signs_url, names_hook })
         });
         assert_eq!(stack().providers, said.collect(), "infra/stack.json, providers");
     }

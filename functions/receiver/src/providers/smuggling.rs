@@ -94,7 +94,7 @@ async fn received(sample: &Sample, event: Value) -> Result<Kept, u16> {
         config: Config {
             source: SOURCE.into(),
             secret_id: String::new(),
-            public_base_url: Some(BASE_URL.into()),
+            public_base_urls: vec![BASE_URL.into()],
             table_name: String::new(),
             queue_url: String::new(),
             payload_bucket: None,
@@ -102,6 +102,7 @@ async fn received(sample: &Sample, event: Value) -> Result<Kept, u16> {
             retention: Duration::from_hours(24 * 30),
             sweep_grace: Duration::from_mins(15),
             dedup: Dedup::Id,
+            hook_ids: Vec::new(),
         },
         provider: Arc::clone(&sample.provider),
         ledger: MemoryLedger::default(),

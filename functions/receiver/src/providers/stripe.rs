@@ -23,7 +23,7 @@ use std::time::Duration;
 use inbox_core::Timestamp;
 use inbox_core::provider::{Identity, Provider, Rejection, Unsigned};
 use inbox_core::request::{Request, Verified};
-use inbox_core::secrets::{Secret, SecretBundle};
+use inbox_core::secrets::{Secret, SecretBundle, strength};
 use inbox_core::signature::{self, Hash, Proof};
 
 use crate::json;
@@ -37,6 +37,7 @@ const HEADER_SIGNATURE: &str = "stripe-signature";
 const TOLERANCE: Duration = Duration::from_mins(5);
 const SCHEME: &str = "v1";
 const SIGNATURE_BYTES: usize = 32;
+const KEY_PREFIX: &str = "whsec_";
 
 /// Stripe's scheme.
 pub(super) struct Stripe;
@@ -106,7 +107,7 @@ impl Provider for Stripe {
         if text.trim() != text {
             return Err("has white space around it, which Stripe's signing secrets never have");
         }
-        Ok(())
+        strength::check(text.strip_prefix(KEY_PREFIX).unwrap_or(text))
     }
 
     fn signed_at(&self, request: &Request) -> Option<Timestamp> {
@@ -303,14 +304,19 @@ mod tests {
     #[test]
     fn what_is_not_a_signing_secret_is_refused_with_advice() {
         let check = |text: &str| Stripe.check_secret(&Secret::new(text.into()));
-        assert_eq!(check("whsec_abc"), Ok(()));
+        assert_eq!(check("whsec_0123456789abcdef"), Ok(()));
         assert_eq!(check("text chosen in a test"), Ok(()));
         for (wrong, advice) in [
             ("sk_live_x", "API key"),
             ("rk_test_x", "API key"),
             ("pk_live_x", "API key"),
             ("we_1abc", "endpoint's id"),
-            ("whsec_abc\n", "white space"),
+            ("whsec_0123456789abcdef\n", "white space"),
+            // Who knows the prefix could sign.
+            ("whsec_", "fewer than 16"),
+            ("whsec_0123456789", "fewer than 16"),
+            ("whsec_…", "placeholder"),
+            ("whsec_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "placeholder"),
         ] {
             let told = check(wrong).unwrap_err();
             assert!(told.contains(advice) && !told.contains(wrong), "{told}");

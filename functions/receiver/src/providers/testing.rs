@@ -96,7 +96,7 @@ impl Delivery {
             self.headers.clone(),
             self.body.clone().into(),
         )
-        .with_public_url(Some(public_url.to_owned()))
+        .with_public_urls([public_url.to_owned()])
     }
 
     pub(super) fn judge(

@@ -13,8 +13,9 @@
 //!
 //! - The URL is the one that Twilio called: from configuration (or the secret
 //!   bundle's `notification_url`), never from the request, plus the query as
-//!   received. Twilio is inconsistent about ports, so it is tried as it is and
-//!   with the default port added or the port removed, as all its SDKs do.
+//!   received. While a source moves to another domain there are two. Twilio is
+//!   inconsistent about ports, so each is tried as it is and with the default
+//!   port added or the port removed, as all its SDKs do.
 //! - Values are decoded as bytes and never trimmed; empty ones count.
 //! - Every body is covered: by the parameters, or by `bodySHA256`. A form that
 //!   has parameters is a form, whatever its URL holds. One that has none must
@@ -32,11 +33,17 @@
 //! (credentials in it, for example); its query, if any, is ignored.
 //!
 //! **Limits of the scheme.** No time is signed, so a captured request stays
-//! valid: the idempotency key is a hash of what was signed, and makes it a
-//! duplicate for as long as events are kept. Names and values are strung
-//! together without separators, so a captured request also covers other ways of
-//! cutting the same text into parameters; they have the same hash. A `?` with nothing after it never
-//! reaches the function.
+//! valid: the idempotency key is a hash of the whole signed text (its port left
+//! out), and makes it a duplicate for as long as events are kept. URL, names and
+//! values are strung together without separators, so a captured request also
+//! covers other ways of cutting the same text into parameters; they have the same
+//! hash. What cannot be told apart by a hash is where the URL ends: a query could
+//! move into the first parameter's name, and so could the end of another source's
+//! longer path. The first parameter must therefore begin with a letter, as
+//! Twilio's own do. (Terraform sees to it that no source's name is another's with
+//! a letter behind it.) A custom parameter whose name begins with a digit sorts
+//! before Twilio's and is refused: give it another name. A `?` with nothing after
+//! it never reaches the function.
 //!
 //! Event types: `message.<status>`, `message.received` for inbound ones,
 //! `call.<status>`, `recording.<status>`, and `event_streams.batch` for the
@@ -53,7 +60,7 @@ use http::{Method, StatusCode};
 use inbox_core::Timestamp;
 use inbox_core::provider::{Identity, Payload, Provider, Rejection, Reply, Unsigned};
 use inbox_core::request::{Request, Verified};
-use inbox_core::secrets::{Secret, SecretBundle};
+use inbox_core::secrets::{Secret, SecretBundle, strength};
 use inbox_core::signature::{self, Hash, Proof};
 
 use super::header_name_or_id;
@@ -116,15 +123,17 @@ impl Provider for Twilio {
         // No time is signed. Without an address nothing can match, until
         // somebody configures one.
         let mismatch = Rejection::SignatureMismatch { fresh: true };
-        let url = called_url(request, secrets).ok_or(mismatch)?;
         let signatures = [signature];
-        let other_port = other_port(&url);
-        [Some(url), other_port]
+        called_urls(request, secrets)
             .into_iter()
-            .flatten()
+            .flat_map(|url| {
+                let other_port = other_port(&url);
+                std::iter::once(url).chain(other_port)
+            })
             .find_map(|url| {
                 let signed = signed_pieces(&url, &parameters);
-                signature::hmac_matches(hash, keys, &signed, &signatures)
+                let proof = signature::hmac_matches(hash, keys, &signed, &signatures)?;
+                Some(proof.of_url(url))
             })
             .ok_or(mismatch)
     }
@@ -147,6 +156,7 @@ impl Provider for Twilio {
             occurred_at: None,
             subject: event.map(|event| event.sid),
             delivery_id: header_name_or_id(request, HEADER_IDEMPOTENCY),
+            hook_id: None,
             payload,
         }
     }
@@ -198,7 +208,7 @@ impl Provider for Twilio {
         if text.trim() != text {
             return Err("has white space around it, which auth tokens never have");
         }
-        Ok(())
+        strength::check(text)
     }
 
     /// With the hash of a body that no parameters cover.
@@ -247,7 +257,9 @@ fn keys<'a>(
     if !algorithm.eq_ignore_ascii_case(SHARED_KEY_ALGORITHM) || !id.starts_with(SHARED_KEY_PREFIX) {
         return Err(Rejection::MalformedSignature);
     }
-    let key = secrets.other(id).ok_or(Rejection::SignatureMismatch { fresh: true })?;
+    // What can be guessed is no key, as with those of `check_secret`.
+    let key = secrets.other(id).filter(|key| strength::check(key.expose()).is_ok());
+    let key = key.ok_or(Rejection::SignatureMismatch { fresh: true })?;
     Ok((Hash::Sha256, std::slice::from_ref(key)))
 }
 
@@ -271,8 +283,12 @@ fn covering_parameters(request: &Request) -> Result<Vec<form::Pair<'_>>, Rejecti
             return Err(Rejection::MalformedSignature);
         }
         let parameters = distinct(form::pairs(request.body()));
-        if !parameters.is_empty() {
-            return Ok(parameters);
+        if let Some((first, _)) = parameters.first() {
+            // Anything else could be the end of another URL, see above.
+            return match first.first() {
+                Some(letter) if letter.is_ascii_alphabetic() => Ok(parameters),
+                _ => Err(Rejection::MalformedSignature),
+            };
         }
     }
     match form::first(request.raw_query().as_bytes(), BODY_HASH) {
@@ -303,40 +319,58 @@ fn signed_pieces<'a>(url: &'a str, parameters: &'a [form::Pair<'_>]) -> Vec<&'a 
     pieces
 }
 
-/// The address that Twilio called, with the query as received.
-fn called_url(request: &Request, secrets: &SecretBundle) -> Option<String> {
-    let address = match secrets.other(NOTIFICATION_URL) {
-        Some(url) => url.expose().split(['?', '#']).next().unwrap_or_default(),
-        None => request.public_url()?,
-    };
-    Some(match request.raw_query() {
+/// The addresses that Twilio may have called, with the query as received.
+fn called_urls(request: &Request, secrets: &SecretBundle) -> Vec<String> {
+    let with_query = |address: &str| match request.raw_query() {
         "" => address.to_owned(),
         query => format!("{address}?{query}"),
-    })
+    };
+    match secrets.other(NOTIFICATION_URL) {
+        Some(url) => {
+            vec![with_query(url.expose().split(['?', '#']).next().unwrap_or_default())]
+        }
+        None => request.public_urls().iter().map(|url| with_query(url)).collect(),
+    }
 }
 
 /// The same URL without its port, or with the scheme's port if it has none.
-/// The host may be an IPv6 address and may stand behind `user:password@`.
 fn other_port(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let host_at = authority.rfind('@').map_or(0, |at| at + 1);
-    let name_ends = host_at + authority[host_at..].rfind(']').map_or(0, |at| at + 1);
-    let authority = match authority[name_ends..].rfind(':') {
-        Some(at) => authority[..name_ends + at].to_owned(),
-        None if scheme == "https" => format!("{authority}:443"),
-        None => format!("{authority}:80"),
-    };
-    Some(format!("{scheme}://{authority}{path}"))
+    let (before, port, behind) = around_port(url)?;
+    Some(match port {
+        Some(_) => format!("{before}{behind}"),
+        None if url.starts_with("https:") => format!("{before}:443{behind}"),
+        None => format!("{before}:80{behind}"),
+    })
 }
 
-/// A hash of all that was signed except the address, which is the same for all
-/// events of a source: query and parameters, in the order in which they are
-/// signed, whatever the order in which they came.
+/// A URL's parts before its port and behind it, and the port with its colon. The
+/// host may be an IPv6 address and may stand behind `user:password@`.
+fn around_port(url: &str) -> Option<(&str, Option<&str>, &str)> {
+    let host_at = url.find("://")? + "://".len();
+    let rest = &url[host_at..];
+    let path_at = host_at + rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = &url[host_at..path_at];
+    let name_at = authority.rfind('@').map_or(0, |at| at + 1);
+    let name_ends = name_at + authority[name_at..].rfind(']').map_or(0, |at| at + 1);
+    let behind = &url[path_at..];
+    Some(match authority[name_ends..].rfind(':') {
+        Some(at) => {
+            let port_at = host_at + name_ends + at;
+            (&url[..port_at], Some(&url[port_at..path_at]), behind)
+        }
+        None => (&url[..path_at], None, behind),
+    })
+}
+
+/// A hash of all that was signed, in the order in which it is signed, whatever the
+/// order in which it came. Twilio signs the port or leaves it out as it likes, so
+/// it is left out.
 fn content_hash(request: &Request<Verified>) -> String {
     let body: &[u8] = if is_form(request) { request.body() } else { b"" };
     let parameters = distinct(form::pairs(body));
-    signature::sha256_hex(&signed_pieces(request.raw_query(), &parameters))
+    let url = request.signed_url().unwrap_or_default();
+    let (before, _, behind) = around_port(url).unwrap_or((url, None, ""));
+    signature::sha256_hex(&signed_pieces(&format!("{before}{behind}"), &parameters))
 }
 
 /// What a callback is about.

@@ -28,7 +28,7 @@ pub(super) fn receive(
         config: Config {
             source: "shop".into(),
             secret_id: String::new(),
-            public_base_url: Some("https://hooks.example.com".into()),
+            public_base_urls: vec!["https://hooks.example.com".into()],
             table_name: String::new(),
             queue_url: String::new(),
             payload_bucket: None,
@@ -36,6 +36,7 @@ pub(super) fn receive(
             retention: Duration::from_hours(24 * 30),
             sweep_grace: Duration::from_mins(15),
             dedup,
+            hook_ids: Vec::new(),
         },
         provider: Arc::clone(&sample.provider),
         ledger: MemoryLedger::default(),

@@ -13,7 +13,7 @@ use crate::action::OperatorStep;
 use crate::breaks::Break;
 use crate::config::Config;
 use crate::item::{Item, Last, Moment};
-use crate::world::{Again, LIVES, Operator, World, place};
+use crate::world::{Again, EVERY_ROUTE, LIVES, Operator, World, place};
 
 pub(crate) fn steps(config: &Config, world: &World) -> Vec<OperatorStep> {
     let mut steps = Vec::new();
@@ -27,6 +27,9 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<OperatorStep> {
             }
         }
         Operator::Idle => {}
+        Operator::Planned { .. } if config.must_renew(world, true) => {
+            steps.extend([OperatorStep::Renew, OperatorStep::GiveUp]);
+        }
         Operator::Planned { .. } => {
             steps.extend([
                 OperatorStep::Reopen,
@@ -75,7 +78,8 @@ pub(crate) fn take(config: &Config, world: &mut World, step: OperatorStep) {
                 {
                     item.completed = completed;
                 }
-                open(config, world, item, rerun);
+                world.lasts_longer(config, world.item, true);
+                open(world, item, rerun);
             }
             if step == OperatorStep::ReopenReplyLost {
                 return;
@@ -86,6 +90,7 @@ pub(crate) fn take(config: &Config, world: &mut World, step: OperatorStep) {
                 rest(world);
             }
         }
+        (OperatorStep::Renew, _) => world.renewed = true,
         (OperatorStep::Send, Operator::Sending { life, .. }) => {
             world.send(life);
             rest(world);
@@ -119,18 +124,24 @@ pub(crate) fn take(config: &Config, world: &mut World, step: OperatorStep) {
 }
 
 /// Writes a replay, and notes what was asked for.
-fn open(config: &Config, world: &mut World, item: Option<Item>, rerun: Again) {
+fn open(world: &mut World, item: Option<Item>, rerun: Again) {
+    world.past.may_run = match rerun {
+        Again::First => 1 | world.item.map_or(0, Item::failed),
+        Again::Unfinished | Again::All => EVERY_ROUTE,
+    };
     world.write(item);
     world.due_at_moved();
     let asked = match rerun {
         Again::Unfinished => 0,
         Again::First => 1,
-        Again::All => (1 << config.routes) - 1,
+        Again::All => world.configured,
     };
     world.past.runs = [0; 2];
     world.past.given_up &= if rerun == Again::First { !asked } else { 0 };
-    world.past.recorded &= !asked;
-    world.past.effective &= !asked;
+    // Of all that were ever configured, their completions are taken out.
+    let again = if rerun == Again::All { EVERY_ROUTE } else { asked };
+    world.past.recorded &= !again;
+    world.past.effective &= !again;
     world.past.asked |= asked;
 }
 

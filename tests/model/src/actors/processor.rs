@@ -39,16 +39,21 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
                 steps.push(ProcessorStep::BeginReplyLost);
             }
         }
+        Processor::Reopening { .. } if config.must_renew(world, true) => {
+            steps.push(ProcessorStep::Renew);
+        }
         Processor::Reopening { .. } => {
             steps.extend([ProcessorStep::Reopen, ProcessorStep::ReopenReplyLost]);
         }
-        Processor::Running { run, .. } => return running(config, run),
+        Processor::Running { run, .. } => return running(config, world, run),
         Processor::Burying { grave, .. } => {
             let letter_first = config.broken != Some(Break::DeadBeforeLetter);
             steps.extend(if (letter_first && !grave.sent) || grave.written {
-                [ProcessorStep::SendLetter, ProcessorStep::SendLetterReplyLost]
+                vec![ProcessorStep::SendLetter, ProcessorStep::SendLetterReplyLost]
+            } else if config.must_renew(world, false) {
+                vec![ProcessorStep::Renew]
             } else {
-                [ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
+                vec![ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
             });
         }
         // It acknowledges next, so there is room.
@@ -61,9 +66,9 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
     steps
 }
 
-fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
+fn running(config: &Config, world: &World, run: Run) -> Vec<ProcessorStep> {
     let mut steps = Vec::new();
-    let routes = (0..).zip(run.routes).take(config.routes);
+    let routes = (0..).zip(run.routes);
     let mut is_through = true;
     let mut has_writes = false;
     // Completions are written one after the other.
@@ -105,7 +110,9 @@ fn running(config: &Config, run: Run) -> Vec<ProcessorStep> {
     }
     if is_through {
         has_writes = true;
-        steps.extend(if run.routes.contains(&Route::Deferred) {
+        steps.extend(if is_tried_again(config, run) && config.must_renew(world, false) {
+            vec![ProcessorStep::Renew]
+        } else if run.routes.contains(&Route::Deferred) {
             // Where another has failed, the failure is written down with it.
             if run.routes.into_iter().any(has_failed) {
                 vec![ProcessorStep::Fail { parked: true }, ProcessorStep::FailReplyLost]
@@ -136,6 +143,7 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
     let processor = world.processors[usize::from(slot)];
     let Some(message) = processor.message() else { return };
     match (step, processor) {
+        (ProcessorStep::Renew, _) => world.renewed = true,
         (ProcessorStep::Begin, Processor::Beginning { again, .. }) => {
             begin(config, world, slot, message, again);
         }
@@ -145,9 +153,13 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
             }
         }
         (ProcessorStep::Reopen | ProcessorStep::ReopenReplyLost, _) => {
-            let (reopened, item) = config.rules().redrive(world.item, message.life);
+            let letters_routes = world.item.map_or(0, Item::failed);
+            let before = world.item;
+            let (reopened, item) = config.rules().redrive(before, message.life);
             world.write(item);
             if reopened == Reopened::Opened {
+                world.lasts_longer(config, before, true);
+                world.past.may_run = letters_routes;
                 world.due_at_moved();
                 world.past.runs = [0; 2];
                 world.past.given_up = 0;
@@ -173,7 +185,7 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: Message, again: 
     let next = match config.rules().begin(world.item, message.life, slot) {
         Beginning::Run(item) => {
             world.write(Some(item));
-            let run = run_of(config, item);
+            let run = run_of(config, item, world.configured);
             let routes = run.routes;
             if overlaps(world, slot) {
                 world.breaks(Property::RunsDoNotOverlap);
@@ -184,6 +196,9 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: Message, again: 
                 if world.past.given_up & (1 << n) != 0 {
                     world.breaks(Property::GivenUpStays);
                 }
+                if world.past.may_run & (1 << n) == 0 {
+                    world.breaks(Property::OnlyTheAskedRun);
+                }
             }
             if routes.iter().all(|route| *route == Route::Through) {
                 // Nothing is left to run, and `finish` says so.
@@ -193,8 +208,8 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: Message, again: 
             }
         }
         // Nothing is left to run: it is recorded as done, without a lease.
-        Beginning::Exhausted(item) if item.completed == (1 << config.routes) - 1 => {
-            let run = exhausted(config, item);
+        Beginning::Exhausted(item) if is_through(config, world, item) => {
+            let run = exhausted(config, item, world.configured);
             Processor::Running { message, run }
         }
         Beginning::Exhausted(item) if config.broken == Some(Break::ExhaustedBuriesAll) => {
@@ -202,7 +217,8 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: Message, again: 
             Processor::Burying { message, grave }
         }
         Beginning::Exhausted(item) => {
-            return conclude(config, world, slot, message, exhausted(config, item));
+            let run = exhausted(config, item, world.configured);
+            return conclude(config, world, slot, message, run);
         }
         Beginning::Reopen if !again => Processor::Reopening { message },
         Beginning::Early => return leave(world, slot, message),
@@ -212,16 +228,23 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: Message, again: 
 }
 
 /// A run that begins.
-fn run_of(config: &Config, item: Item) -> Run {
-    let (routes, attempts, deferrals) = config.rules().routes(item);
+fn run_of(config: &Config, item: Item, configured: u8) -> Run {
+    let (scope, routes, attempts, deferrals) = config.rules().routes(item, configured);
     let (life, token) = (item.life, Token::Own);
     let (late, freed, keeps) = (false, false, false);
-    Run { life, attempts, deferrals, late, freed, keeps, token, routes }
+    Run { life, attempts, deferrals, late, freed, keeps, scope, token, routes }
+}
+
+/// Whether nothing is left of the event that anything could become of.
+fn is_through(config: &Config, world: &World, item: Item) -> bool {
+    let (_, routes, ..) = config.rules().routes(item, world.configured);
+    routes.iter().all(|route| *route == Route::Through)
 }
 
 /// What is left to write when no attempt is: what would run now has used up its own.
-fn exhausted(config: &Config, item: Item) -> Run {
-    let mut run = Run { late: true, token: Token::Read { same: true }, ..run_of(config, item) };
+fn exhausted(config: &Config, item: Item, configured: u8) -> Run {
+    let begun = run_of(config, item, configured);
+    let mut run = Run { late: true, token: Token::Read { same: true }, ..begun };
     for (route, attempts) in run.routes.iter_mut().zip(&mut run.attempts) {
         if *route == Route::Waiting {
             (*route, *attempts) = (Route::FailedForGood, config.max_attempts);
@@ -295,9 +318,11 @@ fn run_step(
         ProcessorStep::Fail { .. } | ProcessorStep::FailReplyLost => {
             let parked = step == ProcessorStep::Fail { parked: true };
             let ending = Ending { parked, lane: message.lane };
-            let (failed, item) = config.rules().fail(world.item, run, slot, ending);
+            let before = world.item;
+            let (failed, item) = config.rules().fail(before, run, slot, ending);
             world.write(item);
             if failed {
+                world.lasts_longer(config, before, false);
                 world.due_at_moved();
                 let given_up = given_up(config, run);
                 world.past.given_up |= bits(given_up);
@@ -336,9 +361,11 @@ fn defer(
     run: Run,
     step: ProcessorStep,
 ) {
-    let (deferred, item) = config.rules().defer(world.item, run, slot, message.lane);
+    let before = world.item;
+    let (deferred, item) = config.rules().defer(before, run, slot, message.lane);
     world.write(item);
     if deferred {
+        world.lasts_longer(config, before, false);
         world.due_at_moved();
         let fates = item.map_or([Fate::Unfailed; 2], |item| item.fates);
         let is_hot = |(route, fate): (Route, Fate)| {
@@ -356,7 +383,7 @@ fn defer(
 }
 
 fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) -> Completed {
-    let known = (0..config.routes).filter(|n| run.routes[*n] == Route::Through);
+    let known = (0..ROUTES.len()).filter(|n| run.routes[*n] == Route::Through);
     let known = known.map(|n| 1_u8 << n).sum();
     let (completed, item) = config.rules().complete(world.item, run, n, known);
     if completed == Completed::Superseded {
@@ -365,7 +392,7 @@ fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) ->
     world.write(item);
     world.past.recorded |= 1 << n;
     let Some(item) = item else { return completed };
-    if completed == Completed::Pending && item.completed == (1 << config.routes) - 1 {
+    if completed == Completed::Pending && run.scope & !item.completed == 0 {
         world.breaks(Property::LastFinishes);
     }
     for (other, processor) in (0..).zip(&mut world.processors) {
@@ -461,8 +488,12 @@ fn bury(
             }
         }
         ProcessorStep::Bury | ProcessorStep::BuryReplyLost => {
-            let (buried, item) = config.rules().bury(world.item, grave, slot);
+            let before = world.item;
+            let (buried, item) = config.rules().bury(before, grave, slot);
             world.write(item);
+            if buried && item != before {
+                world.lasts_longer(config, before, false);
+            }
             if buried {
                 world.past.given_up |= bits(grave.given_up);
             }

@@ -48,10 +48,10 @@ pub(crate) fn take(config: &Config, world: &mut World, step: ReceiverStep) {
             }
             world.receiver = match claimed {
                 Claimed::Fresh => Receiver::Sending { life: 1 },
-                Claimed::Unconfirmed { life } => {
+                Claimed::Unconfirmed { life } | Claimed::Conflict { unconfirmed: Some(life) } => {
                     Receiver::Sending { life: u8::try_from(life).unwrap_or(u8::MAX) }
                 }
-                Claimed::Duplicate => Receiver::Answering,
+                Claimed::Duplicate | Claimed::Conflict { unconfirmed: None } => Receiver::Answering,
             };
         }
         ReceiverStep::Send | ReceiverStep::SendReplyLost => {

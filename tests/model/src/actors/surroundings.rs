@@ -7,8 +7,8 @@
 
 use crate::action::WorldStep;
 use crate::config::Config;
-use crate::item::{Fate, Holder, Moment, Open};
-use crate::world::{Operator, Processor, Receiver, Route, Sweeper, World};
+use crate::item::{Fate, Holder, Item, Lasts, Moment, Open, Stand};
+use crate::world::{EVERY_ROUTE, LIVES, Operator, Processor, Receiver, Route, Sweeper, World};
 
 pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
     let mut steps = Vec::new();
@@ -28,9 +28,20 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
         if is_ahead && item.next != Moment::Ahead && world.sweeper == Sweeper::Idle {
             steps.push(WorldStep::DueComes);
         }
-        if config.expires && is_quiet(world) {
+        // What is unfinished lasts: the rule of expiry.
+        if config.expires && is_quiet(world) && !item.stand.is_unfinished() {
             steps.push(WorldStep::Expire);
         }
+    }
+    let is_young = |item: &Item| item.lasts == Lasts::Amply && item.stand != Stand::Done;
+    if config.ages && world.item.as_ref().is_some_and(is_young) {
+        steps.push(WorldStep::Age);
+    }
+    if config.adds && world.configured == config.configured_at_first() {
+        steps.push(WorldStep::RouteAdded);
+    }
+    if config.removes && world.configured == config.configured_at_first() {
+        steps.push(WorldStep::RouteRemoved);
     }
     for message in world.waiting() {
         steps.extend([WorldStep::Lose(message), WorldStep::MoveAway(message)]);
@@ -62,10 +73,23 @@ pub(crate) fn take(world: &mut World, step: WorldStep) {
             *world.count(message) -= 1;
             world.send_letter(message.life);
         }
+        WorldStep::Age => {
+            if let Some(item) = &mut world.item {
+                item.lasts = Lasts::Enough;
+            }
+        }
+        WorldStep::RouteAdded => world.configured = EVERY_ROUTE,
+        WorldStep::RouteRemoved => {
+            world.configured = 1;
+            // Of what was to run again, whatever it is, it is none any more.
+            world.past.asked &= 1;
+        }
         WorldStep::Expire => {
             // A repeat of the provider's is a new event after this.
             world.item = None;
-            let fresh = World::new(world.left).past;
+            // A record outlives its letter.
+            world.letters = [0; LIVES];
+            let fresh = World::new(world.left, world.configured).past;
             world.past = fresh;
         }
         WorldStep::Oversleep => {

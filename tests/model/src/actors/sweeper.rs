@@ -22,6 +22,9 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<SweeperStep> {
                 vec![]
             }
         }
+        Sweeper::Moving(_) if config.must_renew(world, false) => {
+            vec![SweeperStep::Renew, SweeperStep::Die]
+        }
         Sweeper::Moving(_) => {
             vec![SweeperStep::Sweep, SweeperStep::SweepReplyLost, SweeperStep::Die]
         }
@@ -34,13 +37,18 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<SweeperStep> {
 
 pub(crate) fn take(config: &Config, world: &mut World, step: SweeperStep) {
     match (step, world.sweeper) {
+        (SweeperStep::Renew, _) => world.renewed = true,
         (SweeperStep::Read, _) => world.sweeper = Sweeper::Moving(Read::Same),
         (SweeperStep::Sweep | SweeperStep::SweepReplyLost, Sweeper::Moving(read)) => {
             let (swept, item) = if config.broken == Some(Break::DueAtNotMoved) {
                 (true, world.item)
             } else {
-                let (swept, item) = config.rules().sweep(world.item, read);
+                let before = world.item;
+                let (swept, item) = config.rules().sweep(before, read);
                 world.past.woken &= !swept;
+                if swept && item != before {
+                    world.lasts_longer(config, before, false);
+                }
                 (swept, item)
             };
             world.write(item);

@@ -122,7 +122,12 @@ async fn whatever_the_dead_letter_queue_refuses_with_the_event_is_kept_and_the_l
         refuse(&rig, "sqs", "SendMessage", error_type, message);
         let kept = rig.process(&mut processor, messages.clone()).await.expect("an answer");
         assert_eq!(kept.len(), 2, "{error_type}");
-        let expected = format!("queue unavailable: SendMessage: {error_type}: {message}");
+        // What is about the message itself may quote it: only the code is told.
+        let told = match error_type {
+            "InvalidParameterValue" => error_type.to_owned(),
+            _ => format!("{error_type}: {message}"),
+        };
+        let expected = format!("queue unavailable: SendMessage: {told}");
         assert_eq!(fault(&processor, "dead letter not sent, event kept").await, expected);
         assert_eq!(fault(&processor, "dead letter not sent").await, expected);
         assert_eq!(rig.stands(&event).await, Some((State::Received, 1, 1)));

@@ -1,6 +1,5 @@
 //! `inbox dlq list`: a row for each dead letter.
 
-use inbox_core::Timestamp;
 use serde_json::json;
 
 use super::{letters, note_sample, show};
@@ -42,7 +41,7 @@ pub(super) async fn run(context: &Context, args: &Args, most: u32) -> Result<Out
         console.value(&json!({"letters": letters, "has_more": has_more}));
         return Ok(Outcome::Done);
     }
-    let now = Timestamp::now();
+    let now = context.now();
     let mut table = Table::new([
         Column::new("sent").right(),
         Column::new("source"),

@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, most: u32) -> Result<Outcome, Fault> 
     let stop = Stop::listen()?;
     let dead = dead_events(&context.ledger().await?).await?;
     let (letters, look) = letters(context, most, &stop).await?;
-    let now = Timestamp::now();
+    let now = context.now();
     let groups = Groups::of(&letters);
     let covered: BTreeSet<&EventKey> = letters
         .iter()

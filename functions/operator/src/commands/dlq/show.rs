@@ -11,6 +11,7 @@ use crate::fault::{Fault, Outcome};
 use crate::letters::{Fate, Letter};
 use crate::moments::{clock, relative};
 use crate::pretty;
+use crate::shell::word;
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -35,7 +36,12 @@ pub(super) async fn run(context: &Context, args: &Args, most: u32) -> Result<Out
     let stop = Stop::listen()?;
     let (letters, look) = letters(context, most, &stop).await?;
     let is_named = |letter: &&Letter| match &args.id {
-        Some(id) => letter.source() == args.first && letter.id() == id,
+        // Behind GitHub's delivery stands the hook's id.
+        Some(id) => {
+            let rest = letter.id().strip_prefix(id.as_str());
+            let is_of_it = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
+            letter.source() == args.first && is_of_it
+        }
         None => letter.received.message_id == args.first,
     };
     let named: Vec<&Letter> = letters.iter().filter(is_named).collect();
@@ -44,7 +50,7 @@ pub(super) async fn run(context: &Context, args: &Args, most: u32) -> Result<Out
         return Err(unknown(context, args, letters.len()).await?);
     }
     let console = &context.console;
-    let now = Timestamp::now();
+    let now = context.now();
     for (at, letter) in named.into_iter().enumerate() {
         if console.json {
             console.value(&to_json(letter));
@@ -71,10 +77,11 @@ async fn unknown(context: &Context, args: &Args, seen: usize) -> Result<Fault, F
     let found = context.ledger().await?.summaries(std::slice::from_ref(&key)).await?;
     let advice = match found.first() {
         Some(event) => format!(
-            "the event is {} in life {}: `inbox show {} {id}`",
+            "the event is {} in life {}: `inbox show {} {}`",
             event.state.as_str(),
             event.life,
-            args.first
+            word(&args.first),
+            word(id)
         ),
         None => "there is no such event in the ledger either; `inbox dlq list` shows letters, \
                  `inbox events` shows events"

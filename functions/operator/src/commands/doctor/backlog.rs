@@ -15,7 +15,7 @@ use inbox_core::stack::stack;
 use super::Findings;
 use crate::context::Context;
 use crate::fault::Fault;
-use crate::moments::span;
+use crate::moments::{counted, span};
 
 /// So many of the sweeper's intervals may pass.
 const INTERVALS: u32 = 5;
@@ -61,8 +61,8 @@ pub(super) async fn check(
     findings.broken(
         "sweeper",
         format!(
-            "{more}{} events are overdue, the oldest since {}",
-            overdue.len(),
+            "{more}{} overdue, the oldest since {}",
+            counted(overdue.len() as u64, "event"),
             span(now.since(oldest))
         ),
         "look at its log (`make logs FUNCTION=sweeper`) and its schedule: does it run every minute?",

@@ -8,6 +8,7 @@
 //! may lack a permission, or the service a call.
 
 mod backlog;
+mod clock;
 mod lane;
 mod payloads;
 mod processor;
@@ -15,8 +16,8 @@ mod queues;
 mod routes;
 mod secrets;
 mod table;
+mod targets;
 
-use inbox_core::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -113,7 +114,6 @@ impl Findings {
 }
 
 pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault> {
-    let now = Timestamp::now();
     let mut findings = Findings::default();
     // The first call also finds out whether AWS answers at all.
     table::check(context, &mut findings).await?;
@@ -123,13 +123,14 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
     processor::check(context, &mut findings).await?;
     secrets::check(context, &mut findings).await?;
     routes::check(context, &mut findings).await?;
-    backlog::check(context, &mut findings, now).await?;
+    backlog::check(context, &mut findings, context.now()).await?;
     let is_unknown = |finding: &Finding| finding.verdict == Verdict::Unknown;
     if let Some(first) = findings.0.first().filter(|_| findings.0.iter().all(is_unknown)) {
         // Nothing was found to be wrong, because nothing was looked at.
         let problem = format!("nothing could be looked at; {}: {}", first.about, first.says);
         return Err(Fault::unavailable(problem));
     }
+    clock::check(context.clock.difference(), &mut findings);
     Ok(tell(&context.console, &findings.0))
 }
 

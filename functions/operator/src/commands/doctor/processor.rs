@@ -2,6 +2,7 @@
 
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::{EventSourceMappingConfiguration, FunctionResponseType, ScalingConfig};
+use aws_sdk_sqs::types::QueueAttributeName;
 use inbox_aws::describe;
 use inbox_core::stack::stack;
 
@@ -17,7 +18,9 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
         findings.unknown(ABOUT, "the stack file does not name the processor (functions.processor)");
         return Ok(());
     };
-    let answer = client.list_event_source_mappings().function_name(function).send().await;
+    // By the queue: by the function, Lambda tells none that calls an alias of it.
+    let Some(queue) = queue_arn(context, findings).await? else { return Ok(()) };
+    let answer = client.list_event_source_mappings().event_source_arn(&queue).send().await;
     let mappings = match answer {
         Ok(answer) => answer.event_source_mappings.unwrap_or_default(),
         Err(error) => {
@@ -25,16 +28,12 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
             return Ok(());
         }
     };
-    // A queue's ARN ends as its address does.
-    let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
-    let of = |queue: &str| {
-        let reads_queue = |mapping: &&EventSourceMappingConfiguration| {
-            mapping.event_source_arn().is_some_and(|arn| arn.rsplit(':').next() == Some(queue))
-        };
-        mappings.iter().find(reads_queue)
+    let calls_function = |mapping: &&EventSourceMappingConfiguration| {
+        mapping.function_arn().is_some_and(|arn| is_of(arn, function))
     };
-    let queue = name(context.deployment.queue_url()?);
-    match of(&queue) {
+    let arn = queue;
+    let queue = arn.rsplit(':').next().unwrap_or_default();
+    match mappings.iter().find(calls_function) {
         Some(mapping) => check_mapping(mapping, findings),
         None => findings.broken(
             ABOUT,
@@ -42,17 +41,65 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
             "events are accepted and never handled: run `make deploy`",
         ),
     }
-    if let Some(lane) = context.deployment.lane_url.as_deref().map(name)
-        && of(&lane).is_none()
-    {
-        findings.broken(
-            "event source mapping of the lane",
-            format!("nothing feeds {function} from {lane}"),
-            "events of slow routes wait for ever: run `make deploy`",
-        );
-    }
+    check_lane(context, &client, &arn, function, findings).await;
     check_function(&client, function, findings).await;
     Ok(())
+}
+
+/// The lane lies beside the queue, whose ARN this is.
+async fn check_lane(
+    context: &Context,
+    client: &Client,
+    queue_arn: &str,
+    function: &str,
+    findings: &mut Findings,
+) {
+    let about = "event source mapping of the lane";
+    let Some(lane) = context.deployment.lane_url.as_deref() else { return };
+    let name = lane.rsplit('/').next().unwrap_or_default();
+    let (beside, _) = queue_arn.rsplit_once(':').unwrap_or_default();
+    let arn = format!("{beside}:{name}");
+    let answer = client.list_event_source_mappings().event_source_arn(arn).send().await;
+    let mappings = match answer {
+        Ok(answer) => answer.event_source_mappings.unwrap_or_default(),
+        Err(error) => {
+            return findings.unknown(about, describe("ListEventSourceMappings", &error));
+        }
+    };
+    let calls = |it: &EventSourceMappingConfiguration| {
+        it.function_arn().is_some_and(|arn| is_of(arn, function))
+    };
+    let is_read = mappings.iter().any(calls);
+    findings.expect(
+        about,
+        is_read,
+        format!("{} {function} from {name}", if is_read { "feeds" } else { "nothing feeds" }),
+        "events of slow routes wait for ever: run `make deploy`",
+    );
+}
+
+async fn queue_arn(context: &Context, findings: &mut Findings) -> Result<Option<String>, Fault> {
+    let answer = aws_sdk_sqs::Client::new(context.aws().await?)
+        .get_queue_attributes()
+        .queue_url(context.deployment.queue_url()?)
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await;
+    match answer {
+        Ok(answer) => {
+            Ok(answer.attributes.and_then(|mut it| it.remove(&QueueAttributeName::QueueArn)))
+        }
+        Err(error) => {
+            findings.unknown(ABOUT, describe("GetQueueAttributes", &error));
+            Ok(None)
+        }
+    }
+}
+
+/// Whether an ARN names the function, or a version or alias of it.
+fn is_of(arn: &str, function: &str) -> bool {
+    let name = arn.split_once(":function:").map_or(arn, |(_, name)| name);
+    name.split(':').next() == Some(function)
 }
 
 fn check_mapping(mapping: &EventSourceMappingConfiguration, findings: &mut Findings) {
@@ -138,6 +185,19 @@ mod tests {
         check_mapping(mapping, &mut findings);
         let all = findings.0.into_iter().map(|finding| (finding.about, finding.verdict));
         all.filter(|(_, verdict)| *verdict != Verdict::Ok).collect()
+    }
+
+    #[test]
+    fn a_mapping_calls_a_function_by_itself_or_by_an_alias() {
+        let arn = "arn:aws:lambda:eu-central-1:123456789012:function:hooks-processor";
+        for (arn, is_meant) in [
+            (arn.to_owned(), true),
+            (format!("{arn}:live"), true),
+            (format!("{arn}-2:live"), false),
+            ("hooks-processor".to_owned(), true),
+        ] {
+            assert_eq!(is_of(&arn, "hooks-processor"), is_meant, "{arn}");
+        }
     }
 
     #[test]

@@ -13,6 +13,14 @@ use super::{FIX_DEPLOY, Findings};
 use crate::context::Context;
 use crate::fault::Fault;
 
+/// SQS sends back to its source only what it moved itself, and the processor sends the
+/// letters of buried events.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html>
+const FIX_LETTERS: &str = "look at `inbox dlq`, and send them back with `inbox redrive`; a redrive \
+    \"to source queue\" in the SQS console fails with CouldNotDetermineMessageSource, since the \
+    processor put the letters of buried events there itself: choose the queue of events as custom \
+    destination there";
+
 type Attributes = HashMap<Name, String>;
 
 pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<(), Fault> {
@@ -31,7 +39,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
         let depth = number(dlq, &Name::ApproximateNumberOfMessages);
         match depth {
             0 => findings.ok("dead letters", "none"),
-            _ => findings.warn("dead letters", format!("about {depth}"), "look at `inbox dlq`"),
+            _ => findings.warn("dead letters", format!("about {depth}"), FIX_LETTERS),
         }
     }
     Ok(())

@@ -5,10 +5,11 @@ use inbox_aws::SecretsManagerSecrets;
 use inbox_core::secrets::{Secret, SecretFault, Secrets as _, SecretsError};
 use inbox_receiver::providers;
 
-use super::Findings;
+use super::{Findings, Verdict};
 use crate::context::Context;
 use crate::deployment::Source;
 use crate::fault::Fault;
+use crate::moments::counted;
 
 pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<(), Fault> {
     if context.deployment.sources.is_empty() {
@@ -41,7 +42,14 @@ async fn check_source(
         name: name.to_owned(),
         used_by: &source.provider,
     };
-    held.judge(context.aws().await?, findings, |secret| provider.check_secret(secret)).await;
+    let check = |secret: &Secret| provider.check_secret(secret);
+    held.judge(context.aws().await?, findings, check, |secret| provider.secret_concern(secret))
+        .await;
+    // Where nothing could be looked at, nothing is told.
+    if findings.0.last().is_some_and(|finding| finding.verdict != Verdict::Unknown) {
+        let repeats = source.repeats(provider.signs_url());
+        findings.ok(format!("repeats to {name}"), format!("each is {repeats}"));
+    }
     Ok(())
 }
 
@@ -66,6 +74,7 @@ impl Held<'_> {
         aws: &SdkConfig,
         findings: &mut Findings,
         check: impl Fn(&Secret) -> Result<(), &'static str>,
+        concern: impl Fn(&Secret) -> Option<&'static str>,
     ) {
         let Self { about, secret_id, name, first_by, used_by } = self;
         let store = SecretsManagerSecrets::new(aws, (*secret_id).to_owned());
@@ -105,11 +114,18 @@ impl Held<'_> {
                         "`{first_by}` adds a right one, then `inbox secret retire {name} --position N`"
                     ),
                 );
+            } else if let Some(concern) = concern(secret) {
+                is_good = false;
+                findings.warn(
+                    about,
+                    format!("secret {position} of {all} {concern}"),
+                    format!("`{first_by}` adds a better one; let the provider sign with it then"),
+                );
             }
         }
         if is_good {
-            let plural = if all == 1 { "" } else { "s" };
-            findings.ok(about, format!("{used_by}, {all} signing secret{plural}"));
+            let secrets = counted(all as u64, "signing secret");
+            findings.ok(about, format!("{used_by}, {secrets}"));
         }
     }
 }
@@ -117,8 +133,8 @@ impl Held<'_> {
 /// Text of another form is not added to, for nobody knows what it is.
 fn fix_of(fault: &SecretFault, first_by: &str) -> String {
     match fault {
-        SecretFault::NotABundle => "put it right in Secrets Manager; a bare secret becomes \
-                                    {\"signing_secrets\":[\"the secret\"]}"
+        SecretFault::NotABundle => "put it right in Secrets Manager: \
+                                    {\"signing_secrets\":[\"the secret\"]}, or the secret alone"
             .to_owned(),
         _ => format!("`{first_by}` adds one"),
     }

@@ -13,13 +13,13 @@
 //! Either way a letter is in the dead-letter queue until it is in the queue, so
 //! it may be in both, and be sent twice. That is harmless: a letter names the
 //! life that it opens, the ledger opens each life once, and the second message
-//! finds it open.
+//! finds it open. Whether somebody runs an event is not asked here, so that this
+//! machine's clock decides nothing: the processor opens the life.
 
 mod one_by_one;
 mod task;
 
 use inbox_aws::{MOVES_PER_SECOND, MoveError, MoveTask, MoveTasks};
-use inbox_core::Timestamp;
 use serde_json::json;
 
 use super::dlq::{self, MOST};
@@ -182,7 +182,7 @@ async fn follow_another(
 
 fn print(context: &Context, plan: &Plan) {
     let console = &context.console;
-    let now = Timestamp::now();
+    let now = context.now();
     let to_move = plan.to_move.letters();
     if to_move == 0 {
         console.line("nothing to redrive");

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use inbox_aws::{DynamoDbLedger, SqsQueue, Summary};
@@ -11,9 +10,10 @@ use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, LedgerError, Reopen, Reopening, Settled, State};
 use inbox_core::queue::Queue as _;
-use inbox_core::stack::stack;
+use inbox_processor::routes::Routes;
 
 use super::Args;
+use super::prospects::{self, Fortune, Prospects, TO_RUN_ALL, fortune, is_to_run_all};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::pace::Pace;
@@ -30,6 +30,8 @@ pub(super) struct Replay<'a> {
     pub(super) ledger: DynamoDbLedger,
     pub(super) queue: SqsQueue,
     pub(super) plan: Plan,
+    /// What the processor runs with, where that could be read.
+    pub(super) routes: Option<Routes>,
 }
 
 /// What became of a replay.
@@ -55,6 +57,21 @@ impl Replay<'_> {
             })
         };
         self.plan.events.iter().filter(is_open).cloned().collect()
+    }
+
+    /// What becomes of those that are open.
+    pub(super) fn prospects(
+        &self,
+        events: &[Summary],
+        open: &[Planned],
+        now: Timestamp,
+    ) -> Option<Prospects> {
+        let routes = self.routes.as_ref()?;
+        // Opened before by this plan, it is only to be sent for.
+        let is_new =
+            |event: &&Summary| open.iter().any(|it| it.key() == event.key && it.life == event.life);
+        let events: Vec<Summary> = events.iter().filter(is_new).cloned().collect();
+        Some(Prospects::of(&events, self.args.rerun(), routes, now))
     }
 
     pub(super) async fn carry_out(&self, open: &[Planned]) -> Result<Done, Fault> {
@@ -105,15 +122,22 @@ impl Replay<'_> {
 
     /// Opens a new life and sends its message; a reason when it is refused.
     async fn replay(&self, planned: &Planned) -> Result<Option<&'static str>, Fault> {
-        let now = Timestamp::now();
         let Some(record) = self.ledger.get(&planned.key()).await? else {
             return Ok(Some("is gone: its retention is over"));
         };
+        let now = self.context.now_for_leases()?;
         let opened_before = record.life == planned.life + 1
             && record.history.last().and_then(|entry| entry.request_id.as_deref())
                 == Some(&self.plan.id);
         if !opened_before {
-            let retention = Duration::from_hours(24) * stack().defaults.retention_days;
+            let retention = prospects::retention();
+            // It may have come to something since the plan was made.
+            if let Some(routes) = &self.routes
+                && record.life == planned.life
+                && let Fortune::Skipped(reason) = fortune(&record, self.args.rerun(), routes, now)
+            {
+                return Ok(Some(reason));
+            }
             let reopening = Reopening {
                 record: &record,
                 cause: Reopen::Replay { seen: planned.life, rerun: self.args.rerun() },
@@ -134,6 +158,8 @@ impl Replay<'_> {
                     "was forgotten"
                 } else if record.is_leased(now) {
                     "is being run now"
+                } else if !self.args.handlers.is_empty() && is_to_run_all(&record) {
+                    TO_RUN_ALL
                 } else {
                     "has moved on since the plan was made"
                 }));

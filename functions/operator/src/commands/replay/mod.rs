@@ -11,22 +11,28 @@
 //! second time.
 
 mod carry_out;
+mod prospects;
 mod report;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_aws::{DynamoDbLedger, Summary};
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::Rerun;
+use inbox_processor::routes::Routes;
 
 use self::carry_out::Replay;
 use super::show;
 use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::fault::{Fault, Outcome};
+use crate::lookup;
 use crate::plan::{self, Plan, PlanFile, Planned};
 use crate::selection::FilterArgs;
+use crate::shell::word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,10 +41,13 @@ Examples:
   inbox replay --source stripe --state dead --since 6h --dry-run
   inbox replay --state dead --type 'invoice.*' --reason 'fixed in #412' --yes
   inbox replay --source stripe --since 2d --handler billing    though it completed
+  inbox replay --state dead --routes routes.json --dry-run     as these routes would run it
   inbox events --source stripe --state dead --limit 500 --json | jq -r '.events[].id' |
-    xargs inbox replay --yes -- stripe
+    inbox replay stripe --ids-from - --yes
 
-Without --handler and --all-handlers only those handlers run that have not completed.
+Without --handler and --all-handlers those handlers run that have not completed, and
+those that an event has never met; with --handler those that are named and no others. The
+plan says which, by the routes of the deployed processor.
 An interrupted replay goes on when the same command is given again.";
 
 /// What the command takes.
@@ -49,6 +58,9 @@ pub struct Args {
     /// A source and the ids of some of its events, or one id alone; or use filters
     #[arg(value_name = "SOURCE ID")]
     targets: Vec<String>,
+    /// Take ids from this file, one a line, whatever stands in them; - is standard input
+    #[arg(long, value_name = "FILE")]
+    ids_from: Option<PathBuf>,
     #[command(flatten)]
     filter: FilterArgs,
     /// Run this handler (its route's id) though it has completed; may be given several times
@@ -57,6 +69,11 @@ pub struct Args {
     /// Run all handlers, completed or not
     #[arg(long)]
     all_handlers: bool,
+    /// Say what will run by the routes of a file (`-`: standard input), where the deployed
+    /// ones cannot be read
+    #[arg(long, value_name = "FILE",
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    routes: Option<PathBuf>,
     /// Why, for the event's history
     #[arg(long, default_value = "no reason given", value_name = "TEXT")]
     reason: String,
@@ -75,9 +92,10 @@ pub struct Args {
     fresh: bool,
 }
 
-pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
+pub(super) async fn run(context: &Context, mut args: Args) -> Result<Outcome, Fault> {
     let console = &context.console;
-    let now = Timestamp::now();
+    let now = context.now();
+    args.read_ids()?;
     args.check(&context.deployment)?;
     // Names and AWS first: a plan for nothing helps nobody.
     let (ledger, queue) = (context.ledger().await?, context.queue().await?);
@@ -88,21 +106,39 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         _ => None,
     };
     let goes_on = left.is_some();
+    let routes = prospects::routes(context, args.routes.as_deref()).await?;
+    let routes = match routes {
+        Ok(routes) => Some(routes),
+        Err(fault) => {
+            console.note(format!(
+                "the deployed routes cannot be read, and so what will run is not known: {fault}"
+            ));
+            None
+        }
+    };
     let (plan, events) = match left {
         Some(plan) => {
             let keys: Vec<EventKey> = plan.events.iter().map(Planned::key).collect();
             (plan, ledger.summaries(&keys).await?)
         }
-        None => args.make_plan(context, &ledger, now).await?,
+        None => args.make_plan(context, &ledger, routes.as_ref(), now).await?,
     };
-    let replay = Replay { context, args: &args, ledger, queue, plan };
-    let open = replay.open(&events);
-    replay.tell(&events, &open, goes_on, now);
+    let mut replay = Replay { context, args: &args, ledger, queue, plan, routes };
+    let mut open = replay.open(&events);
+    let prospects = replay.prospects(&events, &open, now);
+    if let Some(prospects) = &prospects {
+        let is_skipped = |key: &EventKey| prospects.skipped.iter().any(|it| it.0 == *key);
+        open.retain(|planned| !is_skipped(&planned.key()));
+        replay.plan.events.retain(|planned| !is_skipped(&planned.key()));
+    }
+    replay.tell(&events, &open, prospects.as_ref(), goes_on, now);
     if open.is_empty() {
         if let Some(file) = file.filter(|_| goes_on) {
             file.remove();
         }
-        return Ok(if events.is_empty() { Outcome::Negative } else { Outcome::Done });
+        let is_left_out = prospects.is_some_and(|it| !it.skipped.is_empty());
+        let is_nothing = events.is_empty() || is_left_out;
+        return Ok(if is_nothing { Outcome::Negative } else { Outcome::Done });
     }
     if args.dry_run {
         return Ok(Outcome::Done);
@@ -124,6 +160,33 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
 }
 
 impl Args {
+    /// Puts the ids of the file behind those that were given.
+    fn read_ids(&mut self) -> Result<(), Fault> {
+        let Some(file) = &self.ids_from else { return Ok(()) };
+        if self.targets.is_empty() {
+            return Err(Fault::usage(
+                "of which source the ids are is not said",
+                "inbox replay SOURCE --ids-from FILE",
+            ));
+        }
+        let read = if file.as_os_str() == "-" {
+            std::io::read_to_string(std::io::stdin())
+        } else {
+            std::fs::read_to_string(file)
+        };
+        let text = read.map_err(|fault| Fault::io(format!("read {}", file.display()), &fault))?;
+        let before = self.targets.len();
+        let ids = text.lines().filter(|line| !line.is_empty());
+        self.targets.extend(ids.map(str::to_owned));
+        if self.targets.len() == before {
+            return Err(Fault::usage(
+                "no id was given, and nothing was done",
+                "one stands on each line",
+            ));
+        }
+        Ok(())
+    }
+
     fn check(&self, deployment: &Deployment) -> Result<(), Fault> {
         let example = "see `inbox replay --help`, which has examples";
         match (self.targets.as_slice(), self.filter.is_empty()) {
@@ -159,6 +222,7 @@ impl Args {
             self.all_handlers.to_string(),
             option(&filter.provider),
             option(&filter.event_type),
+            option(&filter.delivery),
             option(&filter.since),
             option(&filter.until),
         ]
@@ -168,11 +232,14 @@ impl Args {
         &self,
         context: &Context,
         ledger: &DynamoDbLedger,
+        routes: Option<&Routes>,
         now: Timestamp,
     ) -> Result<(Plan, Vec<Summary>), Fault> {
         let events = match self.targets.as_slice() {
-            [source, ids @ ..] if !ids.is_empty() => named(ledger, source, ids).await?,
-            [id, ..] => anywhere(ledger, &context.deployment, id).await?,
+            [source, ids @ ..] if !ids.is_empty() => {
+                named(context, ledger, source, ids, now).await?
+            }
+            [id, ..] => anywhere(context, ledger, id, now).await?,
             [] => {
                 let selection = self.filter.read(&context.deployment, now)?;
                 let progress = context.console.progress("looking for events", None);
@@ -180,7 +247,7 @@ impl Args {
                 found.await?.events
             }
         };
-        self.check_handlers(&events)?;
+        self.check_handlers(&events, routes)?;
         let planned = |event: &Summary| Planned {
             source: event.key.source.clone(),
             id: event.key.id.clone(),
@@ -195,8 +262,19 @@ impl Args {
         Ok((plan, events))
     }
 
-    /// A handler that none of the events knows is one that was misspelt.
-    fn check_handlers(&self, events: &[Summary]) -> Result<(), Fault> {
+    /// A handler that is not configured, or that none of the events knows where routes
+    /// cannot be read, is one that was misspelt.
+    fn check_handlers(&self, events: &[Summary], routes: Option<&Routes>) -> Result<(), Fault> {
+        if let Some(routes) = routes {
+            let known: Vec<&str> = routes.iter().map(|route| route.id.as_str()).collect();
+            let unknown = self.handlers.iter().find(|name| !known.contains(&name.as_str()));
+            return unknown.map_or(Ok(()), |name| {
+                Err(Fault::usage(
+                    format!("no route {name:?} is configured"),
+                    format!("there are: {}", known.join(", ")),
+                ))
+            });
+        }
         let known: BTreeSet<&String> = events
             .iter()
             .flat_map(|event| event.handlers.keys().chain(event.failures.keys()))
@@ -222,33 +300,59 @@ impl Args {
     }
 }
 
-/// Events by id; every one must be there.
+/// Events by id or delivery; every one must be there.
 async fn named(
+    context: &Context,
     ledger: &DynamoDbLedger,
     source: &str,
     ids: &[String],
+    now: Timestamp,
 ) -> Result<Vec<Summary>, Fault> {
     let mut keys: Vec<EventKey> =
         ids.iter().map(|id| EventKey { source: source.to_owned(), id: id.clone() }).collect();
     keys.sort();
     keys.dedup();
-    let events = ledger.summaries(&keys).await?;
-    match keys.iter().find(|key| !events.iter().any(|event| event.key == **key)) {
-        Some(missing) => Err(show::missing(missing)),
-        None => Ok(events),
+    let mut events = ledger.summaries(&keys).await?;
+    for missing in &keys {
+        if events.iter().any(|event| event.key == *missing) {
+            continue;
+        }
+        let sources = std::slice::from_ref(&missing.source);
+        let found = lookup::of_delivery(context, ledger, sources, &missing.id, now).await?;
+        let [one] = found.as_slice() else {
+            return Err(match found.as_slice() {
+                [] => show::missing(&context.deployment, missing),
+                several => lookup::ambiguous(&missing.id, several),
+            });
+        };
+        // It may have been named by its own id besides.
+        if !events.iter().any(|event| event.key == *one) {
+            events.extend(ledger.summaries(&found).await?);
+        }
     }
+    Ok(events)
 }
 
 /// The event of this id, whichever source it came to.
 async fn anywhere(
+    context: &Context,
     ledger: &DynamoDbLedger,
-    deployment: &Deployment,
     id: &str,
+    now: Timestamp,
 ) -> Result<Vec<Summary>, Fault> {
+    let deployment = &context.deployment;
     let sources = deployment.sources.keys();
     let keys: Vec<EventKey> =
         sources.map(|source| EventKey { source: source.clone(), id: id.to_owned() }).collect();
-    let events = ledger.summaries(&keys).await?;
+    let mut events = ledger.summaries(&keys).await?;
+    if events.is_empty() {
+        let sources: Vec<String> = deployment.sources.keys().cloned().collect();
+        let found = lookup::of_delivery(context, ledger, &sources, id, now).await?;
+        if found.len() > 1 {
+            return Err(lookup::ambiguous(id, &found));
+        }
+        events = ledger.summaries(&found).await?;
+    }
     let found: Vec<&str> = events.iter().map(|event| event.key.source.as_str()).collect();
     match found.as_slice() {
         [_] => Ok(events),
@@ -264,7 +368,7 @@ async fn anywhere(
         }
         several => Err(Fault::usage(
             format!("{} have an event {id:?}", several.join(", ")),
-            format!("say which: inbox replay {} {id}", several[0]),
+            format!("say which: inbox replay {} {}", word(several[0]), word(id)),
         )),
     }
 }

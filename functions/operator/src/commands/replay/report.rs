@@ -10,13 +10,24 @@ use serde_json::json;
 
 use super::super::events::state_cell;
 use super::carry_out::{Done, Replay};
+use super::prospects::Prospects;
 use crate::console::Tone;
 use crate::moments::relative;
 use crate::plan::Planned;
 use crate::table::{Column, Table};
 
+/// Events that are left out and named; of more, the number is.
+const SKIPPED_SHOWN: usize = 10;
+
 impl Replay<'_> {
-    pub(super) fn tell(&self, events: &[Summary], open: &[Planned], goes_on: bool, now: Timestamp) {
+    pub(super) fn tell(
+        &self,
+        events: &[Summary],
+        open: &[Planned],
+        prospects: Option<&Prospects>,
+        goes_on: bool,
+        now: Timestamp,
+    ) {
         let console = &self.context.console;
         let planned = self.plan.events.len();
         if console.json {
@@ -30,6 +41,8 @@ impl Replay<'_> {
                 console.value(&json!({
                     "plan": self.plan.id, "goes_on": goes_on, "dry_run": self.args.dry_run,
                     "planned": planned, "replayed": 0, "refused": [], "events": events,
+                    "routes": prospects.map(Prospects::json),
+                    "skipped": prospects.map(|it| told(&it.skipped)),
                 }));
             }
             return;
@@ -43,6 +56,9 @@ impl Replay<'_> {
                 open.len(),
             ));
         }
+        if let Some(prospects) = prospects {
+            self.tell_skipped(&prospects.skipped);
+        }
         if open.is_empty() {
             console.note(if goes_on {
                 "that replay is over; the same command selects anew now"
@@ -53,11 +69,28 @@ impl Replay<'_> {
         }
         console.table(&summary_table(events, open, now));
         console.line("");
-        console.line(self.what_runs(events));
+        match prospects {
+            Some(prospects) => {
+                prospects.sentences().into_iter().for_each(|line| console.line(line));
+            }
+            None => console.line(self.what_runs(events)),
+        }
         console.line(format!("By {}: {}", self.context.actor, self.plan.reason));
     }
 
-    /// Which handlers run, and which do not.
+    /// Events that are neither asked for nor carried out.
+    fn tell_skipped(&self, skipped: &[(EventKey, &'static str)]) {
+        let console = &self.context.console;
+        for (key, why) in skipped.iter().take(SKIPPED_SHOWN) {
+            console.note(format!("left out: {} {} {why}", key.source, key.id));
+        }
+        let more = skipped.len().saturating_sub(SKIPPED_SHOWN);
+        if more > 0 {
+            console.note(format!("left out: {more} more (--json lists them)"));
+        }
+    }
+
+    /// Which handlers run, and which do not, where routes are not known.
     fn what_runs(&self, events: &[Summary]) -> String {
         let mut done: BTreeMap<&str, usize> = BTreeMap::new();
         for name in events.iter().flat_map(|event| event.handlers.keys()) {
@@ -78,17 +111,17 @@ impl Replay<'_> {
             names if names.is_empty() => names,
             names => format!("; not again: {names}"),
         };
-        format!("Runs the handlers that have not completed{again}{kept}.")
+        if self.args.handlers.is_empty() {
+            format!("Runs the handlers that have not completed{again}{kept}.")
+        } else {
+            format!("Runs {} and no others{kept}.", self.args.handlers.join(", "))
+        }
     }
 
     pub(super) fn tell_end(&self, done: &Done, goes_on: bool) {
         let console = &self.context.console;
         if console.json {
-            let refused: Vec<_> = done
-                .refused
-                .iter()
-                .map(|(key, why)| json!({"source": key.source, "id": key.id, "reason": why}))
-                .collect();
+            let refused = told(&done.refused);
             console.value(&json!({
                 "plan": self.plan.id, "goes_on": goes_on, "dry_run": false,
                 "planned": self.plan.events.len(), "replayed": done.replayed, "refused": refused,
@@ -102,6 +135,11 @@ impl Replay<'_> {
         let text = console.tint(Tone::Good, &format!("{count} events replayed"));
         console.line(format!("{text}; `inbox events --state failing,dead` shows what fails again"));
     }
+}
+
+fn told(events: &[(EventKey, &'static str)]) -> Vec<serde_json::Value> {
+    let one = |(key, why): &(EventKey, &'static str)| json!({"source": key.source, "id": key.id, "reason": why});
+    events.iter().map(one).collect()
 }
 
 /// How many of what.

@@ -3,11 +3,13 @@
 //! The routes are those that the deployed processor runs with, read from its
 //! environment, or those of a file that is yet to be deployed, to which is added what
 //! Terraform will add. They are read by the processor's own code, so what is accepted
-//! here is accepted there. Whether a target is there, and may be reached, is not asked:
-//! of secrets, `inbox doctor` says so once they are deployed.
+//! here is accepted there. Whether a target is there is not asked: `inbox doctor` says so
+//! once they are deployed.
 
 pub(super) mod deployed;
+mod diff;
 mod list;
+mod planned;
 mod test;
 
 use std::path::PathBuf;
@@ -17,9 +19,11 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_processor::routes::Routes;
 use serde_json::json;
 
+use self::planned::Planned;
 use crate::console::Tone;
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
+use crate::moments::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +31,8 @@ Examples:
   inbox routes test stripe evt_1QabcDEF        which of them the event takes, and why
   inbox routes test stripe:invoice.paid        the same of any source and type
   inbox routes check routes.json               before they are deployed
+  inbox routes diff routes.json                what then loses its route, and what waits in vain
+  terraform show -json plan | inbox routes check --plan -      those of a plan
   inbox routes test stripe:invoice.paid --routes routes.json";
 
 /// What the command takes.
@@ -49,6 +55,8 @@ enum What {
     Test(test::Args),
     /// Say everything that is wrong with a file of routes
     Check(CheckArgs),
+    /// Say what a file of routes, once deployed, does to what waits and to what arrives
+    Diff(diff::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,6 +64,10 @@ struct CheckArgs {
     /// JSON, as in ROUTES; `-` is standard input
     #[arg(value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     file: PathBuf,
+    /// FILE is a plan, as `terraform show -json` prints it; `make plan` and `make deploy` give
+    /// theirs
+    #[arg(long)]
+    plan: bool,
 }
 
 impl Args {
@@ -64,6 +76,7 @@ impl Args {
     pub fn needs_names(&self) -> bool {
         match &self.what {
             Some(What::Check(_)) => false,
+            Some(What::Diff(_)) => true,
             Some(What::Test(args)) => self.routes.is_none() || args.is_in_ledger(),
             Some(What::List) | None => self.routes.is_none(),
         }
@@ -71,9 +84,15 @@ impl Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault> {
-    if let Some(What::Check(CheckArgs { file })) = &args.what {
+    if let Some(What::Check(CheckArgs { file, plan })) = &args.what {
         let text = deployed::read(file)?;
+        if *plan {
+            return Ok(tell_planned(context, &planned::read(&text)?));
+        }
         return Ok(check(context, deployed::parse(&text, &context.deployment)));
+    }
+    if let Some(What::Diff(args)) = &args.what {
+        return diff::run(context, args).await;
     }
     let routes = match &args.routes {
         Some(file) => deployed::parse(&deployed::read(file)?, &context.deployment),
@@ -87,20 +106,67 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
 }
 
 fn check(context: &Context, routes: Result<Routes, Vec<String>>) -> Outcome {
-    let console = &context.console;
-    let (count, problems) = match routes {
-        Ok(routes) => (routes.iter().count(), Vec::new()),
-        Err(problems) => (0, problems),
-    };
-    if console.json {
-        console.value(&json!({"routes": count, "problems": problems}));
+    let judged = routes.map(|routes| routes.iter().count());
+    if context.console.json {
+        context.console.value(&document(&judged));
     } else {
-        for problem in &problems {
-            console.line(format!("{}  {problem}", console.tint(Tone::Bad, "wrong")));
-        }
-        if problems.is_empty() {
-            console.line(format!("{}  {count} routes", console.tint(Tone::Good, "sound")));
+        tell(context, &judged);
+    }
+    if judged.is_ok() { Outcome::Done } else { Outcome::Negative }
+}
+
+/// The routes of each inbox that a plan makes. One whose routes are not known yet is no
+/// fault, and is told.
+fn tell_planned(context: &Context, planned: &[Planned]) -> Outcome {
+    let console = &context.console;
+    if console.json {
+        let each = planned.iter().map(|planned| {
+            let mut document = planned.routes.as_ref().map_or_else(|| json!({}), document);
+            document["address"] = json!(planned.address);
+            document["is_known"] = json!(planned.routes.is_some());
+            document
+        });
+        console.value(&json!({"planned": each.collect::<Vec<_>>()}));
+    } else {
+        for Planned { address, routes } in planned {
+            match routes {
+                Some(judged) => {
+                    if planned.len() > 1 || judged.is_err() {
+                        console.line(format!("{address}:"));
+                    }
+                    tell(context, judged);
+                }
+                None => console.line(format!(
+                    "{}  {address}: its routes are only known after the apply; `inbox doctor` \
+                     judges them then",
+                    console.tint(Tone::Dim, "unknown")
+                )),
+            }
         }
     }
-    if problems.is_empty() { Outcome::Done } else { Outcome::Negative }
+    let is_wrong = |planned: &Planned| matches!(planned.routes, Some(Err(_)));
+    if planned.iter().any(is_wrong) { Outcome::Negative } else { Outcome::Done }
+}
+
+fn document(judged: &Result<usize, Vec<String>>) -> serde_json::Value {
+    let (count, problems) = match judged {
+        Ok(count) => (*count, [].as_slice()),
+        Err(problems) => (0, problems.as_slice()),
+    };
+    json!({"routes": count, "problems": problems})
+}
+
+fn tell(context: &Context, judged: &Result<usize, Vec<String>>) {
+    let console = &context.console;
+    match judged {
+        Ok(count) => {
+            let routes = counted(*count as u64, "route");
+            console.line(format!("{}  {routes}", console.tint(Tone::Good, "sound")));
+        }
+        Err(problems) => {
+            for problem in problems {
+                console.line(format!("{}  {problem}", console.tint(Tone::Bad, "wrong")));
+            }
+        }
+    }
 }

@@ -1,14 +1,17 @@
 //! Which routes an event takes, and why.
 
+use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Ledger as _, Record};
+use inbox_core::ledger::Record;
 use inbox_processor::routes::{Match, Route, Routes};
 use serde_json::json;
 
 use crate::console::Tone;
 use crate::context::Context;
 use crate::fault::{Fault, Outcome};
+use crate::lookup;
 use crate::moments::relative;
+use crate::shell::word;
 use crate::table::{Cell, Column, Table};
 use crate::view::again_at;
 
@@ -43,8 +46,11 @@ impl Args {
     async fn subject(&self, context: &Context) -> Result<Subject, Fault> {
         if let Some(id) = &self.id {
             let key = EventKey { source: self.event.clone(), id: id.clone() };
-            let record = context.ledger().await?.get(&key).await?.ok_or_else(|| {
-                let look = format!("`inbox events --source {}` lists what there is", self.event);
+            let ledger = context.ledger().await?;
+            let found = lookup::record(context, &ledger, key.clone(), Timestamp::now()).await?;
+            let record = found.ok_or_else(|| {
+                let look =
+                    format!("`inbox events --source {}` lists what there is", word(&self.event));
                 Fault::refused(format!("no event {id} of source {}", self.event), look)
             })?;
             return Ok(Subject {
@@ -132,7 +138,9 @@ fn why(route: &Route, is: Match, subject: &Subject) -> String {
     let Subject { source, provider, event_type, .. } = subject;
     let (endpoint, pattern) = (&route.endpoint, &route.event_type);
     if !is.source && !is.provider {
-        return if source == provider {
+        return if endpoint == provider || endpoint.strip_prefix("source/") == Some(provider) {
+            format!("{endpoint} is a source of that name, and this is {source}")
+        } else if source == provider {
             format!("source {source} does not match {endpoint}")
         } else {
             format!("neither source {source} nor provider {provider} matches {endpoint}")
@@ -155,7 +163,7 @@ fn fate(route: &Route, subject: &Subject) -> (Option<Tone>, String) {
     match again_at(record.state, failure) {
         None => (Some(Tone::Bad), format!("given up: {}", failure.error)),
         Some(next_at) => {
-            let again = relative(next_at, inbox_core::Timestamp::now());
+            let again = relative(next_at, Timestamp::now());
             (Some(Tone::Warning), format!("again {again}: {}", failure.error))
         }
     }

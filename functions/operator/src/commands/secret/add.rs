@@ -41,6 +41,7 @@ pub(super) async fn run(context: &Context, name: &str, generate: bool) -> Result
             Fault::usage(format!("this value {problem}"), "nothing was changed")
         })?
     };
+    let concern = subject.owner.concern(&new);
     let (stored, mut rotation) = subject.read().await?;
     rotation.add(new).map_err(|position| {
         Fault::refused(
@@ -51,7 +52,7 @@ pub(super) async fn run(context: &Context, name: &str, generate: bool) -> Result
     subject.replace(&stored, &rotation).await?;
     let count = rotation.secrets().len();
     if context.console.json {
-        let told = json!({"added": 1, "signing_secrets": count});
+        let told = json!({"added": 1, "signing_secrets": count, "concern": concern});
         context.console.value(&subject.tagged(told));
         return Ok(Outcome::Done);
     }
@@ -63,6 +64,9 @@ pub(super) async fn run(context: &Context, name: &str, generate: bool) -> Result
         1 => words::after_the_first(&subject.owner),
         _ => words::after_another(&subject.owner, name),
     });
+    if let Some(concern) = concern {
+        context.console.note(format!("warning: it {concern}"));
+    }
     if generate {
         context.console.note(words::where_it_is_told(&subject.secret_id));
     }

@@ -27,12 +27,14 @@ pub(super) async fn run(context: &Context, name: &str) -> Result<Outcome, Fault>
                 json!({
                     "position": at + 1, "ends_with": rotation::ending(secret),
                     "length": secret.expose().chars().count(), "fault": fault_of(secret),
+                    "concern": subject.owner.concern(secret),
                 })
             })
             .collect();
         context.console.value(&subject.tagged(json!({
             "provider": subject.owner.provider(), "secret_id": subject.secret_id,
             "changed_at": stored.changed_at.map(Timestamp::to_rfc3339),
+            "is_plain_text": rotation.is_plain(),
             "signing_secrets": list,
             "others": rotation.other_names().collect::<Vec<_>>(),
         })));
@@ -40,7 +42,7 @@ pub(super) async fn run(context: &Context, name: &str) -> Result<Outcome, Fault>
     }
     let console = &context.console;
     let changed = stored.changed_at.map_or_else(String::new, |at| {
-        format!(", changed {} ({})", moments::clock(at), moments::relative(at, Timestamp::now()))
+        format!(", changed {} ({})", moments::clock(at), moments::relative(at, context.now()))
     });
     console.line(format!("{name}: secret {}{changed}", subject.secret_id));
     let mut table = Table::new([
@@ -56,9 +58,10 @@ pub(super) async fn run(context: &Context, name: &str) -> Result<Outcome, Fault>
                 .map_or("(too short to show)".to_owned(), |end| format!("…{end}"))
                 .into(),
             secret.expose().chars().count().to_string().into(),
-            match fault_of(secret) {
-                None => Cell::toned(Tone::Good, "good"),
-                Some(fault) => Cell::toned(Tone::Bad, fault),
+            match (fault_of(secret), subject.owner.concern(secret)) {
+                (Some(fault), _) => Cell::toned(Tone::Bad, fault),
+                (None, Some(concern)) => Cell::toned(Tone::Warning, concern),
+                (None, None) => Cell::toned(Tone::Good, "good"),
             },
         ]);
     }
@@ -67,6 +70,9 @@ pub(super) async fn run(context: &Context, name: &str) -> Result<Outcome, Fault>
         console.note(format!("give it its first with {}", words::first_by(&subject.owner, name)));
     } else {
         console.table(&table);
+    }
+    if rotation.is_plain() {
+        console.note(words::AS_PLAIN_TEXT);
     }
     let others: Vec<_> = rotation.other_names().collect();
     if !others.is_empty() {

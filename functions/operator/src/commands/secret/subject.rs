@@ -39,6 +39,14 @@ impl Owner {
         }
     }
 
+    /// What speaks against a secret that can be one.
+    pub(super) fn concern(&self, secret: &Secret) -> Option<&'static str> {
+        match self {
+            Self::Source { provider, .. } => provider.secret_concern(secret),
+            Self::Route { .. } => None,
+        }
+    }
+
     /// Whether it can be a signing secret; if not, what to do about it.
     pub(super) fn check(&self, secret: &Secret) -> Result<(), &'static str> {
         match self {
@@ -106,8 +114,7 @@ impl<'a> Subject<'a> {
     fn unusable(&self, fault: NotABundle) -> Fault {
         Fault::refused(
             format!("secret {:?} is unusable: {fault}", self.secret_id),
-            "put it right in Secrets Manager; a bare secret becomes \
-             {\"signing_secrets\":[\"the secret\"]}",
+            "put it right in Secrets Manager: {\"signing_secrets\":[\"the secret\"]}, or the secret alone",
         )
     }
 
@@ -157,7 +164,7 @@ async fn secret_id_of(context: &Context, id: &str) -> Result<String, Fault> {
     }
     let routes = deployed::fetch(context).await?;
     let routes = routes.map_err(|problems| deployed::unusable(&problems))?;
-    let found = deployed::forwarding(&routes).find(|(route, _)| route.id == id);
+    let found = routes.forwarding().find(|(route, _)| route.id == id);
     found.map(|(_, secret_id)| secret_id.to_owned()).ok_or_else(|| unknown(id, &routes))
 }
 
@@ -168,9 +175,8 @@ fn unknown(id: &str, routes: &Routes) -> Fault {
             "only what a route with handler `forward` sends is signed",
         );
     }
-    let known: Vec<String> = deployed::forwarding(routes)
-        .map(|(route, _)| format!("{PREFIX_ROUTE}{}", route.id))
-        .collect();
+    let known: Vec<String> =
+        routes.forwarding().map(|(route, _)| format!("{PREFIX_ROUTE}{}", route.id)).collect();
     let advice = match known.as_slice() {
         [] => "no deployed route forwards; `inbox routes` lists them".to_owned(),
         known => format!("known are {}", known.join(", ")),

@@ -11,6 +11,10 @@ use inbox_core::secrets::CACHE_FOR;
 use super::subject::Owner;
 use crate::moments;
 
+/// It was put by other means than this command.
+pub(super) const AS_PLAIN_TEXT: &str = "it stands there as plain text, which is one signing secret; \
+                                        the next `inbox secret add` writes the JSON";
+
 /// What goes wrong without any.
 pub(super) fn without(owner: &Owner) -> &'static str {
     match owner {

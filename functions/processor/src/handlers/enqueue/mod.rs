@@ -23,6 +23,7 @@ mod message;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::S3PayloadStore;
@@ -34,18 +35,22 @@ use self::message::{Message, SERVICE_TAKES_BYTES};
 use super::breaker::Guard;
 use super::claim_check::{MAX_BYTES, fitting, max_bytes};
 use super::fault::fault;
-use super::{Options, Resources};
+use super::{Options, Quotes, Resources};
 
 /// Queues and topics whose name ends so are FIFO.
 const SUFFIX_FIFO: &str = ".fifo";
 /// SQS refuses characters of the body: the same ones every time.
 const HOPELESS: [&str; 1] = ["InvalidMessageContents"];
 
+/// Of the envelope, at most.
+const COPIES: usize = 4;
+
 struct Enqueue {
     target: Target,
     is_fifo: bool,
     max_bytes: usize,
     guard: Guard,
+    quotes: Quotes,
     payloads: Option<S3PayloadStore>,
 }
 
@@ -74,6 +79,7 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
         options.problem(format_args!("{arn:?} is not a topic's ARN"));
     }
     let max_bytes = max_bytes(&mut options, MAX_BYTES, SERVICE_TAKES_BYTES);
+    let quotes = Quotes::read(&mut options);
     options.finish()?;
     let name = topic_arn.or(queue_url).unwrap_or_default().to_owned();
     let aws = &resources.aws_for(&name);
@@ -87,7 +93,7 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
         None => Target::Queue { client: aws_sdk_sqs::Client::new(aws), url: name },
     };
     let payloads = resources.payloads.clone();
-    Ok(Arc::new(Enqueue { target, is_fifo, max_bytes, guard, payloads }))
+    Ok(Arc::new(Enqueue { target, is_fifo, max_bytes, guard, quotes, payloads }))
 }
 
 impl Handler for Enqueue {
@@ -97,15 +103,21 @@ impl Handler for Enqueue {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let write = |cloudevent: String| {
-                let message = Message::of(event, &cloudevent);
+            let write = |cloudevent: Bytes| {
+                let message = Message::of(event, &String::from_utf8_lossy(&cloudevent));
                 (message.bytes() <= self.max_bytes).then_some(message)
             };
-            let message = fitting(event, run, self.payloads.as_ref(), write).await?;
+            let payloads = self.payloads.as_ref();
+            let message = fitting(event, run, payloads, self.max_bytes, write).await?;
             let deduplication_id = self.is_fifo.then(|| message::deduplication_id(event, run));
             self.send(event, run, message, deduplication_id).await
         }
         .boxed()
+    }
+
+    /// The message, escaped, the request around it, and what is sent of that.
+    fn copied_bytes(&self, envelope_bytes: usize) -> usize {
+        COPIES * if envelope_bytes <= self.max_bytes { envelope_bytes } else { 0 }
     }
 }
 
@@ -132,7 +144,8 @@ impl Enqueue {
                     .send()
                     .await;
                 self.guard.hear(run, admission, &sent);
-                sent.map(drop).map_err(|error| fault("SendMessage", &error, event, &HOPELESS))
+                sent.map(drop)
+                    .map_err(|error| fault("SendMessage", &error, event, self.quotes, &HOPELESS))
             }
             Target::Topic { client, arn } => {
                 let published = client
@@ -145,7 +158,9 @@ impl Enqueue {
                     .send()
                     .await;
                 self.guard.hear(run, admission, &published);
-                published.map(drop).map_err(|error| fault("Publish", &error, event, &HOPELESS))
+                published
+                    .map(drop)
+                    .map_err(|error| fault("Publish", &error, event, self.quotes, &HOPELESS))
             }
         }
     }

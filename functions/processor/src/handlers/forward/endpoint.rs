@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use http::Uri;
 use url::{Host, Url};
 
 use super::address;
@@ -18,6 +19,8 @@ const LABEL_BYTES: usize = 63;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) url: Url,
+    /// The same as the client takes it.
+    pub(super) uri: Uri,
     /// Host, and port where it is not the scheme's own: for reasons and logs.
     pub(super) shown: String,
 }
@@ -69,12 +72,14 @@ impl Endpoint {
             None => Some("`url` names no host".to_owned()),
         };
         problems.extend(host);
-        if !problems.is_empty() {
-            return Err(problems);
+        let uri = url.as_str().parse();
+        if uri.is_err() {
+            problems.push("`url` is no address: it holds what no request can name".to_owned());
         }
+        let Some(uri) = uri.ok().filter(|_| problems.is_empty()) else { return Err(problems) };
         let host = url.host_str().unwrap_or_default();
         let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Ok(Self { url, shown })
+        Ok(Self { url, uri, shown })
     }
 }
 

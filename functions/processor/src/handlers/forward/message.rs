@@ -13,6 +13,7 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>
 
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, HEADER_HOPS};
 use inbox_core::handler::Run;
@@ -20,7 +21,6 @@ use inbox_core::secrets::Secret;
 use inbox_core::signature::sha256_hex;
 use inbox_core::standard_webhooks::{self, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 /// For receivers that look for these names: the same values once more.
 const FURTHER_NAMES: [(&str, HeaderName); 3] = [
@@ -92,7 +92,7 @@ impl Message {
         let body = match layout.mode {
             Mode::Structured => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(STRUCTURED));
-                Bytes::from(event.to_cloudevent())
+                run.envelope.cloudevent(event)
             }
             Mode::Binary => {
                 add_attributes(&mut headers, event);
@@ -249,6 +249,32 @@ mod tests {
         event.payload.content_type = "text/plain\n".into();
         let (headers, _) = laid_out(&event, Mode::Binary, false);
         assert!(!headers.iter().any(|line| line.starts_with("content-type")), "{headers:?}");
+    }
+
+    /// What the README says of binary mode: only id, time and body are signed.
+    #[test]
+    fn in_structured_mode_every_attribute_is_signed_and_in_binary_mode_none() {
+        let secrets = [Secret::new(SECRET.into())];
+        let now = Timestamp::from_unix_seconds(NOW).unwrap();
+        let signature = |event: &Event, mode| {
+            let layout = Layout { mode, x_webhook_headers: false };
+            Message::new(event, &run(1), 1, layout, &secrets, now).headers[HEADER_SIGNATURE].clone()
+        };
+        let genuine = event("{}");
+        let altered = Event { event_type: "charge.succeeded".into(), ..genuine.clone() };
+        let [structured, binary] = [Mode::Structured, Mode::Binary]
+            .map(|mode| signature(&genuine, mode) == signature(&altered, mode));
+        assert_eq!((structured, binary), (false, true));
+    }
+
+    #[test]
+    fn json_under_another_name_is_posted_as_json_and_says_what_it_was_called() {
+        let mut event = event("{}");
+        event.payload.content_type = "text/plain".into();
+        let (headers, body) = laid_out(&event, Mode::Binary, false);
+        assert!(headers.contains(&"content-type: application/json".to_owned()), "{headers:?}");
+        assert!(headers.contains(&"ce-sentcontenttype: text/plain".to_owned()), "{headers:?}");
+        assert_eq!(body, "{}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! ```text
 //! hops ─ secrets ─ breaker ─ lay out, sign ─ post ─▶ 2xx ──────────────────▶ done
 //!   │       │         │                       ├────▶ 3xx 408 425 429 5xx ──▶ retry
+//!   │       │         │                       ├────▶ named by `retry_on` ──▶ retry
 //!   │       │         │                       ├────▶ any other ────────────▶ permanent
 //!   │       │         └ open ─ not tried ──┐  └ no answer ─ the breaker learns ─▶ retry
 //!   │       └ unavailable, unusable ───────┴───────────────────────────────▶ retry
@@ -21,18 +22,27 @@
 //! | `mode` | `structured`: one `CloudEvent` as JSON; `binary`: the provider's bytes, `ce-*` headers |
 //! | `x_webhook_headers` | adds `X-Webhook-ID`, `-Timestamp` and `-Signature` |
 //! | `allow_private_addresses` | reaches what is not public, too |
+//! | `retry` | `{"retry_on":["403","404"]}`: 4xx that are tried again; `4xx` are all but 410 |
+//! | `quote_answers` | keeps the beginning of what it answers in the ledger, and only there |
 //!
 //! The endpoint may get a message twice (it answered, and nobody heard it): the same
 //! `webhook-id` says so. No reason and no log line holds more of the address than its
-//! host, nor what the endpoint repeats of what it was sent.
+//! host, nor a word of what the endpoint says.
+//!
+//! The signature covers id, timestamp and body, as Standard Webhooks has it. In binary
+//! mode the attributes are headers, so nobody can tell whether `ce-type`, `ce-source`,
+//! `ce-id` and the others are what was sent. Who reads them trusts the connection, and
+//! deduplicates by `webhook-id`, which is signed. In structured mode all are in the body.
 
 mod address;
 mod answer;
+mod client;
 mod endpoint;
 mod message;
 mod post;
 mod resolver;
 mod retry_after;
+mod silence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,18 +54,17 @@ use inbox_core::event::Event;
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_core::secrets::{SecretCache, Secrets};
 use inbox_core::standard_webhooks::{HEADER_SIGNATURE, check_secret};
-use percent_encoding::percent_decode_str;
-use reqwest::Client;
 use serde_json::Value;
 
-use self::answer::Answer;
+use self::answer::{Answer, RetryOn};
+use self::client::HttpClient;
+pub use self::client::HttpClients;
 use self::endpoint::Endpoint;
 use self::message::{Layout, Message, Mode};
-use self::post::{Silence, post};
-use self::resolver::PublicOnly;
+use self::post::post;
+use self::silence::Silence;
 use super::breaker::{Admission, Guard};
-use super::quote::quote_without;
-use super::{Clock, Options, Resources};
+use super::{Clock, Options, Quotes, Resources};
 
 /// Kept free of the run's time, so that an attempt ends with a reason of its own.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -67,6 +76,8 @@ pub struct Settings {
     secret_id: String,
     layout: Layout,
     allow_private_addresses: bool,
+    retry_on: RetryOn,
+    quotes: Quotes,
 }
 
 impl Settings {
@@ -83,6 +94,8 @@ impl Settings {
         let mode = options.choice("mode", &modes);
         let x_webhook_headers = options.flag("x_webhook_headers");
         let allow_private_addresses = options.flag("allow_private_addresses");
+        let retry_on = RetryOn::read(&mut options);
+        let quotes = Quotes::read(&mut options);
         let endpoint = match Endpoint::read(url, allow_private_addresses) {
             Ok(endpoint) => Some(endpoint),
             // Said already, and nothing more can be said of it.
@@ -97,7 +110,7 @@ impl Settings {
         options.finish()?;
         let endpoint = endpoint.ok_or_else(|| vec!["needs `url`".to_owned()])?;
         let layout = Layout { mode, x_webhook_headers };
-        Ok(Self { endpoint, secret_id, layout, allow_private_addresses })
+        Ok(Self { endpoint, secret_id, layout, allow_private_addresses, retry_on, quotes })
     }
 }
 
@@ -105,7 +118,7 @@ impl Settings {
 pub struct Forward<S> {
     settings: Settings,
     secrets: SecretCache<S>,
-    client: Client,
+    client: HttpClient,
     guard: Guard,
     clock: Clock,
 }
@@ -115,19 +128,24 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
     let settings = Settings::read(with)?;
     let aws = resources.aws_for(&settings.secret_id);
     let secrets = SecretsManagerSecrets::new(&aws, settings.secret_id.clone());
-    let forward = Forward::new(settings, secrets, Arc::clone(&resources.clock));
+    let forward = Forward::new(settings, secrets, &resources.http, Arc::clone(&resources.clock));
     Ok(Arc::new(forward.map_err(|problem| vec![problem])?))
 }
 
 impl<S: Secrets> Forward<S> {
-    /// Forwards as `settings` say, signing with what `secrets` holds.
+    /// Forwards as `settings` say, signing with what `secrets` holds, by a client of
+    /// `http`.
     ///
     /// # Errors
     ///
     /// This machine's root certificates cannot be read.
-    pub fn new(settings: Settings, secrets: S, clock: Clock) -> Result<Self, String> {
-        let is_guarded = !settings.allow_private_addresses;
-        let client = post::client(is_guarded.then(PublicOnly::of_this_machine))?;
+    pub fn new(
+        settings: Settings,
+        secrets: S,
+        http: &HttpClients,
+        clock: Clock,
+    ) -> Result<Self, String> {
+        let client = http.of(settings.allow_private_addresses)?;
         let secrets = SecretCache::checked_by(secrets, check_secret);
         let guard = Guard::new(settings.endpoint.shown.clone(), Arc::clone(&clock));
         Ok(Self { settings, secrets, client, guard, clock })
@@ -153,8 +171,9 @@ impl<S: Secrets> Forward<S> {
         let posted = post(&self.client, &self.settings.endpoint, message, limit).await;
         self.learn(admission, &posted, run);
         let answer = posted.map_err(|silence| HandlerError::retry(silence.reason))?;
-        let quoted = self.quoted(&answer, event, &sent);
-        answer.outcome(&self.settings.endpoint, &quoted, (self.clock)())
+        let Settings { endpoint, retry_on, .. } = &self.settings;
+        let quote = self.quoted(&answer, event, &sent);
+        answer.outcome(endpoint, retry_on, quote, (self.clock)())
     }
 
     /// Tells the breaker.
@@ -173,25 +192,18 @@ impl<S: Secrets> Forward<S> {
     }
 
     /// What the endpoint says, without what it repeats: the payload, the message, the
-    /// address that it was sent to.
-    fn quoted(&self, answer: &Answer, event: &Event, sent: &Sent) -> String {
+    /// address that it was sent to. Nothing, unless the route asks for it.
+    fn quoted(&self, answer: &Answer, event: &Event, sent: &Sent) -> Option<String> {
         let url = &self.settings.endpoint.url;
         let address = format!("{} {}", url.path(), url.query().unwrap_or_default());
-        let spelled_out = percent_decode_str(&address).collect::<Vec<u8>>();
-        let mut parts: Vec<&[u8]> =
-            vec![&event.payload.bytes, sent.signature.as_bytes(), address.as_bytes(), &spelled_out];
-        // A payload that is not JSON is spelled in another way there. One that is JSON
-        // stands there as it is, beside words such as `type` that reasons need.
-        if event.json().is_none() {
-            parts.push(&sent.body);
-        }
-        quote_without(&answer.beginning, &parts)
+        // The message's body is the payload, or holds it in base64: both are compared.
+        let parts = [&*event.payload.bytes, sent.signature.as_bytes(), address.as_bytes()];
+        self.settings.quotes.without(answer.words(), &parts)
     }
 }
 
 /// What of a message must not come back in a reason.
 struct Sent {
-    body: bytes::Bytes,
     signature: String,
 }
 
@@ -199,7 +211,7 @@ impl Sent {
     fn of(message: &Message) -> Self {
         let signature = message.headers.get(HEADER_SIGNATURE);
         let signature = signature.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self { body: message.body.clone(), signature: signature.to_owned() }
+        Self { signature: signature.to_owned() }
     }
 }
 
@@ -210,6 +222,11 @@ impl<S: Secrets> Handler for Forward<S> {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         self.forward(event, run).boxed()
+    }
+
+    /// What is posted is the shared envelope, or the payload itself.
+    fn copied_bytes(&self, _envelope_bytes: usize) -> usize {
+        0
     }
 }
 

@@ -12,10 +12,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower_service::Service;
 
 use super::address;
 
@@ -26,54 +28,75 @@ pub(super) type Lookup =
 pub(super) type Judge = fn(IpAddr) -> Option<&'static str>;
 
 /// Hands on allowed addresses only.
-pub(super) struct PublicOnly {
+#[derive(Clone)]
+pub(super) struct Resolver {
     pub(super) lookup: Lookup,
     pub(super) judge: Judge,
 }
 
-/// A name has no address that is allowed.
+/// A name leads nowhere.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} leads to {address} ({what})")]
-pub(super) struct AllRefused {
-    name: String,
-    address: IpAddr,
-    what: &'static str,
+pub(super) enum NoAddress {
+    /// None of its addresses is allowed.
+    #[error("{name} leads to {address} ({what})")]
+    AllRefused { name: String, address: IpAddr, what: &'static str },
+    /// It has none. What the name server said is left out.
+    #[error("its name has no address")]
+    Unknown,
 }
 
-impl PublicOnly {
+impl Resolver {
     /// By this machine's name server and the registries of special addresses.
-    pub(super) fn of_this_machine() -> Self {
-        let lookup: Lookup = Arc::new(|name| {
-            async move {
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-                Ok(found.map(|address| address.ip()).collect())
-            }
-            .boxed()
-        });
-        Self { lookup, judge: address::refused }
+    pub(super) fn public_only() -> Self {
+        Self { lookup: lookup(), judge: address::refused }
+    }
+
+    /// By this machine's name server.
+    pub(super) fn any() -> Self {
+        Self { lookup: lookup(), judge: |_| None }
     }
 }
 
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
+fn lookup() -> Lookup {
+    Arc::new(|name| {
+        async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        }
+        .boxed()
+    })
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = NoAddress;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let name = name.as_str().to_owned();
         let (found, judge) = ((self.lookup)(name.clone()), self.judge);
-        Box::pin(async move {
-            let found = found.await?;
+        async move {
+            let found = found.await.map_err(|_| NoAddress::Unknown)?;
             let allowed: Vec<SocketAddr> = found
                 .iter()
                 .filter(|address| judge(**address).is_none())
                 // Port 0 stands for the one in the URL.
                 .map(|address| SocketAddr::new(*address, 0))
                 .collect();
-            let refused = found.iter().find_map(|address| Some((*address, judge(*address)?)));
-            match refused {
-                Some((address, what)) if allowed.is_empty() => {
-                    Err(AllRefused { name, address, what }.into())
-                }
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            if !allowed.is_empty() {
+                return Ok(allowed.into_iter());
             }
-        })
+            let refused = found.iter().find_map(|address| Some((*address, judge(*address)?)));
+            Err(match refused {
+                Some((address, what)) => NoAddress::AllRefused { name, address, what },
+                None => NoAddress::Unknown,
+            })
+        }
+        .boxed()
     }
 }
 
@@ -85,8 +108,8 @@ mod tests {
         let lookup: Lookup = Arc::new(move |_| {
             async move { Ok(found.iter().map(|text| text.parse().unwrap()).collect()) }.boxed()
         });
-        let resolver = PublicOnly { lookup, judge: address::refused };
-        let handed_on = resolver.resolve("crm.example.com".parse().unwrap()).await;
+        let mut resolver = Resolver { lookup, judge: address::refused };
+        let handed_on = resolver.call("crm.example.com".parse().unwrap()).await;
         handed_on
             .map(|all| all.map(|address| address.to_string()).collect())
             .map_err(|fault| fault.to_string())
@@ -106,13 +129,14 @@ mod tests {
             resolved(&["169.254.169.254", "10.0.0.7"]).await,
             Err("crm.example.com leads to 169.254.169.254 (link-local)".to_owned())
         );
-        assert_eq!(resolved(&[]).await, Ok(Vec::new()));
+        assert_eq!(resolved(&[]).await, Err("its name has no address".to_owned()));
     }
 
     #[tokio::test]
     async fn this_machines_own_name_is_refused() {
-        let resolver = PublicOnly::of_this_machine();
-        let fault = resolver.resolve("localhost".parse().unwrap()).await.err().unwrap();
+        let localhost = || "localhost".parse::<Name>().unwrap();
+        let fault = Resolver::public_only().call(localhost()).await.err().unwrap();
         assert!(fault.to_string().ends_with("(loopback)"), "{fault}");
+        assert!(Resolver::any().call(localhost()).await.is_ok());
     }
 }

@@ -10,10 +10,13 @@
 //!
 //! ```text
 //! ends without error        done           whatever JSON it returns, or nothing
-//! {"outcome":"retry"}       tried again    with "reason" and "after_seconds", if given
-//! {"outcome":"permanent"}   given up       with "reason", if given
+//! {"outcome":"retry"}       tried again    after "after_seconds", if given
+//! {"outcome":"permanent"}   given up
 //! raises, times out, dies   tried again
 //! ```
+//!
+//! Its own words (`reason`, an error's message) are kept only where the route has
+//! `quote_answers` ([`super::quote`]).
 //!
 //! The same event may come again: an answer can be lost, and an operator can replay.
 //! The event's `source` and `id` together are the same every time, and what to
@@ -46,7 +49,7 @@ use serde_json::Value;
 use super::breaker::Guard;
 use super::claim_check::fitting;
 use super::fault::fault;
-use super::{Options, Resources};
+use super::{Options, Quotes, Resources};
 
 /// 6 MB, the most that a function can be called with when its reply is waited for.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -64,6 +67,7 @@ struct Invoke {
     client: Client,
     function: String,
     guard: Guard,
+    quotes: Quotes,
     payloads: Option<S3PayloadStore>,
 }
 
@@ -73,11 +77,13 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
     if !function.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_$".contains(&b)) {
         options.problem(format_args!("{function:?} is neither a function's name nor its ARN"));
     }
+    let quotes = Quotes::read(&mut options);
     options.finish()?;
     Ok(Arc::new(Invoke {
         client: Client::new(&resources.aws_for(function)),
         function: function.to_owned(),
         guard: Guard::new(format!("function {function}"), Arc::clone(&resources.clock)),
+        quotes,
         payloads: resources.payloads.clone(),
     }))
 }
@@ -89,15 +95,14 @@ impl Handler for Invoke {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let write =
-                |cloudevent: String| (cloudevent.len() <= PAYLOAD_BYTES_MAX).then_some(cloudevent);
-            let payload = fitting(event, run, self.payloads.as_ref(), write).await?;
+            let payloads = self.payloads.as_ref();
+            let payload = fitting(event, run, payloads, PAYLOAD_BYTES_MAX, Some).await?;
             let admission = self.guard.admit(run)?;
             let called = self
                 .client
                 .invoke()
                 .function_name(&self.function)
-                .payload(Blob::new(payload))
+                .payload(Blob::new(Vec::from(payload)))
                 .customize()
                 .config_override(once_within(run.timeout))
                 .send()
@@ -112,11 +117,17 @@ impl Handler for Invoke {
             } else {
                 self.guard.hear(run, admission, &called);
             }
-            let answer = called.map_err(|error| fault("Invoke", &error, event, &HOPELESS))?;
+            let answer =
+                called.map_err(|error| fault("Invoke", &error, event, self.quotes, &HOPELESS))?;
             let reply = answer.payload().map(Blob::as_ref).unwrap_or_default();
-            reply::read(answer.function_error(), reply, event)
+            reply::read(answer.function_error(), reply, event, self.quotes)
         }
         .boxed()
+    }
+
+    /// The request's body is a copy of its own.
+    fn copied_bytes(&self, envelope_bytes: usize) -> usize {
+        if envelope_bytes <= PAYLOAD_BYTES_MAX { envelope_bytes } else { 0 }
     }
 }
 
@@ -154,7 +165,7 @@ mod tests {
             problems(&json!({ "function": "https://example.com", "fn": 1 })),
             [
                 "\"https://example.com\" is neither a function's name nor its ARN",
-                "has no option `fn`; there are `function`",
+                "has no option `fn`; there are `function`, `quote_answers`",
             ]
         );
     }

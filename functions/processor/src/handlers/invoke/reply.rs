@@ -1,17 +1,33 @@
 //! What a called function's reply means.
 //!
 //! A function that ends without error has done its work, whatever JSON it returns,
-//! unless that names an `outcome`. What is no JSON may be the half of an outcome. What
-//! it says is quoted, never repeated: it may hold the payload.
+//! unless that names an `outcome`. What is no JSON may be the half of an outcome.
+//!
+//! What it says in its own words may hold the payload, and is a quote. Of a failure the
+//! type is told where it is one of Lambda's own, since those are a fixed list.
 
 use std::time::Duration;
 
 use inbox_core::event::Event;
-use inbox_core::handler::HandlerError;
+use inbox_core::handler::{HandlerError, Reason};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::quote;
+use super::super::Quotes;
+
+/// How Lambda itself says that a function did not end as it should, and what that means.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html>
+const OF_LAMBDA: [(&str, &str); 7] = [
+    ("Sandbox.Timedout", "it took longer than its own time limit"),
+    ("Runtime.ExitError", "its process ended"),
+    ("Runtime.OutOfMemory", "it ran out of memory"),
+    ("Runtime.ImportModuleError", "its module cannot be imported"),
+    ("Runtime.HandlerNotFound", "its handler is not there"),
+    ("Runtime.UserCodeSyntaxError", "its code cannot be parsed"),
+    ("Function.ResponseSizeTooLarge", "its reply is too large"),
+];
+/// What Lambda wrote of a function's time before it had a type for that.
+const TIMED_OUT: &str = "Task timed out after";
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html>
 #[derive(Default, Deserialize)]
@@ -21,12 +37,18 @@ struct Failure {
     error_message: String,
 }
 
+impl Failure {
+    fn class(&self) -> Option<&'static str> {
+        let known = OF_LAMBDA.iter().find(|(name, _)| *name == self.error_type);
+        let timed_out = self.error_message.contains(TIMED_OUT).then_some(OF_LAMBDA[0].1);
+        known.map(|(_, meaning)| *meaning).or(timed_out)
+    }
+}
+
 /// Whether Lambda ended the function because its own time limit was over.
 pub(super) fn is_over_time(function_error: Option<&str>, reply: &[u8]) -> bool {
     let failure: Failure = serde_json::from_slice(reply).unwrap_or_default();
-    function_error.is_some()
-        && (failure.error_type == "Sandbox.Timedout"
-            || failure.error_message.contains("Task timed out after"))
+    function_error.is_some() && failure.class() == Some(OF_LAMBDA[0].1)
 }
 
 /// Reads a reply. `function_error` is Lambda's word for a function that failed.
@@ -34,13 +56,19 @@ pub(super) fn read(
     function_error: Option<&str>,
     reply: &[u8],
     event: &Event,
+    quotes: Quotes,
 ) -> Result<(), HandlerError> {
-    let said = |text: &str| quote(text.as_bytes(), event);
+    let quoting =
+        |text: &str, said: &str| Reason::from(text).quoting(quotes.of(said.as_bytes(), event));
     if function_error.is_some() {
-        let Failure { error_type, error_message } =
-            serde_json::from_slice(reply).unwrap_or_default();
-        let words = [error_type, error_message].map(|text| said(&text));
-        return Err(HandlerError::retry(because("the function failed", &words)));
+        let failure: Failure = serde_json::from_slice(reply).unwrap_or_default();
+        let text = match failure.class() {
+            Some(class) => format!("the function failed: {class}"),
+            None => "the function failed".to_owned(),
+        };
+        let words = [failure.error_type, failure.error_message];
+        let words: Vec<&str> = words.iter().map(|it| &**it).filter(|it| !it.is_empty()).collect();
+        return Err(HandlerError::retry(quoting(&text, &words.join(": "))));
     }
     if reply.is_empty() {
         return Ok(());
@@ -51,30 +79,23 @@ pub(super) fn read(
     let Some(outcome) = reply.get("outcome").filter(|outcome| !outcome.is_null()) else {
         return Ok(());
     };
-    let reason = [said(reply["reason"].as_str().unwrap_or_default())];
+    let said = reply["reason"].as_str().unwrap_or_default();
     match outcome.as_str() {
         Some("done") => Ok(()),
         Some("retry") => {
             let seconds = reply["after_seconds"].as_f64();
             let after = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            let reason = because("the function asks for another attempt", &reason);
+            let reason = quoting("the function asks for another attempt", said);
             Err(HandlerError::Retry { after, reason })
         }
         Some("permanent") => {
-            Err(HandlerError::permanent(because("the function gives the event up", &reason)))
+            Err(HandlerError::permanent(quoting("the function gives the event up", said)))
         }
         _ => {
-            let outcome = said(&outcome.to_string());
-            let reason =
-                format!("the function's outcome is not done, retry or permanent: {outcome}");
-            Err(HandlerError::retry(reason))
+            let text = "the function's outcome is not done, retry or permanent";
+            Err(HandlerError::retry(quoting(text, &outcome.to_string())))
         }
     }
-}
-
-fn because(what: &str, words: &[String]) -> String {
-    let words = words.iter().map(String::as_str).filter(|word| !word.is_empty());
-    [what].into_iter().chain(words).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -83,11 +104,18 @@ mod tests {
     use super::*;
 
     fn replied(reply: &str) -> Result<(), HandlerError> {
-        read(None, reply.as_bytes(), &event(r#"{"name":"Jane"}"#))
+        read(None, reply.as_bytes(), &event(r#"{"name":"Jane"}"#), Quotes::default())
     }
 
     fn failed(reply: &str) -> Result<(), HandlerError> {
-        read(Some("Unhandled"), reply.as_bytes(), &event(r#"{"name":"Jane"}"#))
+        read(Some("Unhandled"), reply.as_bytes(), &event(r#"{"name":"Jane"}"#), Quotes::default())
+    }
+
+    /// What is kept of it where the route quotes.
+    fn quoted(function_error: Option<&str>, reply: &str) -> Option<String> {
+        let event = event(r#"{"name":"Jane"}"#);
+        let outcome = read(function_error, reply.as_bytes(), &event, Quotes::KEPT);
+        outcome.expect_err("a failure").reason().quote().map(str::to_owned)
     }
 
     #[test]
@@ -123,8 +151,8 @@ mod tests {
         let plain = "the function asks for another attempt";
         assert_eq!(replied(r#"{"outcome":"retry"}"#), retry(None, plain));
         let reply = r#"{"outcome":"retry","reason":"no stock for Jane","after_seconds":90}"#;
-        let reason = "the function asks for another attempt: no stock for …";
-        assert_eq!(replied(reply), retry(Some(Duration::from_secs(90)), reason));
+        assert_eq!(replied(reply), retry(Some(Duration::from_secs(90)), plain));
+        assert_eq!(quoted(None, reply).as_deref(), Some("no stock for …"));
         let reply = r#"{"outcome":"retry","after_seconds":0.5}"#;
         assert_eq!(replied(reply), retry(Some(Duration::from_millis(500)), plain));
         for odd in ["-1", "1e99", "\"60\"", "null"] {
@@ -136,34 +164,32 @@ mod tests {
     #[test]
     fn it_can_give_the_event_up() {
         let reply = r#"{"outcome":"permanent","reason":"Jane is no customer"}"#;
-        let reason = "the function gives the event up: … is no customer";
-        assert_eq!(replied(reply), Err(HandlerError::permanent(reason)));
         let plain = Err(HandlerError::permanent("the function gives the event up"));
+        assert_eq!(replied(reply), plain);
+        assert_eq!(quoted(None, reply).as_deref(), Some("… is no customer"));
         assert_eq!(replied(r#"{"outcome":"permanent"}"#), plain);
         assert_eq!(replied(r#"{"outcome":"permanent","reason":{"a":1}}"#), plain);
     }
 
     #[test]
     fn an_outcome_that_nobody_knows_is_not_taken_for_success() {
-        let not_known = |outcome: &str| {
-            let reason = "the function's outcome is not done, retry or permanent";
-            Err(HandlerError::retry(format!("{reason}: {outcome}")))
-        };
-        assert_eq!(replied(r#"{"outcome":"Retry"}"#), not_known("\"Retry\""));
-        assert_eq!(replied(r#"{"outcome":1}"#), not_known("1"));
-        assert_eq!(replied(r#"{"outcome":{"of":"Jane"}}"#), not_known("{\"of\":\"…\"}"));
+        let reason = "the function's outcome is not done, retry or permanent";
+        for (reply, quote) in [
+            (r#"{"outcome":"Retry"}"#, "\"Retry\""),
+            (r#"{"outcome":1}"#, "1"),
+            (r#"{"outcome":{"of":"Jane"}}"#, "{\"of\":\"…\"}"),
+        ] {
+            assert_eq!(replied(reply), Err(HandlerError::retry(reason)));
+            assert_eq!(quoted(None, reply).as_deref(), Some(quote));
+        }
     }
 
     #[test]
-    fn a_function_that_fails_is_tried_again_and_its_words_are_quoted() {
+    fn a_function_that_fails_is_tried_again_and_its_words_are_not_told() {
         let retry = |reason: &str| Err(HandlerError::retry(reason));
         let reply = r#"{"errorMessage":"'Jane'","errorType":"KeyError","stackTrace":["x"]}"#;
-        assert_eq!(failed(reply), retry("the function failed: KeyError: '…'"));
-        let reply =
-            r#"{"errorMessage":"2026-01-01T00:00:00Z 1 Task timed out after 3.00 seconds"}"#;
-        let reason =
-            "the function failed: 2026-01-01T00:00:00Z 1 Task timed out after 3.00 seconds";
-        assert_eq!(failed(reply), retry(reason));
+        assert_eq!(failed(reply), retry("the function failed"));
+        assert_eq!(quoted(Some("Unhandled"), reply).as_deref(), Some("KeyError: '…'"));
         for reply in ["", "null", "\"text\"", "not JSON", r#"{"errorType":1}"#] {
             assert_eq!(failed(reply), retry("the function failed"), "{reply}");
         }
@@ -180,5 +206,17 @@ mod tests {
         assert!(!is_over_time(None, over));
         assert!(!is_over_time(Some("Unhandled"), br#"{"errorMessage":"no such customer"}"#));
         assert!(!is_over_time(Some("Unhandled"), b"not JSON"));
+    }
+
+    #[test]
+    fn what_lambda_itself_says_is_told() {
+        let late = "the function failed: it took longer than its own time limit";
+        for (reply, reason) in [
+            (r#"{"errorMessage":"2026-01-01 1 Task timed out after 3.00 seconds"}"#, late),
+            (r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 1"}"#, late),
+            (r#"{"errorType":"Runtime.ExitError"}"#, "the function failed: its process ended"),
+        ] {
+            assert_eq!(failed(reply), Err(HandlerError::retry(reason)), "{reply}");
+        }
     }
 }

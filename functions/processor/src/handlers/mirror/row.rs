@@ -10,7 +10,7 @@ const KEY_MOST_BYTES: usize = 2_048;
 
 /// `DynamoDB` allows 409,600 bytes for an item, names included; the difference
 /// is room for what later versions add.
-const ROW_MOST_BYTES: usize = 400_000;
+pub(super) const ROW_MOST_BYTES: usize = 400_000;
 
 /// What the attributes' names and the numbers take, rounded up.
 const ROW_OVERHEAD_BYTES: usize = 512;

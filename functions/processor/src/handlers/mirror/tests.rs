@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use inbox_core::Timestamp;
+use inbox_core::envelope::Envelope;
 use inbox_core::event::EventKey;
 use inbox_core::provider::Payload;
 use proptest::prelude::*;
@@ -44,6 +45,23 @@ pub(super) fn later(first: &Row, then: &[&Row]) {
     }
 }
 
+/// Many senders leave the content type to their HTTP library.
+#[test]
+fn json_is_read_whatever_it_was_called() {
+    let body = r#"{"data":{"object":{"id":"sub_1","object":"subscription","status":"active"}}}"#;
+    let named = read(&event("stripe", "customer.subscription.updated", body)).unwrap();
+    for content_type in ["text/plain", "", "application/x-www-form-urlencoded"] {
+        let mut called = event("stripe", "customer.subscription.updated", body);
+        called.payload.content_type = content_type.into();
+        assert!(read(&called).as_ref() == Ok(&named), "{content_type:?} is skipped");
+    }
+    // A form of Twilio's stays one.
+    let mut form = event("twilio", "message.delivered", "MessageSid=SM1&MessageStatus=delivered");
+    form.payload.content_type = "application/x-www-form-urlencoded".into();
+    assert_eq!(read(&form).map(|row| row.kind), Ok("message".to_owned()));
+    assert!(form.to_cloudevent().contains("\"data_base64\""));
+}
+
 fn run() -> Run {
     let timeout = Duration::from_secs(30);
     let route_id = "mirror".into();
@@ -55,6 +73,7 @@ fn run() -> Run {
         insists: false,
         timeout,
         payload_ref: None,
+        envelope: Envelope::default(),
     }
 }
 

@@ -28,17 +28,18 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::ProvideErrorMetadata as _;
 use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::{S3PayloadStore, describe};
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handler, HandlerError, Reason, Run};
 use serde_json::Value;
 
 use self::entry::{Entry, MAX_BYTES, SERVICE_TAKES_BYTES};
 use self::gather::{Bus, Fault, Gatherer, Outcomes};
 use super::claim_check::{fitting, max_bytes};
-use super::{Options, Resources, quote};
+use super::{Options, Quotes, Resources};
 
 /// How long an entry waits for others: the events of one batch are begun by one call
 /// each, whose answers come within a few milliseconds of each other.
@@ -52,9 +53,13 @@ const CODES_OF_A_REFUSED_CALL: [&str; 2] =
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>
 const CODE_MALFORMED_DETAIL: &str = "MalformedDetail";
 
+/// Of the envelope, at most.
+const COPIES: usize = 4;
+
 struct Publish<B> {
     gatherer: Gatherer<B>,
     max_bytes: usize,
+    quotes: Quotes,
     payloads: Option<S3PayloadStore>,
 }
 
@@ -71,11 +76,13 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
         Some(_) => {}
     }
     let max_bytes = max_bytes(&mut options, MAX_BYTES, SERVICE_TAKES_BYTES);
+    let quotes = Quotes::read(&mut options);
     options.finish()?;
     let bus = bus.unwrap_or_default().to_owned();
     let bus = EventBridge { client: Client::new(&resources.aws_for(&bus)), bus };
     let gatherer = Gatherer::new(bus, LINGER, max_bytes);
-    Ok(Arc::new(Publish { gatherer, max_bytes, payloads: resources.payloads.clone() }))
+    let payloads = resources.payloads.clone();
+    Ok(Arc::new(Publish { gatherer, max_bytes, quotes, payloads }))
 }
 
 /// EventBridge refuses a whole call for a bus that it cannot read.
@@ -94,25 +101,32 @@ impl<B: Bus> Handler for Publish<B> {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
-            let write = |cloudevent| {
-                let entry = Entry::of(event, cloudevent);
+            let write = |cloudevent: Bytes| {
+                let entry = Entry::of(event, String::from_utf8_lossy(&cloudevent).into_owned());
                 (entry.bytes() <= self.max_bytes).then_some(entry)
             };
-            let entry = fitting(event, run, self.payloads.as_ref(), write).await?;
-            self.gatherer.put(entry).await.map_err(|fault| failed(fault, event))
+            let payloads = self.payloads.as_ref();
+            let entry = fitting(event, run, payloads, self.max_bytes, write).await?;
+            self.gatherer.put(entry).await.map_err(|fault| failed(fault, event, self.quotes))
         }
         .boxed()
+    }
+
+    /// The entry, the request around it, and what is sent of that.
+    fn copied_bytes(&self, envelope_bytes: usize) -> usize {
+        COPIES * if envelope_bytes <= self.max_bytes { envelope_bytes } else { 0 }
     }
 }
 
 /// What a fault means for the attempt at this event. What the service says may hold
-/// what was sent.
-fn failed(fault: Fault, event: &Event) -> HandlerError {
+/// what was sent: only its code is told.
+fn failed(fault: Fault, event: &Event, quotes: Quotes) -> HandlerError {
     match fault {
         Fault::Call(reason) => HandlerError::retry(reason),
         Fault::Refused(code) => HandlerError::permanent(format!("PutEvents: {code}")),
         Fault::Entry { code, message } => {
-            let reason = format!("PutEvents: {code}: {}", quote(message.as_bytes(), event));
+            let reason = Reason::from(format!("PutEvents: {code}"));
+            let reason = reason.quoting(quotes.of(message.as_bytes(), event));
             if code == CODE_MALFORMED_DETAIL {
                 HandlerError::permanent(reason)
             } else {
@@ -136,7 +150,9 @@ impl Bus for EventBridge {
                 Some(code) if CODES_OF_A_REFUSED_CALL.contains(&code) => {
                     Fault::Refused(code.to_owned())
                 }
-                _ => Fault::Call(describe("PutEvents", &error)),
+                // Its message may hold what was sent.
+                Some(code) => Fault::Call(format!("PutEvents: {code}")),
+                None => Fault::Call(describe("PutEvents", &error)),
             })?;
             outcomes(answer.entries(), entries.len())
         }
@@ -202,7 +218,7 @@ mod tests {
         }
         assert_eq!(
             problems(Some("inbox"), &json!({ "buss": "x" })),
-            ["has no option `buss`; there are `bus`, `max_bytes`"]
+            ["has no option `buss`; there are `bus`, `max_bytes`, `quote_answers`"]
         );
     }
 
@@ -245,22 +261,24 @@ mod tests {
     fn only_what_can_never_pass_is_given_up() {
         let event = event(r#"{"name":"Jane"}"#);
         let entry = |code: &str| {
-            failed(Fault::Entry { code: code.into(), message: "of Jane".into() }, &event)
+            let fault = Fault::Entry { code: code.into(), message: "of Jane".into() };
+            failed(fault, &event, Quotes::default())
         };
         for code in
             ["ThrottlingException", "InternalFailure", "AccessDeniedException", "InvalidArgument"]
         {
-            assert_eq!(entry(code), HandlerError::retry(format!("PutEvents: {code}: of …")));
+            assert_eq!(entry(code), HandlerError::retry(format!("PutEvents: {code}")));
         }
+        assert_eq!(entry("MalformedDetail"), HandlerError::permanent("PutEvents: MalformedDetail"));
+        let failed = |fault| failed(fault, &event, Quotes::KEPT);
         assert_eq!(
-            entry("MalformedDetail"),
-            HandlerError::permanent("PutEvents: MalformedDetail: of …")
-        );
-        assert_eq!(
-            failed(Fault::Refused("ValidationException".into()), &event),
+            failed(Fault::Refused("ValidationException".into())),
             HandlerError::permanent("PutEvents: ValidationException")
         );
         let reason = "PutEvents: no answer within the time limit";
-        assert_eq!(failed(Fault::Call(reason.into()), &event), HandlerError::retry(reason));
+        assert_eq!(failed(Fault::Call(reason.into())), HandlerError::retry(reason));
+        let said =
+            failed(Fault::Entry { code: "InternalFailure".into(), message: "of Jane".into() });
+        assert_eq!(said.reason().quote(), Some("of …"));
     }
 }

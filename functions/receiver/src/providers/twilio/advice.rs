@@ -7,7 +7,7 @@ use inbox_core::request::Request;
 use inbox_core::secrets::SecretBundle;
 
 use super::{
-    BODY_HASH, HEADER_SETTINGS, HEADER_SIGNATURE, SHARED_KEY_PREFIX, called_url,
+    BODY_HASH, HEADER_SETTINGS, HEADER_SIGNATURE, SHARED_KEY_PREFIX, called_urls,
     covering_parameters, is_form, keys, mac_bytes,
 };
 use inbox_core::signature;
@@ -29,13 +29,16 @@ pub(super) fn on_mismatch(request: &Request, secrets: &SecretBundle) -> Vec<Stri
              {SHARED_KEY_PREFIX}…, beside signing_secrets"
         ));
     }
-    told.push(match called_url(request, secrets) {
-        Some(url) => format!(
+    let urls = called_urls(request, secrets);
+    let urls: Vec<String> = urls.iter().map(|url| without_credentials(url)).collect();
+    told.push(if urls.is_empty() {
+        "Twilio signs the address that it calls, and none is known: give it".to_owned()
+    } else {
+        format!(
             "Twilio signs the address that it calls, which was taken to be {}. It must be, letter \
              for letter, what is set up in Twilio: scheme, host, path, slash at the end, query",
-            without_credentials(&url)
-        ),
-        None => "Twilio signs the address that it calls, and none is known: give it".to_owned(),
+            urls.join(" or ")
+        )
     });
     let is_token = |text: &str| {
         text.len() == TOKEN_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -86,6 +89,13 @@ pub(super) fn on_malformed(request: &Request) -> Vec<String> {
     }
     if form::pairs(request.body()).nth(super::PARAMETERS_MAX).is_some() {
         told.push("The form has more than 10,000 parameters".to_owned());
+    } else if is_form(request) && covering_parameters(request).is_err() {
+        told.push(
+            "The first of its parameters, in byte order, does not begin with a letter: with the \
+             address before it, it could be a request for another address. Give a parameter of \
+             your own another name"
+                .to_owned(),
+        );
     }
     told
 }
@@ -136,6 +146,14 @@ mod tests {
         assert!(advice(&changed, MISMATCH).starts_with("The body is not the one whose hash"));
         let cut = Delivery { url: "https://hooks.example.com/in".into(), ..json };
         assert!(advice(&cut, Rejection::MissingSignature).contains("bodySHA256"));
+    }
+
+    #[test]
+    fn a_parameter_that_could_be_the_end_of_an_address_is_explained() {
+        let digit = Delivery { body: b"1=a&AccountSid=AC1".to_vec(), ..form() };
+        let told = advice(&digit, Rejection::MalformedSignature);
+        assert!(told.starts_with("The first of its parameters"), "{told}");
+        assert_eq!(advice(&form(), Rejection::MalformedSignature), "");
     }
 
     #[test]

@@ -45,6 +45,31 @@ fn the_port_may_be_there_or_not_wherever_the_host_stands() {
 }
 
 #[test]
+fn a_port_that_is_signed_or_left_out_makes_no_other_event() {
+    let keys = ["https://a.example/x?y=1", "https://a.example:443/x?y=1"].map(|url| {
+        let signed = form_to(url, "A=1");
+        let called = Delivery { url: "https://a.example/x?y=1".into(), ..signed };
+        called.identity(&Twilio, TOKEN).idempotency_key
+    });
+    let hash = signature::sha256_hex(&[b"https://a.example/x?y=1A1"]);
+    assert_eq!(keys, [Some(hash.clone()), Some(hash)]);
+}
+
+#[test]
+fn a_source_that_moves_is_called_at_either_address_and_at_no_third() {
+    let old = "https://abc123.execute-api.eu-central-1.amazonaws.com/webhooks/twilio";
+    let judge = |signed_for: &str| {
+        let urls = [URL, old].map(str::to_owned);
+        let request = form_to(signed_for, "A=1").request().with_public_urls(urls);
+        let judged = request.verify(&Twilio, &bundle_with(&[TOKEN], &[]), at(0));
+        judged.map(|it| it.signed_url().map(str::to_owned)).map_err(|it| it.rejection)
+    };
+    assert_eq!(judge(URL), Ok(Some(URL.to_owned())));
+    assert_eq!(judge(old), Ok(Some(old.to_owned())));
+    assert_eq!(judge("https://evil.example/webhooks/twilio"), Err(MISMATCH));
+}
+
+#[test]
 fn another_port_or_scheme_or_host_is_another_url() {
     let signed = form_to("https://a.example/x", "A=1");
     for url in [
@@ -76,7 +101,7 @@ fn the_notification_url_of_the_bundle_overrides_the_public_one() {
 
 #[test]
 fn without_any_address_nothing_matches() {
-    let request = form("A=1").request().with_public_url(None);
+    let request = form("A=1").request().with_public_urls([]);
     let refused = request.verify(&Twilio, &bundle_with(&[TOKEN], &[]), at(0)).unwrap_err();
     assert_eq!(refused.rejection, MISMATCH);
 }
@@ -129,7 +154,10 @@ fn a_captured_json_request_is_no_empty_form() {
         let resent = emptied.clone().with_header("content-type", content_type);
         assert_eq!(judge(&resent), Err(Rejection::SignatureMismatch { fresh: false }));
     }
+    // A form's first parameter begins with a letter.
     let as_form = captured.with_header("content-type", FORM);
+    assert_eq!(judge(&as_form), Err(Rejection::MalformedSignature));
+    let as_form = json("a: 1").with_header("content-type", FORM);
     assert_eq!(judge(&as_form), Err(MISMATCH));
 }
 
@@ -153,7 +181,7 @@ fn more_parameters_than_twilio_sends_are_refused_unread() {
 }
 
 const KEY_ID: &str = "webhooks_sharedkey_01";
-const SHARED: &str = "a shared secret";
+const SHARED: &str = "a secret of a SharedKey";
 
 fn shared(key: &str, hash: Hash, settings: &str) -> Result<(), Rejection> {
     let mac = signature::hmac(hash, key.as_bytes(), &[URL.as_bytes(), b"A", b"1"]);
@@ -174,6 +202,17 @@ fn a_shared_key_signs_with_sha_256_when_the_header_names_it() {
     }
     let unknown = "key=webhooks_sharedkey_02,algorithm=HMAC_SHA256";
     assert_eq!(shared(SHARED, Hash::Sha256, unknown), Err(MISMATCH));
+    // One that is empty or short verifies nothing.
+    for weak in ["", "0123456789"] {
+        let settings = "key=webhooks_sharedkey_01,algorithm=HMAC_SHA256";
+        let signed = [URL.as_bytes(), b"A", b"1"];
+        let mac = signature::hmac(Hash::Sha256, weak.as_bytes(), &signed);
+        let judged = form("A=1")
+            .with_header(HEADER_SIGNATURE, &base64::engine::general_purpose::STANDARD.encode(mac))
+            .with_header(HEADER_SETTINGS, settings)
+            .judge_with(&Twilio, &bundle_with(&[TOKEN], &[(KEY_ID, weak)]), at(0));
+        assert_eq!(judged, Err(MISMATCH), "{weak:?}");
+    }
 }
 
 #[test]
@@ -257,25 +296,83 @@ fn inbound_messages_and_calls_get_twiml_and_callbacks_get_nothing() {
 }
 
 #[test]
-fn the_key_is_a_hash_of_what_was_signed_however_it_is_cut() {
+fn the_key_is_a_hash_of_all_that_was_signed_however_it_is_cut() {
     let first = form_to(&format!("{URL}?n=1"), "MessageSid=SM1&MessageStatus=sent");
     let key = |delivery: &Delivery| delivery.identity(&Twilio, TOKEN).idempotency_key.unwrap();
-    let hash = signature::sha256_hex(&[b"n=1MessageSidSM1MessageStatussent"]);
+    let signed = format!("{URL}?n=1MessageSidSM1MessageStatussent");
+    let hash = signature::sha256_hex(&[signed.as_bytes()]);
     assert_eq!(key(&first), hash);
     // Whoever captured it could cut the same text into other parameters: the
     // signature holds, and it is the same event.
-    for cut in ["MessageSidSM1MessageStatussent", "MessageSid=SM1&MessageStatu=ssent"] {
-        let recut = Delivery { body: cut.into(), ..first.clone() };
-        assert_eq!(recut.judge(&Twilio, &[TOKEN], at(0)), Ok(()));
-        assert_eq!(key(&recut), hash, "{cut}");
+    for (url, cut) in [
+        ("?n=1", "MessageSidSM1MessageStatussent"),
+        ("?n=1", "MessageSid=SM1&MessageStatu=ssent"),
+        ("?n=1MessageSid", "SM1MessageStatussent"),
+        ("?n=1MessageSidSM1MessageStatussent", ""),
+    ] {
+        let recut = Delivery { url: format!("{URL}{url}"), body: cut.into(), ..first.clone() };
+        assert_eq!(recut.judge(&Twilio, &[TOKEN], at(0)), Ok(()), "{url} {cut}");
+        assert_eq!(key(&recut), hash, "{url} {cut}");
     }
     for other in [
         form_to(&format!("{URL}?n=2"), "MessageSid=SM1&MessageStatus=sent"),
         form_to(&format!("{URL}?n=1"), "MessageSid=SM1&MessageStatus=sent&x=1"),
+        form_to(&format!("{URL}2?n=1"), "MessageSid=SM1&MessageStatus=sent"),
     ] {
         assert_ne!(key(&other), key(&first));
     }
     assert_eq!(first.identity(&Twilio, TOKEN).delivery_id.as_deref(), Some("id_1"));
+}
+
+/// Nothing stands between the URL and the first parameter's name.
+#[test]
+fn the_end_of_the_signed_url_is_no_beginning_of_a_name() {
+    let query = "?tenant=7";
+    let post = form_to(&format!("{URL}{query}"), "MessageSid=SM1&MessageStatus=sent");
+    let by_get = Delivery {
+        method: Method::GET,
+        ..Delivery::signed_to(&Twilio, TOKEN, FORM, b"", &format!("{URL}?CallSid=CA1"))
+    };
+    for (captured, body) in [
+        // The query moves into the name.
+        (&post, "%3Ftenant%3D7MessageSid=SM1&MessageStatus=sent"),
+        (&post, "%3Ftenant=%3D7MessageSidSM1MessageStatussent"),
+        // Or behind a name that is empty, which sorts before all others.
+        (&post, "=%3Ftenant%3D7MessageSidSM1MessageStatussent"),
+        (&by_get, "%3FCallSid=%3DCA1"),
+    ] {
+        let recut = Delivery {
+            method: Method::POST,
+            url: URL.into(),
+            body: body.into(),
+            ..captured.clone()
+        };
+        assert_eq!(judge(&recut), Err(Rejection::MalformedSignature), "{body}");
+    }
+    // A body that is covered by its hash, sent again without it.
+    let captured = json(r#"{"a":1}"#);
+    let query = captured.url.split_once('?').unwrap().1.replace('=', "%3D").replace('&', "%26");
+    let body = format!("%3F{query}").into_bytes();
+    let emptied = Delivery { url: URL.into(), body, ..captured.with_header("content-type", FORM) };
+    assert_eq!(judge(&emptied), Err(Rejection::MalformedSignature));
+}
+
+/// Two sources of one account have one auth token.
+#[test]
+fn a_request_for_a_source_is_not_taken_by_one_whose_name_is_its_beginning() {
+    let parameters = "MessageSid=SM1&SmsStatus=received&Body=x";
+    for (name, recut) in [
+        ("2", "2BodyxMessageSid=SM1&SmsStatus=received"),
+        ("2", "=2BodyxMessageSidSM1SmsStatusreceived"),
+        ("_x", "_xBodyxMessageSidSM1SmsStatusreceived"),
+        ("_x", "_x=BodyxMessageSidSM1SmsStatusreceived"),
+        ("2?a=1", "2%3Fa=%3D1BodyxMessageSidSM1SmsStatusreceived"),
+        ("/x", "%2Fx=BodyxMessageSidSM1SmsStatusreceived"),
+    ] {
+        let for_other = form_to(&format!("{URL}{name}"), parameters);
+        let crossed = Delivery { url: URL.into(), body: recut.into(), ..for_other };
+        assert_eq!(judge(&crossed), Err(Rejection::MalformedSignature), "{recut}");
+    }
 }
 
 #[test]
@@ -319,8 +416,7 @@ fn a_batch_of_event_streams_is_one_event() {
     let batch = json(r#" [{"specversion":"1.0","type":"com.twilio.messaging.message.sent"}]"#);
     let identity = batch.identity(&Twilio, TOKEN);
     assert_eq!(identity.event_type.as_deref(), Some("event_streams.batch"));
-    let query = batch.url.split_once('?').unwrap().1;
-    assert_eq!(identity.idempotency_key, Some(signature::sha256_hex(&[query.as_bytes()])));
+    assert_eq!(identity.idempotency_key, Some(signature::sha256_hex(&[batch.url.as_bytes()])));
     let other = json("{}").identity(&Twilio, TOKEN);
     assert_eq!((other.event_type, other.subject), (None, None));
 }
@@ -333,4 +429,6 @@ fn what_is_not_an_auth_token_is_refused_with_advice() {
     assert!(check("SK0123456789abcdef0123456789abcdef").unwrap_err().contains("SID"));
     assert!(check(KEY_ID).unwrap_err().contains("beside signing_secrets"));
     assert!(check("0123 ").unwrap_err().contains("white space"));
+    assert!(check("12345").unwrap_err().contains("fewer than 16"));
+    assert!(check("your_auth_token_your_auth_token_").unwrap_err().contains("placeholder"));
 }

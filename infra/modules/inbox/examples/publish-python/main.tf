@@ -66,6 +66,9 @@ resource "aws_lambda_function" "subscriber" {
     log_format = "JSON"
     log_group  = aws_cloudwatch_log_group.subscriber.name
   }
+
+  # Lambda refuses a dead-letter queue to which the role may not send.
+  depends_on = [aws_iam_role_policy.subscriber]
 }
 
 resource "aws_cloudwatch_log_group" "subscriber" {

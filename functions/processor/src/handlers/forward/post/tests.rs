@@ -2,13 +2,14 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
-use reqwest::header::HeaderMap;
+use http::HeaderMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::super::address;
-use super::super::resolver::Lookup;
+use super::super::client;
+use super::super::resolver::{Lookup, Resolver};
 use super::*;
 
 /// A name server's answers, one for each question; the questions are counted.
@@ -54,6 +55,10 @@ fn message() -> Message {
     Message { headers: HeaderMap::new(), body: "{}".into() }
 }
 
+fn client(resolver: Resolver) -> HttpClient {
+    client::client(client::tls().unwrap(), resolver)
+}
+
 fn endpoint(address: &str) -> Endpoint {
     Endpoint::read(address, true).unwrap()
 }
@@ -74,8 +79,7 @@ async fn a_name_that_turns_private_is_not_followed_there() {
     let (_public, at_public) = serve(public, OK);
     let (_private, at_private) = serve(private, OK);
     let (lookup, asked) = answering(&["127.0.0.2", "127.0.0.1"]);
-    let resolver = PublicOnly { lookup, judge: all_but_127_0_0_2 };
-    let client = client(Some(resolver)).unwrap();
+    let client = client(Resolver { lookup, judge: all_but_127_0_0_2 });
     let endpoint = endpoint(&format!("http://rebinding.example:{port}/t0ken"));
     let limit = Duration::from_secs(10);
 
@@ -102,7 +106,7 @@ async fn a_name_of_a_refused_address_is_never_connected_to() {
     let port = private.local_addr().unwrap().port();
     let (_private, at_private) = serve(private, OK);
     let (lookup, _) = answering(&["127.0.0.1"]);
-    let client = client(Some(PublicOnly { lookup, judge: address::refused })).unwrap();
+    let client = client(Resolver { lookup, judge: address::refused });
     let endpoint = endpoint(&format!("http://crm.example:{port}/"));
     let silence = post(&client, &endpoint, message(), Duration::from_secs(10)).await.err();
     assert_eq!(silence.map(|silence| silence.is_endpoints), Some(false));
@@ -111,11 +115,12 @@ async fn a_name_of_a_refused_address_is_never_connected_to() {
 
 #[tokio::test]
 async fn a_name_that_nobody_knows_is_a_silence_without_the_address() {
-    let lookup: Lookup = Arc::new(|_| async { Err(std::io::Error::other("no such name")) }.boxed());
-    let client = client(Some(PublicOnly { lookup, judge: address::refused })).unwrap();
+    let lookup: Lookup =
+        Arc::new(|_| async { Err(std::io::Error::other("jane-doe.example")) }.boxed());
+    let client = client(Resolver { lookup, judge: address::refused });
     let endpoint = endpoint("https://crm.example/t0ken?key=s3cret");
     let silence = post(&client, &endpoint, message(), Duration::from_secs(10)).await.err().unwrap();
-    assert_eq!(silence.reason, "crm.example: no connection: no such name");
+    assert_eq!(silence.reason, "crm.example: no connection: its name has no address");
     assert!(silence.is_endpoints);
 }
 
@@ -124,7 +129,7 @@ async fn a_name_that_nobody_knows_is_a_silence_without_the_address() {
 async fn what_is_not_answered_in_time_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let client = client(None).unwrap();
+    let client = client(Resolver::any());
     let endpoint = endpoint(&format!("http://127.0.0.1:{port}/t0ken?key=s3cret"));
     let silence =
         post(&client, &endpoint, message(), Duration::from_millis(200)).await.err().unwrap();
@@ -152,7 +157,7 @@ async fn of_a_body_without_end_only_the_beginning_is_read() {
             }
             sent
         });
-        let client = client(None).unwrap();
+        let client = client(Resolver::any());
         let endpoint = endpoint(&format!("http://127.0.0.1:{port}/"));
         let answer = post(&client, &endpoint, message(), Duration::from_secs(10)).await;
         let answer = answer.ok().unwrap();
@@ -160,4 +165,49 @@ async fn of_a_body_without_end_only_the_beginning_is_read() {
         let sent = sent.await.unwrap();
         assert!(sent < BUFFERED_BYTES, "{sent} bytes");
     }
+}
+
+/// 103 without end: whoever sends it gets rid of what the connection's buffers hold, and
+/// no more.
+#[tokio::test]
+async fn interim_answers_without_end_are_not_listened_to() {
+    const BUFFERED_BYTES: usize = 16 * 1024 * 1024;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sent = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).await;
+        let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n".repeat(100);
+        let mut sent = 0;
+        while stream.write_all(hints.as_bytes()).await.is_ok() {
+            sent += hints.len();
+        }
+        sent
+    });
+    let client = client(Resolver::any());
+    let endpoint = endpoint(&format!("http://127.0.0.1:{port}/"));
+    let limit = Duration::from_mins(1);
+    let silence = post(&client, &endpoint, message(), limit).await.err().unwrap();
+    assert_eq!(
+        silence.reason,
+        format!("127.0.0.1:{port}: no answer after 20 interim answers (1xx)")
+    );
+    assert!(silence.is_endpoints);
+    // The connection is closed: the endpoint is told so before the limit.
+    let sent = tokio::time::timeout(limit / 2, sent).await.expect("it is cut off").unwrap();
+    assert!(sent < BUFFERED_BYTES, "{sent} bytes of interim answers were taken");
+}
+
+#[tokio::test]
+async fn a_few_interim_answers_are_no_answer_and_no_fault() {
+    const HINTED: &str = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n\
+                          HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (_served, _) = serve(listener, HINTED);
+    let client = client(Resolver::any());
+    let endpoint = endpoint(&format!("http://127.0.0.1:{port}/"));
+    let answer = post(&client, &endpoint, message(), Duration::from_secs(10)).await;
+    assert_eq!(answer.ok().map(|answer| answer.status.as_u16()), Some(204));
 }

@@ -16,7 +16,9 @@ export interface CloudEvent<Data> {
   time: string;
   /** The provider's object, where it names one: `pi_…` */
   subject?: string;
-  datacontenttype: string;
+  datacontenttype?: string;
+  /** What the sender called JSON that it did not call JSON. */
+  sentcontenttype?: string;
   deliveryid?: string;
   receivedat: string;
   traceparent?: string;
@@ -29,8 +31,9 @@ export interface CloudEvent<Data> {
 }
 
 /**
- * Nothing means done. An exception, a time-out and a crash mean retry, too; what stands
- * in `reason` is shown to operators.
+ * Nothing means done. An exception, a time-out and a crash mean retry, too. What stands
+ * in `reason` is kept for operators
+ * where the route says `quote_answers = true`.
  */
 export type Reply =
   | void
