@@ -98,10 +98,11 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
             let source = Metrics::of_source(&event.key.source);
             source.count("Retried", 1).note("event_id", &event.key.id).emit(now);
         }
-        for route in fates.left() {
-            let source = Metrics::of_source(&event.key.source);
-            source.by("Handler", route).count("Deferred", 1).emit(now);
-        }
+        Metrics::of_source(&event.key.source)
+            .count("Deferred", 1)
+            .note("event_id", &event.key.id)
+            .note("routes", fates.left().join(", "))
+            .emit(now);
         let delay = fates.delay(now);
         match self.queue.send_to_lane(event, record.life, delay).await {
             Ok(()) => Disposition::Acknowledge,

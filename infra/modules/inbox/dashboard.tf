@@ -77,16 +77,10 @@ locals {
       ]
     },
     {
-      title = "Done, retried, buried, by source"
+      title = "Done, retried, deferred, buried, by source"
       metrics = [
-        for name in ["Done", "Retried", "Buried", "Unrouted"] :
+        for name in ["Done", "Retried", "Deferred", "Buried", "Unrouted"] :
         [{ expression = "SEARCH('${local.by_source} MetricName=\"${name}\"', 'Sum', 60)", id = lower(name), label = "${name} $${PROP('Dim.Source')}" }]
-      ]
-    },
-    {
-      title = "Left for later, as slow, by source and route"
-      metrics = [
-        [{ expression = "SEARCH('{${local.metrics_namespace},Handler,Source} MetricName=\"Deferred\"', 'Sum', 60)", id = "deferred" }],
       ]
     },
     {
