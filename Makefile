@@ -18,7 +18,7 @@ unexport SOURCE ID REASON FUNCTION
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo test model chaos fmt clean inbox events dlq replay redrive doctor logs
-.PHONY: package package-test infra-check infra-schema
+.PHONY: package package-test infra-check infra-schema infra-apply
 .PHONY: plan deploy destroy outputs account packed initialised
 
 # Which deployment the operator's targets speak of; `make run` writes this one.
@@ -112,7 +112,7 @@ SETTINGS = infra/env/$(value ENV).tfvars
 setting = $(shell sed -n 's/^$(1)[[:space:]]*=[[:space:]]*"\([a-z0-9-]*\)".*/\1/p' $(call quoted,$(SETTINGS)) 2>/dev/null)
 REGION = $(call setting,region)
 ARCH ?= arm64
-TERRAFORM ?= terraform
+export TERRAFORM ?= terraform
 AWS ?= aws
 PACKAGES ?= $(CURDIR)/.local/package/$(ARCH)
 DEPLOYED := .local/deployed.json
@@ -242,6 +242,9 @@ infra-check: $(CHECKOV)/.stamp $(PARLIAMENT)/.stamp ## check infra/: format, pro
 	@$(CHECKOV)/bin/checkov --directory infra --framework terraform --quiet --compact \
 	  --skip-download --skip-path '\.terraform'
 	@echo "infra/ holds"
+
+infra-apply: setup build ## make plan, deploy and destroy by a real provider against the emulator, IAM on: REQUIRED=1 demands a provider, INFRA= another folder
+	@INFRA='$(INFRA)' REQUIRED='$(REQUIRED)' $(VENV)/bin/python tests/infra/apply.py
 
 infra-schema: ## make tests/fixtures/aws_provider_*.json anew, from the npm packages that carry the AWS provider's schema
 	@for end in oldest=$(PROVIDER_OLDEST) newest=$(PROVIDER_NEWEST); do \

@@ -1,5 +1,6 @@
 //! Who may speak to the emulator, and that it decides as IAM does.
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -89,6 +89,18 @@ impl Iam {
         key(&self.call("iam", "CreateAccessKey", &[("UserName", name)]).await?)
     }
 
+    /// Gives a user one more policy.
+    pub async fn put_user_policy(&self, user: &str, policy: &Policy) -> Result<(), LocalError> {
+        let document = policy.document.to_string();
+        let put = [
+            ("UserName", user),
+            ("PolicyName", policy.name.as_str()),
+            ("PolicyDocument", &document),
+        ];
+        self.call("iam", "PutUserPolicy", &put).await?;
+        Ok(())
+    }
+
     async fn call(
         &self,
         service: &str,

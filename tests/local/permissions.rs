@@ -261,7 +261,7 @@ mod tests {
     }
 
     fn allowed(role: &Role, action: &str) -> Vec<Value> {
-        let statements = role.policies.iter().flat_map(|it| it.document["Statement"].as_array());
+        let statements = role.policies.iter().filter_map(|it| it.document["Statement"].as_array());
         let granting = statements.flatten().filter(|it| {
             it["Action"].as_array().is_some_and(|actions| actions.iter().any(|it| it == action))
         });

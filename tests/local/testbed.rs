@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use crate::access::AccessKey;
 use crate::emulator::{Emulator, REGION};
 use crate::iam::Iam;
-use crate::permissions::{Inbox, Permissions, Source};
+use crate::permissions::{Inbox, Permissions, Policy, Source};
 use crate::resources::{self, QueueOverrides};
 use crate::{LocalError, enforcement, parts, paths, private, sessions};
 use inbox_aws::{DynamoDbLedger, S3PayloadStore};
@@ -206,9 +206,20 @@ impl TestBed {
         aws_sdk_secretsmanager::Client::new(&self.sdk_config())
     }
 
-    /// Makes a secret with a name of its own and returns its id.
+    /// Lets the user of [`TestBed::create_operator`] do more than the module does: what a
+    /// team allows its people for things of its own.
+    pub async fn allow_operator(&self, action: &str, resource: &str) -> Result<(), LocalError> {
+        let document = serde_json::json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": action, "Resource": resource },
+        ] });
+        let policy = Policy { name: format!("own-{}", uuid::Uuid::new_v4().simple()), document };
+        let user = format!("{}-operator", self.table);
+        Iam::new(&self.endpoint_url).put_user_policy(&user, &policy).await
+    }
+
+    /// Makes a secret of this inbox with a name of its own and returns its id.
     pub async fn create_secret(&self, value: &serde_json::Value) -> Result<String, LocalError> {
-        let id = format!("test/{}", uuid::Uuid::new_v4().simple());
+        let id = format!("{}/{}", self.table, uuid::Uuid::new_v4().simple());
         resources::create_secret(&self.secrets(), &id, value).await?;
         Ok(id)
     }

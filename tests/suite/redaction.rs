@@ -72,7 +72,8 @@ fn secrets_show_nothing() {
     let version = SecretVersion { id: "v".into(), text: Some(Zeroizing::new(json.clone())) };
     shows_nothing(&version);
     shows_nothing(&StoredSecret { current: Some(version), changed_at: None });
-    for broken in [MARKER.to_owned(), format!("[{json}]"), format!(r#"{{"{MARKER}":1}}"#)] {
+    shows_nothing(&SecretBundle::parse(MARKER).expect("one signing secret"));
+    for broken in [format!("\"{MARKER}\""), format!("[{json}]"), format!(r#"{{"{MARKER}":1}}"#)] {
         shows_nothing(&SecretBundle::parse(&broken).expect_err("no bundle"));
     }
 }

@@ -6,22 +6,24 @@
 //! content. It stands in the timeline, so it is looked for there:
 //!
 //! ```text
-//! version 1, as GitHub's   says when it was made: from an hour before until four days
-//!                          behind (it is delivered anew for three)
-//! any other                the newest first, back to the end of retention; three days
-//!                          further once one was found
+//! version 1, as GitHub's   says when it was made: the three hours about it, then four
+//!                          days (it is delivered anew for three)
+//! any other                the last two hours, then a day, then all that is kept
 //! ```
+//!
+//! Where a stretch has any, the later ones are not read.
 
 use std::time::Duration;
 
 use inbox_aws::DynamoDbLedger;
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Ledger as _, Record};
+use inbox_core::ledger::{Ledger as _, LedgerError, Record};
 use inbox_core::stack::stack;
 use inbox_receiver::providers;
 use uuid::Uuid;
 
+use crate::console::Progress;
 use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::fault::Fault;
@@ -34,36 +36,30 @@ const BEFORE: Duration = Duration::from_hours(1);
 /// <https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks>.
 const REDELIVERED_FOR: Duration = Duration::from_hours(3 * 24);
 
-/// When a delivery can have come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) since: Timestamp,
-    pub(crate) until: Timestamp,
-    /// Whether it is known when the delivery was made.
-    is_dated: bool,
-}
+const SOON: Duration = Duration::from_hours(2);
+const DAY: Duration = Duration::from_hours(24);
 
-impl Window {
-    /// `None` where the id is no delivery's: all of GitHub's are UUIDs.
-    pub(crate) fn of(id: &str, now: Timestamp) -> Option<Self> {
-        let id = Uuid::try_parse(id).ok()?;
-        let latest = now.plus(BEFORE);
-        // Any UUID may say that it is of version 1; one made in the future was not.
-        let made_at = id
-            .get_timestamp()
-            .and_then(|it| i64::try_from(it.to_unix().0).ok())
-            .and_then(Timestamp::from_unix_seconds)
-            .filter(|made_at| *made_at <= latest);
-        let Some(made_at) = made_at else {
-            let retention = Duration::from_hours(24 * u64::from(stack().defaults.retention_days));
-            return Some(Self { since: now.minus(retention), until: latest, is_dated: false });
-        };
-        Some(Self {
-            since: made_at.minus(BEFORE),
-            until: made_at.plus(REDELIVERED_FOR + BEFORE * 24).min(latest),
-            is_dated: true,
-        })
-    }
+/// When a delivery can have come, the likeliest first. `None` where the id is no
+/// delivery's: all of GitHub's are UUIDs.
+fn stretches(id: &str, now: Timestamp) -> Option<Vec<(Timestamp, Timestamp)>> {
+    let id = Uuid::try_parse(id).ok()?;
+    let latest = now.plus(BEFORE);
+    // Any UUID may say that it is of version 1; one made in the future was not.
+    let made_at = id
+        .get_timestamp()
+        .and_then(|it| i64::try_from(it.to_unix().0).ok())
+        .and_then(Timestamp::from_unix_seconds)
+        .filter(|made_at| *made_at <= latest);
+    let stretches = if let Some(made_at) = made_at {
+        let soon = made_at.plus(SOON);
+        vec![(made_at.minus(BEFORE), soon), (soon, made_at.plus(REDELIVERED_FOR + DAY))]
+    } else {
+        let retention = DAY * stack().defaults.retention_days;
+        let (soon, day) = (now.minus(SOON), now.minus(DAY));
+        vec![(soon, latest), (day, soon), (now.minus(retention), day)]
+    };
+    let within = |(since, until): (Timestamp, Timestamp)| (since, until.min(latest));
+    Some(stretches.into_iter().map(within).filter(|(since, until)| since < until).collect())
 }
 
 /// The event of this id, or of this delivery.
@@ -102,25 +98,35 @@ pub(crate) async fn of_delivery(
 ) -> Result<Vec<EventKey>, Fault> {
     let sources: Vec<String> =
         sources.iter().filter(|name| has_deliveries(&context.deployment, name)).cloned().collect();
-    let Some(window) = Window::of(delivery_id, now).filter(|_| !sources.is_empty()) else {
+    if sources.is_empty() {
         return Ok(Vec::new());
-    };
+    }
     let progress = context.console.progress("looking for the delivery", None);
-    let mut walk = Walk::new(sources, window.since, window.until);
-    let mut found: Vec<EventKey> = Vec::new();
-    let mut last = window.since;
-    while let Some(arrival) = walk.next(ledger, &progress).await? {
-        if arrival.received_at < last {
-            break;
-        }
-        if arrival.delivery_id.as_deref() == Some(delivery_id) {
-            if found.is_empty() && !window.is_dated {
-                last = arrival.received_at.minus(REDELIVERED_FOR);
+    Ok(keys(ledger, &sources, delivery_id, now, &progress).await?.unwrap_or_default())
+}
+
+/// The same in these sources; `None` where the id is no delivery's.
+pub(crate) async fn keys(
+    ledger: &DynamoDbLedger,
+    sources: &[String],
+    delivery_id: &str,
+    now: Timestamp,
+    progress: &Progress,
+) -> Result<Option<Vec<EventKey>>, LedgerError> {
+    let Some(stretches) = stretches(delivery_id, now) else { return Ok(None) };
+    for (since, until) in stretches {
+        let mut walk = Walk::new(sources.to_vec(), since, until);
+        let mut found = Vec::new();
+        while let Some(arrival) = walk.next(ledger, progress).await? {
+            if arrival.delivery_id.as_deref() == Some(delivery_id) {
+                found.push(arrival.key);
             }
-            found.push(arrival.key);
+        }
+        if !found.is_empty() {
+            return Ok(Some(found));
         }
     }
-    Ok(found)
+    Ok(Some(Vec::new()))
 }
 
 /// Whether its events are told apart by more than their deliveries.
@@ -143,6 +149,9 @@ pub(crate) fn ambiguous(delivery_id: &str, found: &[EventKey]) -> Fault {
 mod tests {
     use super::*;
 
+    /// 2014-04-25T12:52:24Z.
+    const MADE_AT_SECONDS: i64 = 1_398_430_344;
+
     fn at(text: &str) -> Timestamp {
         Timestamp::parse_rfc3339(text).unwrap()
     }
@@ -150,18 +159,25 @@ mod tests {
     #[test]
     fn the_id_of_a_delivery_says_when_to_look() {
         let now = at("2026-03-01T12:00:00Z");
+        let looked = |id| stretches(id, now);
+        let hours = |hours| Duration::from_hours(hours);
         // GitHub's own example.
-        let dated = Window::of("72d3162e-cc78-11e3-81ab-4c9367dc0958", now).unwrap();
-        let made_at = at("2014-04-25T12:52:24Z");
-        assert!(dated.is_dated);
-        assert_eq!(dated.since.plus(BEFORE).unix_seconds(), made_at.unix_seconds());
-        assert_eq!(dated.until.since(dated.since), Duration::from_hours(97));
-        let other = Window::of("0f3b6a5e-1f43-4a53-8d0c-52c1a0d7a1c9", now).unwrap();
-        assert_eq!(other.since, now.minus(Duration::from_hours(30 * 24)));
-        assert!(!other.is_dated);
-        assert_eq!(Window::of("evt_1", now), None);
+        let made_at = Timestamp::from_unix_seconds(MADE_AT_SECONDS).unwrap();
+        assert_eq!(
+            looked("72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+            Some(vec![
+                (made_at.minus(hours(1)), made_at.plus(hours(2))),
+                (made_at.plus(hours(2)), made_at.plus(hours(96))),
+            ])
+        );
+        let undated = Some(vec![
+            (now.minus(hours(2)), now.plus(hours(1))),
+            (now.minus(hours(24)), now.minus(hours(2))),
+            (now.minus(hours(720)), now.minus(hours(24))),
+        ]);
+        assert_eq!(looked("0f3b6a5e-1f43-4a53-8d0c-52c1a0d7a1c9"), undated);
         // Of the year 5236: nobody has made it yet.
-        let future = Window::of("ffffffff-ffff-1fff-81ab-4c9367dc0958", now).unwrap();
-        assert!(!future.is_dated);
+        assert_eq!(looked("ffffffff-ffff-1fff-81ab-4c9367dc0958"), undated);
+        assert_eq!(looked("evt_1"), None);
     }
 }

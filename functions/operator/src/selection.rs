@@ -23,7 +23,7 @@ use inbox_core::stack::stack;
 use crate::console::Progress;
 use crate::deployment::Deployment;
 use crate::fault::Fault;
-use crate::lookup::Window;
+use crate::lookup;
 use crate::moments::parse_moment;
 use crate::timeline::Walk;
 
@@ -146,10 +146,6 @@ impl FilterArgs {
         if since.is_some_and(|since| since > until.unwrap_or(now)) {
             return Err(Fault::usage("--since is after --until", ""));
         }
-        // Who asks for a delivery says when it came, as far as its id tells.
-        let window = self.delivery.as_deref().and_then(|id| Window::of(id, now));
-        let since = since.or(window.map(|window| window.since));
-        let until = until.or(window.map(|window| window.until));
         let until = until.map_or(now.plus(SKEW), |until| until.min(now.plus(SKEW)));
         let mut sources = self.sources.clone();
         sources.sort();
@@ -225,6 +221,8 @@ impl Selection {
     ) -> Result<Found, Fault> {
         let mut events = if self.is_open() {
             self.find_open(ledger, now, progress).await?
+        } else if let Some(events) = self.find_delivery(ledger, deployment, now, progress).await? {
+            events
         } else {
             let sources = self.known_sources(deployment)?;
             let since = self.since.unwrap_or_else(|| self.until.minus(DEFAULT_SINCE));
@@ -234,6 +232,28 @@ impl Selection {
         let has_more = events.len() > limit;
         events.truncate(limit);
         Ok(Found { events, has_more })
+    }
+
+    /// What a delivery brought: its id says when to look, as far as it tells. `None`
+    /// where none is asked for, or the time is said.
+    async fn find_delivery(
+        &self,
+        ledger: &DynamoDbLedger,
+        deployment: &Deployment,
+        now: Timestamp,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Summary>>, Fault> {
+        let Some(id) = self.delivery.as_deref().filter(|_| self.since.is_none()) else {
+            return Ok(None);
+        };
+        let sources = self.known_sources(deployment)?;
+        let Some(keys) = lookup::keys(ledger, &sources, id, now, progress).await? else {
+            return Ok(None);
+        };
+        let mut events = ledger.summaries(&keys).await?;
+        events.retain(|event| self.accepts(event, now));
+        events.sort_by(|a, b| (b.received_at, &b.key).cmp(&(a.received_at, &a.key)));
+        Ok(Some(events))
     }
 
     fn known_sources(&self, deployment: &Deployment) -> Result<Vec<String>, Fault> {

@@ -326,11 +326,11 @@ mod tests {
                     {"id":"b c","match":":x","handler":"drill","with":{"outcome":"retry"}}]"#
             ),
             [
-                "route 2 (\"a\"): id is used twice",
-                "route 2 (\"a\"): match must be source:type, such as stripe:invoice.*, not \"stripe\"",
-                &format!("route 2 (\"a\"): {unknown}"),
-                "route 3 (\"b c\"): id must be 1 to 64 letters, digits, - or _",
-                "route 3 (\"b c\"): match must be source:type, such as stripe:invoice.*, not \":x\"",
+                "route 2 (\"a\", line 2): id is used twice",
+                "route 2 (\"a\", line 2): match must be source:type, such as stripe:invoice.*, not \"stripe\"",
+                &format!("route 2 (\"a\", line 2): {unknown}"),
+                "route 3 (\"b c\", line 3): id must be 1 to 64 letters, digits, - or _",
+                "route 3 (\"b c\", line 3): match must be source:type, such as stripe:invoice.*, not \":x\"",
             ]
         );
         assert_eq!(

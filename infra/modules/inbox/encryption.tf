@@ -59,6 +59,8 @@ data "aws_iam_policy_document" "key" {
 # are the output `kms_key_policy`. ARNs are spelt out, since the resources
 # themselves need the key first.
 data "aws_iam_policy_document" "key_for_services" {
+  #checkov:skip=CKV_AWS_356:The resource of a key's policy is the key itself
+
   # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
   statement {
     sid = "Logs"

@@ -250,8 +250,10 @@ fn every_store_is_encrypted_and_takes_the_customers_key() {
     for (kind, pointer) in KEY_ARGUMENTS {
         let said = format!("{pointer} is None");
         catches(rule, &said, |plan| {
-            let mut stores = plan.all(kind).filter(|it| !is_for_when_the_key_fails(it));
-            let store = stores.next().unwrap_or_else(|| panic!("no {kind}")).address();
+            let store = {
+                let mut stores = plan.all(kind).filter(|it| !is_for_when_the_key_fails(it));
+                stores.next().unwrap_or_else(|| panic!("no {kind}")).address()
+            };
             plan.set(&store, pointer, json!(null));
         });
     }
@@ -324,7 +326,7 @@ fn a_payload_outlives_its_event_and_not_for_long() {
         plan.set(lifecycle, "/rule/0/expiration/0/days", json!(42));
     });
     catches(rule, "stripe_eu: objects go after Some(32) days, not 43", |plan| {
-        plan.set(lifecycle, "/rule/1/expiration/0/days", json!(32));
+        plan.set(lifecycle, "/rule/3/expiration/0/days", json!(32));
     });
 }
 

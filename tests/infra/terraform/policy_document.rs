@@ -8,15 +8,14 @@ use super::msgpack::Value;
 
 /// The document that a data source's configuration describes. Documents that it takes in
 /// as sources come first.
-pub(crate) fn json(configuration: &Value) -> String {
+pub(crate) fn json(configuration: &Value) -> Json {
     let mut statements = Vec::new();
     for source in configuration.member("source_policy_documents").items() {
         let source: Json = serde_json::from_str(source.text()).unwrap_or_default();
         statements.extend(source["Statement"].as_array().into_iter().flatten().cloned());
     }
     statements.extend(configuration.member("statement").items().iter().map(statement));
-    let document = json!({ "Version": "2012-10-17", "Statement": statements });
-    serde_json::to_string_pretty(&document).expect("JSON")
+    json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
 fn statement(block: &Value) -> Json {

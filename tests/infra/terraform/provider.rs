@@ -77,13 +77,16 @@ impl Provider {
         let kind = text(request, 1);
         let mut state = given(request, 2);
         let document = policy_document::json(&state);
+        let minified = document.to_string();
+        let pretty = format!("{document:#}");
         fill(&mut state, self.content(request, true), &|name| {
             Value::Text(match (kind, name) {
                 ("aws_caller_identity", "account_id" | "id") => ACCOUNT.to_owned(),
                 ("aws_region", "region" | "name" | "id") => REGION.to_owned(),
                 ("aws_partition", "partition" | "id") => PARTITION.to_owned(),
                 ("aws_partition", "dns_suffix") => "amazonaws.com".to_owned(),
-                ("aws_iam_policy_document", "json" | "minified_json") => document.clone(),
+                ("aws_iam_policy_document", "json") => pretty.clone(),
+                ("aws_iam_policy_document", "minified_json") => minified.clone(),
                 _ => format!("{kind}.{name}"),
             })
         });

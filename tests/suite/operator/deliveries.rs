@@ -69,8 +69,10 @@ async fn an_event_is_found_by_its_delivery_whatever_its_key_is() {
         let ran = operator.run(&["show", "github", id, "--json"]).await.expect(0);
         assert_eq!(ran.json()["ledger"]["life"], 2, "{id}");
     }
-    let missing = operator.run(&["show", "github", "1f3b6a5e-1f43-4a53-8d0c-52c1a0d7a1c9"]);
-    assert!(missing.await.expect(1).stderr.contains("has no event"));
+    // One that says when it was made is not looked for in all that is kept.
+    let never = dated(MINUTE);
+    let missing = operator.run(&["show", "github", &never]).await.expect(1);
+    assert!(missing.stderr.contains("has no event"), "{}", missing.stderr);
 }
 
 #[tokio::test]

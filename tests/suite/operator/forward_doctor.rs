@@ -52,15 +52,17 @@ async fn each_route_that_forwards_is_judged_by_what_it_signs_with() {
     operator.bed.secrets().delete_secret().secret_id(&deleted).send().await.expect("deleted");
     let plain = json!({"id": "drill", "match": "*:*", "handler": "drill",
                        "with": {"outcome": "retry"}});
+    let gone = format!("{}/nobody", operator.bed.table);
     operator.deploy_routes(&json!([
         forward("half", &ids[0]),
         forward("bare", &ids[1]),
         forward("empty", &ids[2]),
         forward("good", &ids[3]),
-        forward("gone", "test/nobody"),
+        forward("gone", &gone),
         forward("deleted", &deleted),
         plain,
     ]));
+    let is_gone = format!("its secret {gone} is not there, or has no value");
     let ran = operator.run(&["doctor", "--json"]).await.expect(1);
     assert!(!ran.text().contains("MARKER"), "{}", ran.text());
     assert_eq!(
@@ -82,7 +84,7 @@ async fn each_route_that_forwards_is_judged_by_what_it_signs_with() {
                 "its secret cannot be used: signing_secrets is empty: add at least one secret"
             ),
             ("ok route good", "forward, 1 signing secret"),
-            ("broken route gone", "its secret test/nobody is not there, or has no value"),
+            ("broken route gone", is_gone.as_str()),
             ("broken route deleted", &format!("its secret {deleted} is marked for deletion")),
         ]
     );
@@ -151,11 +153,13 @@ async fn a_secret_in_another_region_is_judged_and_changed_there() {
     let there = Region::new("eu-west-3");
     assert_ne!(operator.bed.region, there.as_ref());
     let aws = operator.bed.sdk_config().to_builder().region(there).build();
-    let name = format!("test/forward/{}", uuid::Uuid::new_v4().simple());
+    let name = format!("{}/forward/{}", operator.bed.table, uuid::Uuid::new_v4().simple());
     let secrets = aws_sdk_secretsmanager::Client::new(&aws);
     let made = secrets.create_secret().name(&name).send().await.expect("a secret");
     let arn = made.arn().expect("an ARN").to_owned();
     assert!(arn.contains(":eu-west-3:"), "{arn}");
+    // The module speaks of its own region alone.
+    operator.bed.allow_operator("secretsmanager:*", &arn).await.expect("a policy");
     operator.deploy_routes(&json!([forward("crm", &arn)]));
     operator.run(&["secret", "add", "route/crm", "--generate"]).await.expect(0);
     let ran = operator.run(&["doctor", "--json"]).await.expect(1);

@@ -11,7 +11,7 @@ const NEW: &str = "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
 
 /// A secret as Terraform makes it: without a value.
 pub(super) async fn made(operator: &Operator) -> String {
-    let name = format!("test/forward/{}", uuid::Uuid::new_v4().simple());
+    let name = format!("{}/forward/{}", operator.bed.table, uuid::Uuid::new_v4().simple());
     operator.bed.secrets().create_secret().name(&name).send().await.expect("a secret");
     name
 }
@@ -160,9 +160,11 @@ async fn a_sources_secret_is_its_providers_and_not_made_here() {
 #[tokio::test]
 async fn a_secret_that_is_not_there_is_told_with_who_makes_it() {
     let mut operator = Operator::new().await;
-    operator.set("forward_secrets", json!({"crm": {"name": "x", "arn": "test/nobody"}}));
+    let gone = format!("{}/nobody", operator.bed.table);
+    operator.set("forward_secrets", json!({"crm": {"name": "x", "arn": gone}}));
     let ran = operator.run(&["secret", "add", "route/crm", "--generate"]).await.expect(1);
-    assert!(ran.stderr.starts_with("error: there is no secret \"test/nobody\""), "{}", ran.stderr);
+    let said = format!("error: there is no secret \"{gone}\"");
+    assert!(ran.stderr.starts_with(&said), "{}", ran.stderr);
     assert!(ran.stderr.contains("unless the route names one of your own"), "{}", ran.stderr);
 }
 

@@ -43,6 +43,8 @@ impl Fake {
         let set = |name: &str, value: &Path| format!("{name}={}", value.display());
         let ran = Command::new("make")
             .current_dir(paths::workspace_root())
+            // Those of a `make test` that this may run under.
+            .env_remove("MAKEFLAGS")
             .args(["-o", "account", "-o", "package", "-o", "packed", "-o", "initialised"])
             .args(["-o", "outputs", "-o", "inbox", target])
             .arg(set("TERRAFORM", &self.0.join("terraform")))
@@ -72,7 +74,7 @@ async fn routes_that_cannot_be_used_are_told_and_nothing_is_deployed() {
         {"id": "a", "match": "stripe", "handler": "mirror"},
         {"id": "b", "match": "*:*", "handler": "invok"},
     ]));
-    for (target, more) in [("plan", &[][..]), ("deploy", &["YES=1"])] {
+    for (target, more) in [("plan", &[][..]), ("deploy", &["YES=1"][..])] {
         let (code, said, asked) = fake.make(target, more).await;
         assert_eq!(code, Some(2), "{target}: {said}");
         for problem in [

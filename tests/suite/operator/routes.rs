@@ -37,7 +37,13 @@ async fn a_test_says_of_every_route_whether_an_event_takes_it_and_why() {
     );
     let test = ["routes", "test", "eu:push", "--provider", "github", "--routes", "-"];
     let tested = operator.run_with(&test, ROUTES.as_bytes()).await.expect(0);
-    assert!(tested.text().contains("provider github matches github"), "{}", tested.text());
+    // A source of the stack has the name.
+    let named = "github is a source of that name, and this is eu";
+    assert!(tested.text().contains(named), "{}", tested.text());
+    let routes = ROUTES.replace("github:", "provider/github:");
+    let of_provider = operator.run_with(&test, routes.as_bytes()).await.expect(0);
+    let named = "provider github matches provider/github";
+    assert!(of_provider.text().contains(named), "{}", of_provider.text());
     assert!(
         tested.text().contains("neither source eu nor provider github matches stripe"),
         "{}",
@@ -65,7 +71,11 @@ async fn a_file_of_routes_is_checked_as_the_processor_would() {
     let told = operator.run_with(&[&check[..], &["--json"]].concat(), wrong).await.expect(1);
     let problems = told.json()["problems"].as_array().expect("a list").len();
     assert_eq!(problems, 4, "{}", told.text());
-    assert!(told.text().contains(r#"route 2 (\"a\"): id is used twice"#), "{}", told.text());
+    assert!(
+        told.text().contains(r#"route 2 (\"a\", line 2): id is used twice"#),
+        "{}",
+        told.text()
+    );
     // Neither names nor an account are needed for it.
     let mut alone = operator.command(&check);
     alone.env_remove("INBOX_STACK").stdin(std::process::Stdio::null());

@@ -235,7 +235,7 @@ async fn a_permission_that_is_missing_is_told_and_nothing_is_half_done() {
 async fn a_secret_without_a_value_gets_its_first_and_one_that_is_not_there_is_told() {
     let mut operator = Operator::new().await;
     let client = operator.bed.secrets();
-    let name = format!("test/{}", uuid::Uuid::new_v4().simple());
+    let name = format!("{}/{}", operator.bed.table, uuid::Uuid::new_v4().simple());
     client.create_secret().name(&name).send().await.unwrap();
     let source = |secret_id: &str| json!({"stripe": {"provider": "stripe", "secret_id": secret_id, "url": "http://x"}});
     operator.set("sources", source(&name));
@@ -245,7 +245,7 @@ async fn a_secret_without_a_value_gets_its_first_and_one_that_is_not_there_is_to
     assert_eq!(added.text(), "added: the first signing secret of stripe\n");
     assert_eq!(stored(&operator, "stripe").await, json!({"signing_secrets": [NEW]}));
 
-    operator.set("sources", source("test/nobody"));
+    operator.set("sources", source(&format!("{}/nobody", operator.bed.table)));
     for arguments in [["secret", "show", "stripe"], ["secret", "retire", "stripe"]] {
         let ran = operator.run(&arguments).await.expect(1);
         assert!(ran.stderr.starts_with("error: there is no secret"), "{}", ran.stderr);

@@ -149,9 +149,13 @@ async fn a_file_is_sent_byte_for_byte_with_a_type_guessed_or_given() {
     let arguments = ["send", "twilio", "--file", file, "--content-type", "application/json; x=y"];
     operator.run(&arguments).await.expect(0);
     assert_eq!(receivers.accepted("twilio")[0].event.payload.bytes, body);
-    let arguments = ["send", "github", "--file", file, "--type", "deployment"];
+    // A name that GitHub has, of which the body is not, would be no type.
+    let header = "X-GitHub-Hook-ID: 7";
+    let arguments = ["send", "github", "--file", file, "--type", "thing", "--header", header];
     operator.run(&arguments).await.expect(0);
-    assert_eq!(receivers.accepted("github")[0].event.event_type, "deployment");
+    let event = &receivers.accepted("github")[0].event;
+    assert_eq!(event.event_type, "thing");
+    assert!(event.key.id.ends_with("@7"), "{}", event.key.id);
 }
 
 #[tokio::test]

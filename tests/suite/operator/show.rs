@@ -39,7 +39,7 @@ async fn the_life_of_an_event_is_told_in_order() {
         life,
         [
             "received 1",
-            "buried 1 after 1 attempts: billing: upstream timeout",
+            "buried 1 after 1 attempt: billing: upstream timeout",
             "replayed 2 by ada: fixed in #412",
             "handled by billing",
             "done 2",

@@ -206,7 +206,8 @@ async fn the_address_that_was_signed_is_given_or_taken_from_the_source() {
         event_type: "",
         now: Timestamp::now(),
     };
-    let headers = providers::find("twilio").unwrap().sign(&unsigned, &Secret::new("12345".into()));
+    let token = "0123456789abcdef0123456789abcdef";
+    let headers = providers::find("twilio").unwrap().sign(&unsigned, &Secret::new(token.into()));
     let signature = &headers.iter().find(|(name, _)| *name == "X-Twilio-Signature").unwrap().1;
     let input = format!(
         "POST /other HTTP/1.1\nHost: inner.example\nContent-Type: {}\nX-Twilio-Signature: \
@@ -214,7 +215,7 @@ async fn the_address_that_was_signed_is_given_or_taken_from_the_source() {
         unsigned.content_type
     );
     verify(&operator, &["--source", "twilio"], &input).await.expect(0);
-    let by_provider = ["--provider", "twilio", "--secret", "12345"];
+    let by_provider = ["--provider", "twilio", "--secret", token];
     let ran = verify(&operator, &by_provider, &input).await.expect(1);
     assert!(ran.stderr.contains("give --url"), "{}", ran.stderr);
     assert!(ran.text().contains("https://inner.example/other"), "{}", ran.text());

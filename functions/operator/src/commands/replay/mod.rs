@@ -106,15 +106,9 @@ pub(super) async fn run(context: &Context, mut args: Args) -> Result<Outcome, Fa
         _ => None,
     };
     let goes_on = left.is_some();
-    let routes = prospects::routes(context, args.routes.as_deref()).await?;
-    let routes = match routes {
-        Ok(routes) => Some(routes),
-        Err(fault) => {
-            console.note(format!(
-                "the deployed routes cannot be read, and so what will run is not known: {fault}"
-            ));
-            None
-        }
+    let (routes, unread) = match prospects::routes(context, args.routes.as_deref()).await? {
+        Ok(routes) => (Some(routes), None),
+        Err(fault) => (None, Some(fault)),
     };
     let (plan, events) = match left {
         Some(plan) => {
@@ -130,6 +124,11 @@ pub(super) async fn run(context: &Context, mut args: Args) -> Result<Outcome, Fa
         let is_skipped = |key: &EventKey| prospects.skipped.iter().any(|it| it.0 == *key);
         open.retain(|planned| !is_skipped(&planned.key()));
         replay.plan.events.retain(|planned| !is_skipped(&planned.key()));
+    }
+    if let Some(fault) = unread.filter(|_| !open.is_empty()) {
+        console.note(format!(
+            "the deployed routes cannot be read, and so what will run is not known: {fault}"
+        ));
     }
     replay.tell(&events, &open, prospects.as_ref(), goes_on, now);
     if open.is_empty() {
