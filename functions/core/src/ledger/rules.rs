@@ -274,8 +274,8 @@ mod tests {
     fn an_error_and_its_quote_share_the_room_of_one_route() {
         let capped_to = |error: usize, quote: usize| {
             let quote = Some("q".repeat(quote));
-            let failure =
-                RouteFailure { error: "e".repeat(error), quote, attempts: 1, next_at: None };
+            let (error, next_at) = ("e".repeat(error), None);
+            let failure = RouteFailure { error, quote, attempts: 1, next_at, deferrals: 0 };
             let capped = capped(&BTreeMap::from([("billing".to_owned(), failure)]));
             let kept = &capped["billing"];
             (kept.error.len(), kept.quote.as_ref().map(String::len))
