@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use inbox_core::Timestamp;
 use inbox_core::ledger::{
     Begin, Begun, Burial, Claimed, Completed, Due, Failure, Forgetting, Lease, NewEvent,
     Open as RecordOpen, Record, Reopen, Reopened, Reopening, Rerun, RouteFailure, State, Suspects,
