@@ -41,6 +41,11 @@ output "queue_url" {
   value       = module.inbox.queue_url
 }
 
+output "lane_url" {
+  description = "The lane, the queue of slow routes."
+  value       = module.inbox.lane_url
+}
+
 output "dlq_url" {
   description = "The dead-letter queue."
   value       = module.inbox.dlq_url

@@ -101,6 +101,7 @@ impl Performed {
             None if resource == names.table => "ledger".to_owned(),
             None if resource == names.mirror_table => "mirror".to_owned(),
             None if resource == names.queue_url => "events".to_owned(),
+            None if resource == names.lane_url => "lane".to_owned(),
             None if resource == names.dlq_url => "dead_letters".to_owned(),
             None if resource == names.payload_bucket => "payloads".to_owned(),
             // What is none of the stack's own is a target of its routes.
@@ -130,6 +131,8 @@ pub struct Names<'a> {
     pub payload_bucket: &'a str,
     /// The queue of events.
     pub queue_url: &'a str,
+    /// The queue of slow routes.
+    pub lane_url: &'a str,
     /// The dead-letter queue.
     pub dlq_url: &'a str,
 }

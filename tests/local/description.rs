@@ -32,6 +32,8 @@ pub struct StackDescription {
     pub event_bus: String,
     /// The queue of events.
     pub queue_url: String,
+    /// The queue of slow routes.
+    pub lane_url: String,
     /// The dead-letter queue.
     pub dlq_url: String,
     /// The endpoints by name, as the operator's command wants to know them.

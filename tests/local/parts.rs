@@ -77,6 +77,9 @@ impl Functions<'_> {
         let mapping = control
             .create_event_source_mapping(&self.queues.queue_arn, &processor, mapping, concurrency)
             .await?;
+        let (lane, facts) = (&self.queues.lane_arn, &self.facts.event_source_mapping);
+        let concurrency = concurrency.min(self.facts.lane.maximum_concurrency);
+        control.create_event_source_mapping(lane, PROCESSOR, facts, concurrency).await?;
         Ok((control.create_http_api(&routes).await?, mapping))
     }
 
@@ -104,6 +107,7 @@ impl Functions<'_> {
         let mut environment = self.common_environment(PROCESSOR);
         environment.extend(variables([
             ("DLQ_URL", self.queues.dlq_url.clone()),
+            ("LANE_QUEUE_URL", self.queues.lane_url.clone()),
             ("MIRROR_TABLE_NAME", MIRROR_TABLE.to_owned()),
             ("PAYLOAD_BUCKET", payload_bucket(NAME)),
             ("EVENT_BUS_NAME", EVENT_BUS.to_owned()),

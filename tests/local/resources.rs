@@ -118,15 +118,19 @@ fn global_index(index: &Index) -> Result<GlobalSecondaryIndex, LocalError> {
         .map_err(LocalError::call(format!("define index {}", index.name)))
 }
 
-/// The queue of events and its dead-letter queue.
+/// The queue of events, that of slow routes, and their dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct Queues {
     /// Where events' messages go.
     pub queue_url: String,
+    /// Where those of slow routes go.
+    pub lane_url: String,
     /// Where dead letters go.
     pub dlq_url: String,
     /// The queue's ARN, for the event source mapping.
     pub queue_arn: String,
+    /// The lane's, likewise.
+    pub lane_arn: String,
 }
 
 /// What a stack may set differently from the shared facts, to be quick.
@@ -138,8 +142,8 @@ pub struct QueueOverrides {
     pub max_receive_count: Option<u32>,
 }
 
-/// Makes the queue `name` and its dead-letter queue `name-dlq`, and for an inbox's
-/// `INBOX-events` the bus's `INBOX-bus-dlq` besides.
+/// Makes the queue `name`, the lane `name-lane` and their dead-letter queue `name-dlq`,
+/// and for an inbox's `INBOX-events` the bus's `INBOX-bus-dlq` besides.
 pub async fn create_queues(
     sqs: &aws_sdk_sqs::Client,
     facts: &Stack,
@@ -160,17 +164,16 @@ pub async fn create_queues(
         "deadLetterTargetArn": queue_arn(&dlq_name),
         "maxReceiveCount": overrides.max_receive_count.unwrap_or(facts.queue.max_receive_count),
     });
-    let queue_url = create_queue(
-        sqs,
-        name,
-        [
-            (QueueAttributeName::VisibilityTimeout, visibility.to_string()),
-            (QueueAttributeName::MessageRetentionPeriod, facts.queue.retention_seconds.to_string()),
-            (QueueAttributeName::RedrivePolicy, redrive.to_string()),
-        ],
-    )
-    .await?;
-    Ok(Queues { queue_url, dlq_url, queue_arn: queue_arn(name) })
+    let attributes = [
+        (QueueAttributeName::VisibilityTimeout, visibility.to_string()),
+        (QueueAttributeName::MessageRetentionPeriod, facts.queue.retention_seconds.to_string()),
+        (QueueAttributeName::RedrivePolicy, redrive.to_string()),
+    ];
+    let lane_name = format!("{name}-lane");
+    let lane_url = create_queue(sqs, &lane_name, attributes.clone()).await?;
+    let queue_url = create_queue(sqs, name, attributes).await?;
+    let (queue_arn, lane_arn) = (queue_arn(name), queue_arn(&lane_name));
+    Ok(Queues { queue_url, lane_url, dlq_url, queue_arn, lane_arn })
 }
 
 fn queue_arn(name: &str) -> String {

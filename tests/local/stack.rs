@@ -138,6 +138,7 @@ impl LocalStack {
             payload_bucket: payload_bucket(NAME),
             event_bus: EVENT_BUS.to_owned(),
             queue_url: queues.queue_url,
+            lane_url: queues.lane_url,
             dlq_url: queues.dlq_url,
             secrets: options
                 .sources

@@ -71,6 +71,8 @@ pub struct TestBed {
     pub payload_bucket: String,
     /// The queue of events; nothing consumes it but the test.
     pub queue_url: String,
+    /// The queue of slow routes.
+    pub lane_url: String,
     /// Its dead-letter queue.
     pub dlq_url: String,
     /// The shared facts everything was made from.
@@ -112,6 +114,7 @@ impl TestBed {
             payload_bucket,
             mirror_table,
             queue_url: queues.queue_url,
+            lane_url: queues.lane_url,
             dlq_url: queues.dlq_url,
             facts,
         })

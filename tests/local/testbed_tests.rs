@@ -216,7 +216,8 @@ async fn a_function_may_do_what_the_module_says_and_nothing_else() {
     let nobodys = format!("{}-nobodys", bed.queue_url);
     assert_eq!(outcome(send(&nobodys).await), denied("AccessDenied"));
 
-    let s3 = aws_sdk_s3::Client::new(&of("sweeper"));
-    let get = s3.get_object().bucket(&bed.payload_bucket).key("stripe/evt_1");
-    assert_eq!(outcome(get.send().await), denied("AccessDenied"));
+    // It renews payloads that would expire, and has no business with secrets.
+    let secrets = aws_sdk_secretsmanager::Client::new(&of("sweeper"));
+    let read = secrets.get_secret_value().secret_id(format!("{}/stripe", bed.table));
+    assert_eq!(outcome(read.send().await), denied("AccessDeniedException"));
 }

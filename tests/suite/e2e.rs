@@ -22,6 +22,7 @@ mod demo;
 mod forward;
 
 mod kills;
+mod lane;
 pub(crate) mod large;
 mod lives;
 pub(crate) mod logs;

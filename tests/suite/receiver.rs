@@ -49,6 +49,15 @@ impl Queue for Failing {
         self.inner.send(event, life).await
     }
 
+    async fn send_to_lane(
+        &self,
+        event: &Event,
+        life: u32,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        self.inner.send_to_lane(event, life, delay).await
+    }
+
     async fn send_dead(&self, letter: &DeadLetter) -> Result<(), QueueError> {
         self.inner.send_dead(letter).await
     }

@@ -139,7 +139,8 @@ async fn events_records_and_messages_show_no_payload() {
     queue.send_dead(&letter).await.expect("sent");
     shows_nothing(&queue);
     let (id, receipt_handle) = ("m".into(), "r".into());
-    shows_nothing(&Message { id, receipt_handle, body: MARKER.into(), receives: 1 });
+    let body = MARKER.into();
+    shows_nothing(&Message { id, receipt_handle, body, receives: 1, from_lane: false });
     shows_nothing(&ReceivedLetter {
         message_id: "m".into(),
         receipt_handle: "r".into(),

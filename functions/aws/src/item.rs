@@ -34,6 +34,7 @@ pub(crate) const FAILURES: &str = "failures";
 pub(crate) const ONLY: &str = "only";
 pub(crate) const HISTORY: &str = "history";
 pub(crate) const SWEEPS: &str = "sweeps";
+pub(crate) const DEFERRALS: &str = "deferrals";
 pub(crate) const FORGOTTEN_AT: &str = "forgotten_at";
 
 pub(crate) const PAYLOAD: &str = "payload";
@@ -167,6 +168,9 @@ pub(crate) fn failures(failures: &BTreeMap<String, RouteFailure>) -> AttributeVa
         }
         if let Some(next_at) = failure.next_at {
             map.insert(NEXT_AT.to_owned(), seconds(next_at));
+        }
+        if failure.deferrals > 0 {
+            map.insert(DEFERRALS.to_owned(), number(failure.deferrals));
         }
         AttributeValue::M(map)
     };
@@ -334,6 +338,7 @@ impl Fields<'_> {
                 quote: fields.optional_text("quote"),
                 attempts: fields.number(ATTEMPTS).ok()?,
                 next_at: fields.optional_time(NEXT_AT).ok()?,
+                deferrals: fields.optional_number(DEFERRALS).ok()?.unwrap_or(0),
             })
         })
     }

@@ -24,12 +24,14 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure a
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{
-    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, DuePage, Failure, Forgetting,
-    Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled, State, Suspects,
-    apply_begin, apply_bury, apply_complete, apply_fail, apply_forget, apply_reopen,
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Deferral, Due, DuePage, Failure,
+    Forgetting, Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled, State,
+    Suspects, apply_begin, apply_bury, apply_complete, apply_defer, apply_fail, apply_forget,
+    apply_reopen,
 };
 use inbox_core::stack::stack;
 
+use crate::deferral::deferring;
 use crate::error::describe;
 use crate::item::{self, Item, number, seconds, text};
 use crate::payloads::{self, S3PayloadStore};
@@ -38,7 +40,7 @@ use crate::update::Update;
 
 /// A condition that no item meets.
 const NEVER: &str = "attribute_exists(#pk) AND attribute_not_exists(#pk)";
-const UNFINISHED: &str = "(#state = :received OR #state = :failing)";
+pub(crate) const UNFINISHED: &str = "(#state = :received OR #state = :failing)";
 
 /// The ledger in one table.
 #[derive(Clone, Debug)]
@@ -266,6 +268,18 @@ impl Ledger for DynamoDbLedger {
             .remove(&["#leased_until", "#sweeps"]);
         self.outlast(failure.record, &after).await?;
         match self.update(write, ReturnValue::None).await? {
+            Written::Yes(_) => Ok(Settled::Written),
+            Written::Refused(_) => Ok(Settled::Refused),
+        }
+    }
+
+    async fn defer(&self, deferral: &Deferral<'_>) -> Result<Settled, LedgerError> {
+        let mut after = deferral.record.clone();
+        if !apply_defer(Some(&mut after), deferral) {
+            return Ok(Settled::Refused);
+        }
+        self.outlast(deferral.record, &after).await?;
+        match self.update(deferring(deferral, &after), ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
             Written::Refused(_) => Ok(Settled::Refused),
         }

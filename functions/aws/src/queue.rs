@@ -4,6 +4,8 @@
 //! group, so that one source's flood does not delay the others
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>).
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
@@ -17,6 +19,7 @@ use crate::error::describe;
 pub struct SqsQueue {
     client: Client,
     queue_url: String,
+    lane_url: Option<String>,
     dead_letter_queue_url: Option<String>,
 }
 
@@ -24,7 +27,13 @@ impl SqsQueue {
     /// A queue to send to.
     #[must_use]
     pub fn new(aws: &SdkConfig, queue_url: String) -> Self {
-        Self { client: Client::new(aws), queue_url, dead_letter_queue_url: None }
+        Self { client: Client::new(aws), queue_url, lane_url: None, dead_letter_queue_url: None }
+    }
+
+    /// With the queue of slow routes, for the processor.
+    #[must_use]
+    pub fn with_lane(self, url: Option<String>) -> Self {
+        Self { lane_url: url, ..self }
     }
 
     /// With the dead-letter queue, for the processor.
@@ -55,6 +64,27 @@ impl Queue for SqsQueue {
         self.client
             .send_message()
             .queue_url(&self.queue_url)
+            .message_group_id(&event.key.source)
+            .message_body(Pointer::body(event, life))
+            .send()
+            .await
+            .map_err(|error| QueueError(describe("SendMessage", &error)))?;
+        Ok(())
+    }
+
+    async fn send_to_lane(
+        &self,
+        event: &Event,
+        life: u32,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        let Some(url) = &self.lane_url else {
+            return Err(QueueError("no lane is configured: set LANE_QUEUE_URL".to_owned()));
+        };
+        self.client
+            .send_message()
+            .queue_url(url)
+            .delay_seconds(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX))
             .message_group_id(&event.key.source)
             .message_body(Pointer::body(event, life))
             .send()

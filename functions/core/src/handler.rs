@@ -44,6 +44,9 @@ pub struct Run {
     pub attempt: u32,
     /// How many of them there may be.
     pub max_attempts: u32,
+    /// Whether the attempt is to be made in any case: a handler that would rather not
+    /// try now ([`HandlerError::NotTried`]) tries all the same.
+    pub insists: bool,
     /// How long the attempt may take.
     pub timeout: Duration,
     /// The object that holds the event's payload, where no item of the ledger does.
@@ -143,6 +146,15 @@ pub enum HandlerError {
         /// a quote.
         reason: Reason,
     },
+    /// No attempt was made: the target has not answered for a while, and would be waited
+    /// for in vain. The route is left for later, and no attempt is counted.
+    #[error("{reason}")]
+    NotTried {
+        /// How long until somebody looks whether it answers again.
+        wait: Duration,
+        /// For the operator, likewise.
+        reason: Reason,
+    },
     /// Trying again cannot help: the route is given up at once.
     #[error("{reason}")]
     Permanent {
@@ -166,7 +178,9 @@ impl HandlerError {
     #[must_use]
     pub fn reason(&self) -> &Reason {
         match self {
-            Self::Retry { reason, .. } | Self::Permanent { reason } => reason,
+            Self::Retry { reason, .. }
+            | Self::NotTried { reason, .. }
+            | Self::Permanent { reason } => reason,
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod event;
 pub mod form;
 pub mod handler;
 pub mod ledger;
+pub mod marks;
 pub mod memory;
 pub mod pattern;
 #[cfg(test)]

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::Timestamp;
 use crate::event::{Event, EventKey};
 use crate::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Forgetting, Ledger,
+    Begin, Begun, Burial, Claimed, Completed, Deferral, Due, DuePage, Failure, Forgetting, Ledger,
     LedgerError, NewEvent, Open, Record, Reopened, Reopening, Settled, apply_begin, apply_bury,
-    apply_complete, apply_fail, apply_finish, apply_forget, apply_reopen, apply_sweep, judge_claim,
-    shard_of,
+    apply_complete, apply_defer, apply_fail, apply_finish, apply_forget, apply_reopen, apply_sweep,
+    judge_claim, shard_of,
 };
+use crate::marks::{MarkedRoutes, Marks};
 use crate::queue::{Backlog, DeadLetter, Pointer, Queue, QueueError};
 use crate::secrets::{SecretBundle, Secrets, SecretsError};
 use crate::stack::stack;
@@ -20,6 +22,7 @@ use crate::stack::stack;
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     records: Mutex<BTreeMap<EventKey, Record>>,
+    marks: Mutex<MarkedRoutes>,
 }
 
 impl MemoryLedger {
@@ -81,6 +84,12 @@ impl Ledger for MemoryLedger {
         let mut records = self.records();
         let held = records.get_mut(&failure.record.event.key);
         Ok(settled(apply_fail(held, failure, now)))
+    }
+
+    async fn defer(&self, deferral: &Deferral<'_>) -> Result<Settled, LedgerError> {
+        let mut records = self.records();
+        let held = records.get_mut(&deferral.record.event.key);
+        Ok(settled(apply_defer(held, deferral)))
     }
 
     async fn bury(&self, burial: &Burial<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
@@ -166,6 +175,27 @@ impl Ledger for MemoryLedger {
     }
 }
 
+impl Marks for MemoryLedger {
+    async fn marks(&self) -> Result<MarkedRoutes, LedgerError> {
+        Ok(lock(&self.marks).clone())
+    }
+
+    async fn mark(&self, route: &str, slow_at: Timestamp) -> Result<(), LedgerError> {
+        let mut marks = lock(&self.marks);
+        let latest = marks.get(route).map_or(slow_at, |before| slow_at.max(*before));
+        marks.insert(route.to_owned(), latest);
+        Ok(())
+    }
+
+    async fn unmark(&self, route: &str, slow_at: Timestamp) -> Result<(), LedgerError> {
+        let mut marks = lock(&self.marks);
+        if marks.get(route) == Some(&slow_at) {
+            marks.remove(route);
+        }
+        Ok(())
+    }
+}
+
 fn settled(written: bool) -> Settled {
     if written { Settled::Written } else { Settled::Refused }
 }
@@ -174,6 +204,7 @@ fn settled(written: bool) -> Settled {
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
     sent: Mutex<Vec<(Pointer, String)>>,
+    lane: Mutex<Vec<(Pointer, String, Duration)>>,
     dead: Mutex<Vec<DeadLetter>>,
     hidden: Mutex<Vec<(String, u32)>>,
 }
@@ -182,6 +213,12 @@ impl MemoryQueue {
     /// Takes all messages sent since the last call, oldest first, with bodies.
     pub fn take(&self) -> Vec<(Pointer, String)> {
         std::mem::take(&mut *lock(&self.sent))
+    }
+
+    /// Takes all messages sent into the lane since the last call, oldest first, with
+    /// bodies and delays.
+    pub fn take_lane(&self) -> Vec<(Pointer, String, Duration)> {
+        std::mem::take(&mut *lock(&self.lane))
     }
 
     /// Takes all dead letters, oldest first.
@@ -203,6 +240,17 @@ impl Queue for MemoryQueue {
     async fn send(&self, event: &Event, life: u32) -> Result<(), QueueError> {
         let pointer = Pointer { key: event.key.clone(), life };
         lock(&self.sent).push((pointer, Pointer::body(event, life)));
+        Ok(())
+    }
+
+    async fn send_to_lane(
+        &self,
+        event: &Event,
+        life: u32,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        let pointer = Pointer { key: event.key.clone(), life };
+        lock(&self.lane).push((pointer, Pointer::body(event, life), delay));
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 //! never meet a payload. Nor does anything else of it: `subject` may be an address.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +154,15 @@ pub trait Queue: Send + Sync {
     /// Sends the message that wakes the processor for `event` in `life`.
     fn send(&self, event: &Event, life: u32)
     -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Sends that message into the lane, the queue of slow routes. It can be received
+    /// after `delay`: whole seconds, at most 15 min.
+    fn send_to_lane(
+        &self,
+        event: &Event,
+        life: u32,
+        delay: Duration,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Sends a message to the dead-letter queue.
     fn send_dead(&self, letter: &DeadLetter)

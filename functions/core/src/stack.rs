@@ -34,6 +34,8 @@ pub struct Stack {
     pub dead_letter_queue: DeadLetterQueue,
     /// How Lambda reads the queue.
     pub event_source_mapping: EventSourceMapping,
+    /// How Lambda reads the lane, the queue of slow routes, where it differs.
+    pub lane: Lane,
     /// Size and time limit of each receiver.
     pub receiver: Function,
     /// Size and time limit of the processor.
@@ -120,6 +122,18 @@ pub struct EventSourceMapping {
     pub batching_window_seconds: u32,
     /// Most processors at once.
     pub maximum_concurrency: u32,
+}
+
+/// The lane, the queue of slow routes. It is made and read as the queue of events is,
+/// by the same function, but for this.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    /// Most processors at once that read the lane.
+    pub maximum_concurrency: u32,
+    /// When its oldest message is older than this, the lane has fallen behind. Longer than
+    /// a message is ever delayed: that is no lag.
+    pub behind_above_seconds: u32,
 }
 
 /// A Lambda function's limits.
@@ -272,6 +286,16 @@ mod tests {
         let events = 2 * stack.defaults.sweep_per_second;
         assert!(2 * events / stack.table.open_index.shards <= 500);
         assert!(4 * events <= 40_000 / 4);
+    }
+
+    #[test]
+    fn the_lane_takes_few_of_the_places_and_is_behind_only_after_every_delay() {
+        let stack = stack();
+        assert!(
+            5 * stack.lane.maximum_concurrency <= stack.event_source_mapping.maximum_concurrency
+        );
+        let longest_delay = crate::ledger::LONGEST_DELAY.as_secs();
+        assert!(u64::from(stack.lane.behind_above_seconds) >= 2 * longest_delay);
     }
 
     #[test]

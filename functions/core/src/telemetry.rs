@@ -29,6 +29,7 @@ pub const METRICS: &[(&str, &[&[&str]])] = &[
     ("Accepted", &[&["Source"]]),
     ("Buried", &[&["Source"]]),
     ("Conflict", &[&["Source"]]),
+    ("Deferred", &[&["Source"]]),
     ("Done", &[&["Source"]]),
     ("Duplicate", &[&["Source"]]),
     ("EndToEndMilliseconds", &[&["Source"]]),

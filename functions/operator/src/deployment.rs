@@ -12,7 +12,7 @@
 //! {"table": {"value": "inbox", "sensitive": false}, …}
 //! ```
 //!
-//! `TABLE_NAME`, `QUEUE_URL`, `DLQ_URL` and `PAYLOAD_BUCKET` in the environment,
+//! `TABLE_NAME`, `QUEUE_URL`, `LANE_QUEUE_URL`, `DLQ_URL` and `PAYLOAD_BUCKET` in the environment,
 //! which are the functions' own variables, win over it.
 
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub struct Deployment {
     pub table: Option<String>,
     /// The queue of events.
     pub queue_url: Option<String>,
+    /// The lane, the queue of slow routes.
+    pub lane_url: Option<String>,
     /// The dead-letter queue.
     pub dlq_url: Option<String>,
     /// Where payloads lie that are too large for the table.
@@ -130,6 +132,7 @@ impl Deployment {
         for (field, name) in [
             (&mut deployment.table, "TABLE_NAME"),
             (&mut deployment.queue_url, "QUEUE_URL"),
+            (&mut deployment.lane_url, "LANE_QUEUE_URL"),
             (&mut deployment.dlq_url, "DLQ_URL"),
             (&mut deployment.payload_bucket, "PAYLOAD_BUCKET"),
         ] {

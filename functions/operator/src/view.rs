@@ -70,6 +70,29 @@ pub struct FailureView<'a> {
     attempts: u32,
     /// `null` when it is given up.
     next_at: Option<String>,
+    /// How often in a row it was left for later, being slow, since it ran last.
+    #[serde(skip_serializing_if = "is_zero")]
+    deferrals: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// The routes that were left for later, being slow, and have not run since.
+#[must_use]
+pub fn left_for_later<'a>(
+    event: State,
+    handlers: &BTreeMap<String, Timestamp>,
+    failures: &'a BTreeMap<String, RouteFailure>,
+) -> Vec<&'a str> {
+    let left = failures.iter().filter(|(route, failure)| {
+        failure.deferrals > 0
+            && again_at(event, failure).is_some()
+            && !handlers.contains_key(route.as_str())
+    });
+    left.map(|(route, _)| route.as_str()).collect()
 }
 
 /// When a route is tried again; `None` when it is given up. What waits when an event ends
@@ -88,8 +111,8 @@ pub fn failures(
     let views = failures.iter().map(|(route, failure)| {
         let next_at = again_at(event, failure).map(Timestamp::to_rfc3339);
         let (error, attempts) = (failure.error.as_str(), failure.attempts);
-        let quote = failure.quote.as_deref();
-        (route.as_str(), FailureView { error, quote, attempts, next_at })
+        let (quote, deferrals) = (failure.quote.as_deref(), failure.deferrals);
+        (route.as_str(), FailureView { error, quote, attempts, next_at, deferrals })
     });
     views.collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! message ─ begin ─▶ Run ─ load ─ routes that are due ─ all done ─▶ complete ─▶ acknowledge
+//!             │                        ├ some left for later ─▶ defer ─ send on ─▶ acknowledge
 //!             │                        ├ some to be tried again ─▶ fail ─ short ▶ hide, leave
 //!             │                        │                             └ long ─▶ acknowledge (parked)
 //!             │                        └ none, and some given up ┐
@@ -26,8 +27,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use inbox_core::Timestamp;
 use inbox_core::envelope::Envelope;
 use inbox_core::handler::Run;
@@ -35,12 +37,14 @@ use inbox_core::ledger::{
     ACTOR_PROCESSOR, Begin, Begun, Completed, Lease, Ledger, LedgerError, Record, Reopen,
     Reopening, Suspects,
 };
+use inbox_core::marks::Marks;
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
 use inbox_core::telemetry::Metrics;
 
 use crate::budget::{Budget, bytes_of, envelope_bytes, payload_bytes_most};
 use crate::ending::receives_most;
 use crate::fates::{Conclusion, Fates};
+use crate::lane::Lane;
 use crate::retry::RetryPolicy;
 use crate::routes::{Route, Routes};
 use crate::run::{Failed, Outcome, run_handler};
@@ -62,6 +66,8 @@ pub struct Message {
     pub body: String,
     /// How often SQS has handed it out, this time included.
     pub receives: u32,
+    /// Whether it came from the lane, the queue of slow routes.
+    pub from_lane: bool,
 }
 
 /// The body's size: one that is no pointer may hold anything.
@@ -82,6 +88,8 @@ pub struct Processor<L, Q> {
     pub queue: Q,
     /// What is done with events.
     pub routes: Routes,
+    /// Which routes are slow, and run in the lane.
+    pub lane: Lane,
     /// When to try again.
     pub retry: RetryPolicy,
     /// How long a message may take before the sweeper sends another.
@@ -111,13 +119,19 @@ pub(crate) enum Disposition {
     Suspect,
 }
 
-impl<L: Ledger, Q: Queue> Processor<L, Q> {
+impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
     /// Handles a batch within the invocation's `deadline` and returns the ids of
     /// the messages that SQS shall keep.
     pub async fn run_batch(&self, messages: Vec<Message>, deadline: Timestamp) -> Vec<String> {
         // Alone, there is no neighbour to protect, and no second call to make.
         let first_look = if messages.len() > 1 { Suspects::Defer } else { Suspects::Run };
-        let looks = messages.iter().map(|message| self.look(message, first_look, deadline));
+        // Beside the first call for each message, which it must not hold up.
+        let marks = self.read_marks().boxed().shared();
+        let looks = messages.iter().map(|message| {
+            let marks = marks.clone();
+            // Boxed: ten of them are as large as a small thread's stack.
+            self.look(message, first_look, deadline, marks).boxed()
+        });
         let dispositions = futures_util::future::join_all(looks).await;
 
         let mut kept = Vec::new();
@@ -125,7 +139,9 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             let disposition = match disposition {
                 // One at a time, each begun just before: a process-killer takes
                 // nobody along, and those behind it are not yet counted.
-                Disposition::Suspect => self.look(message, Suspects::Run, deadline).await,
+                Disposition::Suspect => {
+                    self.look(message, Suspects::Run, deadline, marks.clone()).boxed().await
+                }
                 settled => settled,
             };
             if disposition != Disposition::Acknowledge {
@@ -140,6 +156,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         message: &Message,
         suspects: Suspects,
         deadline: Timestamp,
+        marks: impl Future<Output = ()> + Send,
     ) -> Disposition {
         let pointer = match Pointer::parse(&message.body) {
             Ok(pointer) => pointer,
@@ -156,11 +173,12 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         let Some(mut room) = self.budget.enter(at_most, spare).await else {
             return self.leave_for_room(message, &pointer).await;
         };
-        match self.begin(message, &pointer, suspects, deadline).await {
+        let (begun, ()) = join(self.begin(message, &pointer, suspects, deadline), marks).await;
+        match begun {
             Ok(Begun::Run(record)) => {
                 let routes = self.routes.matching(&record.event);
                 room.keep(taken_up(record.payload_bytes(), routes));
-                self.run(message, *record, deadline).await
+                self.run(message, *record, deadline).boxed().await
             }
             Ok(Begun::Suspect) => Disposition::Suspect,
             Ok(Begun::Exhausted(record)) => self.exhausted(message, &record).await,
@@ -258,6 +276,7 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         let max_attempts = self.retry.max_attempts();
         let scope = record.scope(&taking);
         let mut fates = Fates::of(&record, &scope, max_attempts, self.now());
+        self.leave_marked(message, &mut fates);
         // What is gone never completes, so that no completion is taken for the last.
         let ids: Vec<String> = scope.iter().map(|it| it.route.to_owned()).collect();
         if !fates.due().is_empty()
@@ -283,15 +302,26 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             let payload_ref = record.payload_ref.clone();
             let timeout = route.timeout.map_or(timeout, |own| own.min(timeout));
             let envelope = envelope.clone();
-            let run = Run { route_id, life, attempt, max_attempts, timeout, payload_ref, envelope };
-            Some(run_handler(route, Arc::clone(&event), run))
+            let insists = !self.may_leave(&fates, id, attempt);
+            let run = Run {
+                route_id,
+                life,
+                attempt,
+                max_attempts,
+                insists,
+                timeout,
+                payload_ref,
+                envelope,
+            };
+            Some(self.timed(&route.id, run_handler(route, Arc::clone(&event), run)))
         });
         let mut running: FuturesUnordered<_> = due.collect();
         // One for all: routes that fail together are tried again together.
         let chance = (self.chance)();
         let was_run = !running.is_empty();
-        let mut unrecorded = Vec::new();
-        while let Some((route, outcome)) = running.next().await {
+        let (mut unrecorded, mut changes) = (Vec::new(), Vec::new());
+        while let Some((route, outcome, change)) = running.next().await {
+            changes.push((route, change));
             match outcome {
                 Outcome::Done => match self.complete(&mut record, &mut fates, route, &ids).await {
                     // Dropping the others' runs ends them: they are of a life that is
@@ -303,7 +333,10 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
                         unrecorded.push(route);
                     }
                 },
-                Outcome::Failed(fault) => {
+                Outcome::NotTried(_) if self.lane.is_there() && fates.may_leave(&route.id) => {
+                    fates.leave(&route.id, message.from_lane, self.now());
+                }
+                Outcome::Failed(fault) | Outcome::NotTried(fault) => {
                     fates.failed(&route.id, fault, &self.retry, chance, self.now());
                 }
             }
@@ -315,6 +348,9 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
                 Ok(Completed::Done | Completed::Pending) => {}
                 Err(fault) => return self.leave(&event.key, "complete", &fault),
             }
+        }
+        for (route, change) in changes {
+            self.tell(&route.id, change).await;
         }
         match fates.conclusion() {
             Conclusion::AllDone if was_run => Disposition::Acknowledge,

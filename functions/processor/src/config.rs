@@ -16,6 +16,8 @@ pub struct Config {
     pub table_name: String,
     /// The queue.
     pub queue_url: String,
+    /// The queue of slow routes; without it nothing is left for later.
+    pub lane_queue_url: Option<String>,
     /// Where buried events' copies go.
     pub dead_letter_queue_url: String,
     /// Where payloads lie that are too large for the table.
@@ -48,6 +50,7 @@ impl Config {
         let config = Self {
             table_name: reader.required("TABLE_NAME"),
             queue_url: reader.required("QUEUE_URL"),
+            lane_queue_url: reader.optional("LANE_QUEUE_URL"),
             dead_letter_queue_url: reader.required("DLQ_URL"),
             payload_bucket: reader.optional("PAYLOAD_BUCKET"),
             mirror_table_name: reader.optional("MIRROR_TABLE_NAME"),

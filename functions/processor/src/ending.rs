@@ -4,6 +4,7 @@
 //! all done ───────────────▶ acknowledge
 //! some to be tried again ─▶ fail ─ short ▶ hide, leave
 //!                             └── long ──▶ acknowledge: parked in the ledger
+//! some left for later ────▶ `deferring`
 //! nothing left to try ────▶ dead letter ─▶ bury ─▶ acknowledge
 //! not a message of ours ──▶ dead letter ─────────▶ acknowledge
 //! not written down ───────▶ leave
@@ -15,6 +16,7 @@ use inbox_core::event::EventKey;
 use inbox_core::ledger::{
     Burial, Completed, Failure, Ledger, LedgerError, Record, RouteFailure, Settled,
 };
+use inbox_core::marks::Marks;
 use inbox_core::queue::{DeadLetter, Queue};
 use inbox_core::stack::stack;
 use inbox_core::telemetry::Metrics;
@@ -28,7 +30,7 @@ pub(crate) fn receives_most() -> u32 {
     stack().queue.max_receive_count / 3 * 2
 }
 
-impl<L: Ledger, Q: Queue> Processor<L, Q> {
+impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
     /// What a completion means for the message; where it was the last, the event's
     /// metrics.
     pub(crate) fn completed(
@@ -58,25 +60,21 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
         record: &Record,
         fates: Fates,
     ) -> Disposition {
-        let now = self.now();
-        for route in fates.given_up() {
-            let error = &fates.failures()[route].error;
-            tracing::error!(event = %record.event.key, route, error, "route given up");
-            // Not by route or source: each pair would be a metric, paid for by the month.
-            Metrics::of_inbox()
-                .count("GivenUp", 1)
-                .note("source", &record.event.key.source)
-                .note("event_id", &record.event.key.id)
-                .note("route", route)
-                .emit(now);
+        if !fates.left().is_empty() {
+            return self.defer(record, fates).await;
         }
+        let now = self.now();
+        self.tell_given_up(record, &fates);
         let Conclusion::Wait(next_at) = fates.conclusion() else {
             return self.bury(record, &fates.epitaph(), fates.failures()).await;
         };
         let wait = next_at.since(now);
-        // Routes that wait each for its own time can bring one message back often.
-        let parked = self.retry.parks(wait) || message.receives >= receives_most();
-        let due_at = if parked { next_at } else { next_at.plus(self.sweep_grace) };
+        // Routes that wait each for its own time can bring one message back often. And a
+        // message stays in its queue only for what runs there.
+        let parked = self.retry.parks(wait)
+            || message.receives >= receives_most()
+            || !self.waits_here(message, &fates);
+        let due_at = self.due_at(record, &fates, parked, now);
         let (failures, errors) = (fates.failures(), fates.errors());
         let failure = Failure { record, failures, errors, due_at };
         match self.ledger.fail(&failure, now).await {
@@ -98,6 +96,29 @@ impl<L: Ledger, Q: Queue> Processor<L, Q> {
             tracing::warn!(event = %record.event.key, %fault, "message not hidden");
         }
         Disposition::Leave
+    }
+
+    /// Whether all that waits runs in the queue that the message is in: not what has been
+    /// left for later, which has a message in the lane; and in the lane only what is slow,
+    /// for all else would wait behind it.
+    fn waits_here(&self, message: &Message, fates: &Fates) -> bool {
+        fates.all_waiting(|route, failure| {
+            failure.deferrals == 0 && (!message.from_lane || self.lane.is_marked(route))
+        })
+    }
+
+    pub(crate) fn tell_given_up(&self, record: &Record, fates: &Fates) {
+        for route in fates.given_up() {
+            let error = &fates.failures()[route].error;
+            tracing::error!(event = %record.event.key, route, error, "route given up");
+            // Not by route or source: each pair would be a metric, paid for by the month.
+            Metrics::of_inbox()
+                .count("GivenUp", 1)
+                .note("source", &record.event.key.source)
+                .note("event_id", &record.event.key.id)
+                .note("route", route)
+                .emit(self.now());
+        }
     }
 
     /// First the dead letter, then the state: who sees `dead` sees the letter.

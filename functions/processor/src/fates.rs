@@ -8,6 +8,7 @@
 //!   all done ─▶ done    any waiting ─▶ the event waits for the first    else ─▶ dead
 //! ```
 //!
+//! A route that is due can also be left for later: it waits, and no attempt is counted.
 //! A route that waits long, because its endpoint asked for it or is further down the
 //! table, keeps no other waiting; one that is given up is not run again in this life,
 //! and its event is buried when no other route has anything left to do. What waits for a
@@ -15,9 +16,10 @@
 //! turns an event into `done` that is not.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use inbox_core::Timestamp;
-use inbox_core::ledger::{InScope, Record, RouteFailure};
+use inbox_core::ledger::{DEFERRALS_MAX, InScope, Record, RouteFailure, deferral_delay, may_defer};
 
 use crate::retry::RetryPolicy;
 use crate::run::Failed;
@@ -35,6 +37,8 @@ pub(crate) struct Fates {
     errors: Vec<(String, String)>,
     /// Routes that were given up in this attempt.
     given_up: Vec<String>,
+    /// Routes that were left for later in this attempt.
+    left: Vec<String>,
 }
 
 /// What an attempt comes to.
@@ -58,8 +62,13 @@ impl Fates {
         max_attempts: u32,
         now: Timestamp,
     ) -> Self {
-        let mut fates =
-            Self { due: vec![], failures: BTreeMap::new(), errors: vec![], given_up: vec![] };
+        let mut fates = Self {
+            due: vec![],
+            failures: BTreeMap::new(),
+            errors: vec![],
+            given_up: vec![],
+            left: vec![],
+        };
         for InScope { route, is_gone } in scope.iter().filter(|it| !record.is_done(it.route)) {
             let failure = record.failures.get(*route);
             if let Some(failure) = failure {
@@ -125,11 +134,47 @@ impl Fates {
             Some(wait) => {
                 self.errors.push((route.to_owned(), fault.reason.clone()));
                 let next_at = Some(at.plus(wait));
-                let failure =
-                    RouteFailure { error: fault.reason, quote: fault.quote, attempts, next_at };
+                let (error, quote) = (fault.reason, fault.quote);
+                let failure = RouteFailure { error, quote, attempts, next_at, deferrals: 0 };
                 self.failures.insert(route.to_owned(), failure);
             }
         }
+    }
+
+    /// Whether a route that is due may be left for later.
+    pub(crate) fn may_leave(&self, route: &str) -> bool {
+        may_defer(self.failures.get(route), DEFERRALS_MAX)
+    }
+
+    /// Leaves a route that is due for later. From within the lane it waits.
+    pub(crate) fn leave(&mut self, route: &str, from_lane: bool, now: Timestamp) {
+        let Some(at) = self.due.iter().position(|(due, _)| due == route) else { return };
+        let (route, attempt) = self.due.remove(at);
+        let before = self.failures.get(&route);
+        let wait = if from_lane { deferral_delay(before) } else { Duration::ZERO };
+        // The attempt was counted when the event was begun, and is not made.
+        let deferred = RouteFailure::deferred(before, attempt.saturating_sub(1), now.plus(wait));
+        self.failures.insert(route.clone(), deferred);
+        self.left.push(route);
+    }
+
+    /// The routes that were left for later in this attempt.
+    pub(crate) fn left(&self) -> &[String] {
+        &self.left
+    }
+
+    /// How long the first of the routes that were left for later waits, in whole seconds:
+    /// what SQS takes.
+    pub(crate) fn delay(&self, now: Timestamp) -> Duration {
+        let left = self.left.iter().filter_map(|route| self.failures.get(route)?.next_at);
+        let wait = left.min().map(|next_at| next_at.since(now)).unwrap_or_default();
+        Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+    }
+
+    /// Whether every route that waits is one of these.
+    pub(crate) fn all_waiting(&self, is_one: impl Fn(&str, &RouteFailure) -> bool) -> bool {
+        let mut waiting = self.failures.iter().filter(|(_, failure)| failure.next_at.is_some());
+        waiting.all(|(route, failure)| is_one(route, failure))
     }
 
     /// Records that every route that is left has failed for good, for one reason that
@@ -138,6 +183,7 @@ impl Fates {
         let open = self.failures.iter().filter(|(_, failure)| failure.next_at.is_some());
         let waiting = open.map(|(route, failure)| (route.clone(), failure.attempts));
         let left: BTreeMap<String, u32> = waiting.chain(self.due.iter().cloned()).collect();
+        self.left.clear();
         for (route, attempts) in left {
             self.give_up(&route, attempts, reason.to_owned());
         }
@@ -145,8 +191,8 @@ impl Fates {
 
     fn give_up(&mut self, route: &str, attempts: u32, error: String) {
         self.errors.push((route.to_owned(), error.clone()));
-        self.failures
-            .insert(route.to_owned(), RouteFailure { error, quote: None, attempts, next_at: None });
+        let failure = RouteFailure { error, quote: None, attempts, next_at: None, deferrals: 0 };
+        self.failures.insert(route.to_owned(), failure);
         self.given_up.push(route.to_owned());
     }
 

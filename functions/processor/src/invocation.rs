@@ -39,19 +39,23 @@ struct Record {
     receipt_handle: Option<String>,
     body: Option<String>,
     attributes: Option<BTreeMap<String, Option<String>>>,
+    /// `arn:aws:sqs:eu-central-1:123456789012:inbox-events-lane`
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: Option<String>,
 }
 
 impl Invocation {
     /// Reads a payload, whatever it is. Members that are `null` are missing; a message
-    /// without an id could not be kept.
+    /// without an id could not be kept. `lane` is the name of the queue of slow routes.
     #[must_use]
-    pub fn read(payload: &str) -> Self {
+    pub fn read(payload: &str, lane: Option<&str>) -> Self {
         let batch = serde_json::from_str::<Batch>(payload).ok();
         let Some(records) = batch.and_then(|batch| batch.records) else {
             return Self { messages: Vec::new(), is_unreadable: true };
         };
         let count = records.len();
-        let messages: Vec<Message> = records.into_iter().flatten().filter_map(message).collect();
+        let messages = records.into_iter().flatten();
+        let messages: Vec<Message> = messages.filter_map(|it| message(it, lane)).collect();
         let is_unreadable = messages.len() < count;
         Self { messages, is_unreadable }
     }
@@ -71,14 +75,16 @@ impl Invocation {
     }
 }
 
-fn message(record: Record) -> Option<Message> {
+fn message(record: Record, lane: Option<&str>) -> Option<Message> {
     let attributes = record.attributes.unwrap_or_default();
+    let queue = record.event_source_arn.as_deref().and_then(|arn| arn.rsplit(':').next());
     let receives = attributes.get("ApproximateReceiveCount").cloned().flatten();
     Some(Message {
         id: record.message_id.filter(|id| !id.is_empty())?,
         receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
         receipt_handle: record.receipt_handle.unwrap_or_default(),
         body: record.body.unwrap_or_default(),
+        from_lane: lane.is_some() && queue == lane,
     })
 }
 
@@ -87,7 +93,7 @@ mod tests {
     use super::*;
 
     fn read(payload: &str) -> (Vec<String>, bool) {
-        let read = Invocation::read(payload);
+        let read = Invocation::read(payload, None);
         (read.messages.into_iter().map(|message| message.id).collect(), read.is_unreadable)
     }
 
@@ -99,13 +105,22 @@ mod tests {
 
     #[test]
     fn a_batch_of_sqs_is_read() {
-        let read = Invocation::read(&sample("sqs"));
+        let read = Invocation::read(&sample("sqs"), Some("another"));
         assert!(!read.is_unreadable);
         let [message] = read.messages.as_slice() else { panic!("{:?}", read.messages) };
         assert_eq!(message.id, "19dd0b57-b21e-4ac1-bd88-01bbb068cb78");
         assert_eq!((message.receives, message.body.as_str()), (1, "Hello from SQS!"));
         assert_eq!(message.receipt_handle, "MessageReceiptHandle");
+        assert!(!message.from_lane);
         assert_eq!(self::read(r#"{"Records":[]}"#), (Vec::new(), false));
+    }
+
+    #[test]
+    fn the_queue_that_a_message_came_from_is_told_by_its_arn() {
+        let from_lane = |lane| Invocation::read(&sample("sqs"), lane).messages[0].from_lane;
+        assert!(from_lane(Some("MyQueue")));
+        assert!(!from_lane(Some("Queue")));
+        assert!(!from_lane(None));
     }
 
     #[test]

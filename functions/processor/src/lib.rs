@@ -6,6 +6,8 @@
 //! fates.rs      what becomes of each route
 //! outlook.rs    what a life will do, said before it is opened
 //! ending.rs     how an attempt ends
+//! deferring.rs  how routes are left for later
+//! lane.rs       which routes are slow, and run in the lane
 //! run.rs        one handler's run
 //! retry.rs      when to try again
 //! routes.rs     which handlers an event takes
@@ -16,10 +18,12 @@
 pub mod batch;
 pub mod budget;
 pub mod config;
+mod deferring;
 mod ending;
 mod fates;
 pub mod handlers;
 pub mod invocation;
+pub mod lane;
 pub mod outlook;
 pub mod retry;
 pub mod routes;

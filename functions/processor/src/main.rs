@@ -13,6 +13,7 @@ use inbox_processor::budget::Budget;
 use inbox_processor::config::Config;
 use inbox_processor::handlers::{HttpClients, Resources};
 use inbox_processor::invocation::Invocation;
+use inbox_processor::lane::{Lane, Pace};
 use inbox_processor::routes::Routes;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
@@ -22,24 +23,26 @@ use serde_json::value::RawValue;
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> ExitCode {
     telemetry::init();
-    let processor = match start().await {
-        Ok(processor) => Arc::new(processor),
+    let started = match start().await {
+        Ok(started) => Arc::new(started),
         Err(problems) => {
             tracing::error!(%problems, "cannot start");
             return ExitCode::FAILURE;
         }
     };
     let served = lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
-        let processor = Arc::clone(&processor);
+        let started = Arc::clone(&started);
         async move {
             let deadline = lambda::deadline(&event.context);
-            let Invocation { messages, is_unreadable } = Invocation::read(event.payload.get());
+            let lane = started.lane_name.as_deref();
+            let Invocation { messages, is_unreadable } =
+                Invocation::read(event.payload.get(), lane);
             if is_unreadable {
                 tracing::error!(
                     "called with what is no batch of SQS, or not only: all of it is kept"
                 );
             }
-            let kept = processor.run_batch(messages, deadline).await;
+            let kept = started.processor.run_batch(messages, deadline).await;
             Ok::<_, std::convert::Infallible>(Invocation::answer(is_unreadable, kept))
         }
     }))
@@ -47,7 +50,13 @@ async fn main() -> ExitCode {
     lambda::ended(served)
 }
 
-async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
+struct Started {
+    processor: Processor<DynamoDbLedger, SqsQueue>,
+    /// The queue of slow routes, by the name that its ARN ends with.
+    lane_name: Option<String>,
+}
+
+async fn start() -> Result<Started, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name).ok())?;
     let aws_clock = AwsClock::new(Timestamp::now);
     let aws = sdk_config(Limits::BACKGROUND, &aws_clock).await;
@@ -59,7 +68,11 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         event_bus: config.event_bus,
         payloads: payloads.clone(),
         handler_timeout: config.handler_timeout,
-        own_queues: vec![config.queue_url.clone(), config.dead_letter_queue_url.clone()],
+        own_queues: [&config.queue_url, &config.dead_letter_queue_url]
+            .into_iter()
+            .chain(&config.lane_queue_url)
+            .cloned()
+            .collect(),
         clock: Arc::clone(&clock),
         http: HttpClients::default(),
     };
@@ -69,8 +82,12 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         })?;
     let routes = routes.among(config.sources.iter().map(String::as_str));
     let ledger = DynamoDbLedger::new(&aws, config.table_name).with_payloads(payloads);
-    let queue =
-        SqsQueue::new(&aws, config.queue_url).with_dead_letters(config.dead_letter_queue_url);
+    let lane_name = config.lane_queue_url.as_ref().and_then(|url| url.rsplit('/').next());
+    let lane_name = lane_name.map(str::to_owned);
+    let lane = if lane_name.is_some() { Lane::of(Pace::default()) } else { Lane::none() };
+    let queue = SqsQueue::new(&aws, config.queue_url)
+        .with_lane(config.lane_queue_url)
+        .with_dead_letters(config.dead_letter_queue_url);
     let patterns = routes.patterns();
     let (noted, ()) =
         tokio::join!(ledger.note_routes(&patterns, Timestamp::now()), queue.connect());
@@ -81,10 +98,11 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
     });
     let routes = routes.with_former(&former);
     let defaults = &stack().defaults;
-    Ok(Processor {
+    let processor = Processor {
         ledger,
         queue,
         routes,
+        lane,
         retry: config.retry,
         sweep_grace: config.sweep_grace,
         handler_timeout: config.handler_timeout,
@@ -93,7 +111,8 @@ async fn start() -> Result<Processor<DynamoDbLedger, SqsQueue>, ConfigError> {
         clock,
         chance: Arc::new(fastrand::f64),
         budget: Budget::of_memory(memory_mb()),
-    })
+    };
+    Ok(Started { processor, lane_name })
 }
 
 /// This function's memory, as Lambda says it.

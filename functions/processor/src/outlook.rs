@@ -114,8 +114,10 @@ mod tests {
             headers: BTreeMap::new(),
         };
         let new = NewEvent { event, request_id: String::new(), due_at: now, expires_at: now };
-        let failure =
-            |next_at| RouteFailure { error: "no".into(), quote: None, attempts: 1, next_at };
+        let failure = |next_at| {
+            let (error, quote) = ("no".into(), None);
+            RouteFailure { error, quote, attempts: 1, next_at, deferrals: 0 }
+        };
         let soon = now.plus(std::time::Duration::from_hours(1));
         Record {
             state: State::Failing,

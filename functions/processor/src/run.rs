@@ -25,6 +25,9 @@ pub(crate) enum Outcome {
     Done,
     /// It did not.
     Failed(Failed),
+    /// It did not even try, its breaker being open. What that is where the route cannot
+    /// be left for later.
+    NotTried(Failed),
 }
 
 /// A failed run.
@@ -48,7 +51,8 @@ pub(crate) async fn run_handler(route: &Route, event: Arc<Event>, run: Run) -> (
     let ended = tokio::time::timeout(timeout, &mut task.0).await;
     let outcome = match ended {
         Ok(Ok(Ok(()))) => Outcome::Done,
-        Ok(Ok(Err(error))) => Outcome::Failed(Failed::from(error)),
+        Ok(Ok(Err(error @ HandlerError::NotTried { .. }))) => Outcome::NotTried(error.into()),
+        Ok(Ok(Err(error))) => Outcome::Failed(error.into()),
         // The panic's text may quote the payload; its place was logged.
         Ok(Err(_panic)) => Outcome::Failed(Failed::retry("the handler panicked".to_owned())),
         Err(_elapsed) => {
@@ -88,6 +92,7 @@ impl From<HandlerError> for Failed {
     fn from(error: HandlerError) -> Self {
         let (reason, after, permanent) = match error {
             HandlerError::Retry { after, reason } => (reason, after, false),
+            HandlerError::NotTried { wait, reason } => (reason, Some(wait), false),
             HandlerError::Permanent { reason } => (reason, None, true),
         };
         let (text, quote) = reason.into_parts();

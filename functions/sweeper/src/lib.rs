@@ -7,7 +7,9 @@
 //! ```
 //!
 //! It decides nothing about the event: whether it is run is up to `begin`, so an
-//! extra message is harmless. `due_at` moves before the message is sent, further
+//! extra message is harmless. So it sends into the main queue, also for what was left
+//! for the lane: whether a route is still slow, the processor knows, and one that is
+//! fast again must not wait behind those that are not. `due_at` moves before the message is sent, further
 //! each time: an event is not sent for every minute. Dying between the two leaves
 //! the event in the index with a later `due_at`, and the next message comes then.
 //!

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Due, Ledger, LedgerError, sweep_due_at};
+use inbox_core::ledger::{Due, Ledger, LedgerError, RouteFailure, sweep_due_at};
 use inbox_core::queue::{Backlog, Queue};
 
 use crate::{RESERVE, Sweeper, Swept};
@@ -211,7 +211,10 @@ async fn one<L: Ledger, Q: Queue + Backlog>(
         Err(fault) => return One::Unavailable(due.key, fault.to_string()),
     };
     let is_first = due.sweeps == 0;
-    let was_parked = is_first && record.next_at == Some(due.due_at);
+    // Beside a route that is parked, another may have been left for the lane at once.
+    let ends_now = |failure: &RouteFailure| failure.next_at == Some(due.due_at);
+    let was_parked =
+        is_first && (record.next_at == Some(due.due_at) || record.failures.values().any(ends_now));
     // All others have a message, which waits with the rest.
     if held && !was_parked {
         return One::LeftToQueue;

@@ -119,6 +119,25 @@ resource "aws_cloudwatch_metric_alarm" "dead_letter_age" {
   treat_missing_data  = "notBreaching"
 }
 
+# Slow routes share ten places. Events that come faster than these routes take them
+# pile up here, and hold up nobody else.
+resource "aws_cloudwatch_metric_alarm" "lane_behind" {
+  alarm_name        = "${var.name}: the lane of slow routes falls behind"
+  alarm_description = "Events of slow routes wait for more than ${local.stack.lane.behind_above_seconds / 60} minutes; those of others do not. Look: `inbox doctor` names the routes; make their targets faster, or have them answer first and work later."
+  alarm_actions     = [local.alarm_topic_arn]
+  ok_actions        = [local.alarm_topic_arn]
+
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = aws_sqs_queue.lane.name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = local.stack.lane.behind_above_seconds
+  treat_missing_data  = "notBreaching"
+}
+
 # Before its event dies: the event may still wait for its other routes, for a day or more.
 resource "aws_cloudwatch_metric_alarm" "given_up" {
   alarm_name        = "${var.name}: a route was given up"

@@ -77,9 +77,9 @@ locals {
       ]
     },
     {
-      title = "Done, retried, buried, by source"
+      title = "Done, retried, deferred, buried, by source"
       metrics = [
-        for name in ["Done", "Retried", "Buried", "Unrouted"] :
+        for name in ["Done", "Retried", "Deferred", "Buried", "Unrouted"] :
         [{ expression = "SEARCH('${local.by_source} MetricName=\"${name}\"', 'Sum', 60)", id = lower(name), label = "${name} $${PROP('Dim.Source')}" }]
       ]
     },
@@ -88,6 +88,7 @@ locals {
       metrics = [
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.events.name, { stat = "Maximum", label = "waiting" }],
         ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", aws_sqs_queue.events.name, { stat = "Maximum", label = "in flight" }],
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.lane.name, { stat = "Maximum", label = "waiting in the lane" }],
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.dead_letters.name, { stat = "Maximum", label = "dead letters" }],
       ]
     },
@@ -95,6 +96,7 @@ locals {
       title = "Age in s: the oldest message, the oldest dead event"
       metrics = [
         ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", aws_sqs_queue.events.name, { stat = "Maximum" }],
+        ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", aws_sqs_queue.lane.name, { stat = "Maximum", label = "lane" }],
         [local.metrics_namespace, "OldestDeadSeconds", { stat = "Maximum", label = "oldest dead event" }],
       ]
     },

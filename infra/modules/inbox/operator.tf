@@ -60,6 +60,12 @@ data "aws_iam_policy_document" "operator" {
     resources = [aws_sqs_queue.events.arn]
   }
 
+  statement {
+    sid       = "LookAtLane"
+    actions   = ["sqs:GetQueueAttributes"]
+    resources = [aws_sqs_queue.lane.arn]
+  }
+
   # Native redrive needs the right to receive and delete besides its own.
   # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
   statement {

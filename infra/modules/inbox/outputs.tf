@@ -27,6 +27,11 @@ output "queue_url" {
   value       = aws_sqs_queue.events.url
 }
 
+output "lane_url" {
+  description = "The lane, the queue of slow routes."
+  value       = aws_sqs_queue.lane.url
+}
+
 output "dlq_url" {
   description = "The dead-letter queue."
   value       = aws_sqs_queue.dead_letters.url

@@ -5,6 +5,7 @@ locals {
     local.common_environment,
     {
       DLQ_URL           = aws_sqs_queue.dead_letters.url
+      LANE_QUEUE_URL    = aws_sqs_queue.lane.url
       MIRROR_TABLE_NAME = aws_dynamodb_table.mirror.name
       PAYLOAD_BUCKET    = aws_s3_bucket.payloads.bucket
       # What is a source's name means that source in a route's match.
@@ -27,7 +28,7 @@ locals {
   # too much is said at plan. Base64 makes 4 letters of 3 bytes, which `length` can count.
   # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
   processor_environment_base64 = base64encode(jsonencode(merge(local.processor_environment, {
-    for name, queue in { QUEUE_URL = "events", DLQ_URL = "events-dlq" } :
+    for name, queue in { QUEUE_URL = "events", LANE_QUEUE_URL = "events-lane", DLQ_URL = "events-dlq" } :
     name => "https://sqs.${local.region}.${data.aws_partition.this.dns_suffix}/${local.account_id}/${var.name}-${queue}"
   })))
   processor_environment_bytes = length(local.processor_environment_base64) / 4 * 3 - length(regexall("=", local.processor_environment_base64))
@@ -109,6 +110,21 @@ resource "aws_lambda_event_source_mapping" "processor" {
   }
 }
 
+# What is slow has few places, and the rest has all others.
+resource "aws_lambda_event_source_mapping" "processor_lane" {
+  event_source_arn = aws_sqs_queue.lane.arn
+  function_name    = aws_lambda_alias.processor.arn
+
+  batch_size                         = local.stack.event_source_mapping.batch_size
+  maximum_batching_window_in_seconds = local.stack.event_source_mapping.batching_window_seconds
+
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = local.stack.lane.maximum_concurrency
+  }
+}
+
 resource "aws_cloudwatch_log_group" "processor" {
   name              = "/aws/lambda/${var.name}-processor"
   retention_in_days = var.log_retention_days
@@ -136,10 +152,11 @@ resource "aws_iam_role_policy" "processor" {
 }
 
 data "aws_iam_policy_document" "processor" {
-  # Begin, complete, fail, bury and reopen are one conditional update each.
+  # Begin, complete, fail, defer, bury and reopen are one conditional update each. Which
+  # routes are slow stands in one item, that every process reads.
   statement {
     sid       = "Ledger"
-    actions   = ["dynamodb:UpdateItem"]
+    actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.ledger.arn]
   }
 
@@ -175,13 +192,14 @@ data "aws_iam_policy_document" "processor" {
       "sqs:GetQueueAttributes",
       "sqs:ChangeMessageVisibility",
     ]
-    resources = [aws_sqs_queue.events.arn]
+    resources = [aws_sqs_queue.events.arn, aws_sqs_queue.lane.arn]
   }
 
+  # Dead letters, and events of slow routes into the lane.
   statement {
-    sid       = "Bury"
+    sid       = "SendOn"
     actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.dead_letters.arn]
+    resources = [aws_sqs_queue.dead_letters.arn, aws_sqs_queue.lane.arn]
   }
 
   # Streams lie below the group: their ARNs begin with the group's and a colon.

@@ -254,7 +254,7 @@ variable "processor" {
   }
   validation {
     # The processor would feed itself for ever, or bury what was never tried.
-    condition     = alltrue([for route in flatten([var.processor.routes]) : !can(regex("/${var.name}-events(-dlq)?$", route.with.queue_url)) if try(route.handler, "") == "enqueue"])
+    condition     = alltrue([for route in flatten([var.processor.routes]) : !can(regex("/${var.name}-events(-dlq|-lane)?$", route.with.queue_url)) if try(route.handler, "") == "enqueue"])
     error_message = "queue_url of a route is one of the inbox's own queues: events would go round for ever."
   }
   validation {

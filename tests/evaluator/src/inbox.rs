@@ -32,6 +32,13 @@ impl Plan {
         self.referred(mapping.text("event_source_arn")).expect("a queue")
     }
 
+    /// The lane: the other queue that the processor is fed from.
+    #[must_use]
+    pub fn lane(&self) -> Option<&Instance> {
+        let mapping = self.all("aws_lambda_event_source_mapping").nth(1)?;
+        self.referred(mapping.text("event_source_arn"))
+    }
+
     /// Where the queue's redrive policy moves messages, as it is written.
     #[must_use]
     pub fn redrive(&self) -> Option<Json> {

@@ -30,6 +30,7 @@ fn names(instance: &Instance, argument: &str) -> Vec<String> {
 
 fn what_matters_raises_an_alarm(plan: &Plan) -> Vec<String> {
     let queue = names(plan.queue(), "name");
+    let lane = names(plan.lane().expect("a lane"), "name");
     let dead_letters = names(plan.dead_letters().expect("a dead-letter queue"), "name");
     let api = names(plan.all("aws_apigatewayv2_api").next().expect("an API"), "name");
     let mut expected = vec![
@@ -41,6 +42,7 @@ fn what_matters_raises_an_alarm(plan: &Plan) -> Vec<String> {
             dead_letters,
         ),
         ("the age of messages", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue),
+        ("the age of the lane", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", lane),
         ("5xx", "AWS/ApiGateway", "5xx", "ApiId", api),
     ];
     let functions = plan.functions();
@@ -127,6 +129,7 @@ fn dead_letters_age_5xx_and_throttles_raise_an_alarm() {
     for (metric, said) in [
         ("ApproximateNumberOfMessagesVisible", "nothing watches dead letters"),
         ("ApproximateAgeOfOldestMessage", "nothing watches the age of messages"),
+        ("ApproximateAgeOfOldestMessage", "nothing watches the age of the lane"),
         ("5xx", "nothing watches 5xx"),
         ("Throttles", "nothing watches throttles of hooks-processor"),
     ] {

@@ -56,6 +56,7 @@ fn resource(plan: &Plan, function: &Instance, arn: &str) -> String {
         (open, format!("ledger/index/{}", stack().table.open_index.name)),
         (mirror.reference("arn"), "mirror".to_owned()),
         (plan.queue().reference("arn"), "events".to_owned()),
+        (plan.lane().expect("a lane").reference("arn"), "lane".to_owned()),
         (
             plan.dead_letters().expect("a dead-letter queue").reference("arn"),
             "dead_letters".to_owned(),

@@ -59,9 +59,9 @@ fn the_queue_is_redriven_to_its_own_dead_letters(plan: &Plan) -> Vec<String> {
     let allow = allow.map(|it| it.text("redrive_allow_policy")).next();
     let allow = allow.unwrap_or(dead_letters.text("redrive_allow_policy"));
     let allow: serde_json::Value = serde_json::from_str(allow).unwrap_or_default();
-    if allow
-        != json!({ "redrivePermission": "byQueue", "sourceQueueArns": [queue.reference("arn")] })
-    {
+    let sources = plan.all("aws_lambda_event_source_mapping");
+    let sources: Vec<&str> = sources.map(|mapping| mapping.text("event_source_arn")).collect();
+    if allow != json!({ "redrivePermission": "byQueue", "sourceQueueArns": sources }) {
         problems.push(format!("dead letters may come from elsewhere: {allow}"));
     }
     problems
@@ -99,6 +99,39 @@ fn the_mapping_reports_partial_failures(plan: &Plan) -> Vec<String> {
         if mapping.number("batch_size") != Some(stack().event_source_mapping.batch_size.into()) {
             problems.push(format!("{}: batch_size is not stack.json's", mapping.address()));
         }
+    }
+    problems
+}
+
+/// The lane takes what the queue does, for slow routes, and few of the processor's places.
+fn the_lane_is_made_and_read_as_the_queue_is(plan: &Plan) -> Vec<String> {
+    let Some(lane) = plan.lane() else { return vec!["there is no lane".to_owned()] };
+    let queue = plan.queue();
+    let mut problems = Vec::new();
+    for attribute in [
+        "visibility_timeout_seconds",
+        "message_retention_seconds",
+        "redrive_policy",
+        "sqs_managed_sse_enabled",
+        "kms_master_key_id",
+    ] {
+        if lane.values[attribute] != queue.values[attribute] {
+            problems.push(format!("the lane's {attribute} is not the queue's"));
+        }
+    }
+    let facts = stack();
+    for (mapping, most) in plan
+        .all("aws_lambda_event_source_mapping")
+        .skip(1)
+        .map(|mapping| (mapping, facts.lane.maximum_concurrency))
+    {
+        if mapping.values["scaling_config"][0]["maximum_concurrency"] != json!(most) {
+            problems.push(format!("{}: it is not read by {most} at most", mapping.address()));
+        }
+    }
+    let told = &plan.processor().values["environment"][0]["variables"]["LANE_QUEUE_URL"];
+    if *told != json!(lane.reference("url")) {
+        problems.push("the processor does not know the lane".to_owned());
     }
     problems
 }
@@ -221,6 +254,27 @@ fn partial_failures_are_reported_and_concurrency_is_limited_at_the_mapping() {
     ] {
         catches(rule, said, |plan| plan.set(mapping, pointer, value));
     }
+}
+
+#[test]
+fn the_lane_is_as_the_queue_and_has_few_places() {
+    let rule = the_lane_is_made_and_read_as_the_queue_is;
+    holds(rule);
+    let lane = |plan: &Plan| plan.lane().unwrap().address();
+    catches(rule, "the lane's visibility_timeout_seconds is not the queue's", |plan| {
+        plan.set(&lane(plan), "/visibility_timeout_seconds", json!(1));
+    });
+    catches(rule, "the lane's redrive_policy is not the queue's", |plan| {
+        plan.set(&lane(plan), "/redrive_policy", json!(""));
+    });
+    catches(rule, "it is not read by 10 at most", |plan| {
+        let mapping = "aws_lambda_event_source_mapping.processor_lane";
+        plan.set(mapping, "/scaling_config/0/maximum_concurrency", json!(50));
+    });
+    catches(rule, "the processor does not know the lane", |plan| {
+        let processor = plan.processor().address();
+        plan.set(&processor, "/environment/0/variables/LANE_QUEUE_URL", json!("elsewhere"));
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::world::Again;
+use crate::world::{Again, Message};
 
 /// One step of anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,12 +11,12 @@ pub enum Action {
     Deliver,
     /// The receiver.
     Receiver(ReceiverStep),
-    /// A processor receives a message that names this life.
+    /// A processor receives a message.
     Receive {
         /// Which processor.
         slot: u8,
-        /// The life.
-        life: u8,
+        /// The message.
+        message: Message,
     },
     /// A processor.
     Processor(u8, ProcessorStep),
@@ -66,6 +66,8 @@ pub enum ProcessorStep {
     FailsForGood(u8),
     /// A handler kills its process.
     Kills(u8),
+    /// A route is not run but left for later: it is marked, or its breaker is open.
+    Leaves(u8),
     /// Records a completion.
     Complete(u8),
     /// Records a completion, and the SDK will repeat it.
@@ -88,6 +90,14 @@ pub enum ProcessorStep {
     },
     /// Records a failed attempt, and the SDK will repeat it.
     FailReplyLost,
+    /// Records which routes are left for later.
+    Defer,
+    /// Likewise, and the SDK will repeat it.
+    DeferReplyLost,
+    /// Sends the event's message into the lane.
+    SendOn,
+    /// Likewise, and the SDK will repeat it.
+    SendOnReplyLost,
     /// Renews the payload, before a write that makes the record last longer.
     Renew,
     /// Sends the dead letter.
@@ -166,12 +176,12 @@ pub enum WorldStep {
     NextComes(u8),
     /// `due_at` comes.
     DueComes,
-    /// A message that names this life is lost.
-    Lose(u8),
-    /// A message that names this life is delivered once more.
-    Double(u8),
+    /// A message is lost.
+    Lose(Message),
+    /// A message is delivered once more.
+    Double(Message),
     /// SQS itself makes a message a dead letter.
-    MoveAway(u8),
+    MoveAway(Message),
     /// Retention ends, and the item is deleted.
     Expire,
     /// Weeks pass, in which nobody came to an outcome.
@@ -210,6 +220,8 @@ impl Action {
                     | ProcessorStep::CompleteError { .. }
                     | ProcessorStep::FinishReplyLost
                     | ProcessorStep::FailReplyLost
+                    | ProcessorStep::DeferReplyLost
+                    | ProcessorStep::SendOnReplyLost
                     | ProcessorStep::SendLetterReplyLost
                     | ProcessorStep::BuryReplyLost
                     | ProcessorStep::Die
@@ -244,7 +256,12 @@ impl Action {
             Self::World(WorldStep::LeaseEnds) => Fairness::Weak(4),
             Self::World(WorldStep::NextComes(n)) => Fairness::Weak(5 + n),
             Self::World(_) => Fairness::Weak(7),
-            Self::Receive { life, .. } => Fairness::Strong(8 + life),
+            Self::Receive { message: Message { life, lane: false }, .. } => {
+                Fairness::Strong(8 + life)
+            }
+            Self::Receive { message: Message { life, lane: true }, .. } => {
+                Fairness::Strong(16 + life)
+            }
         }
     }
 }
@@ -254,8 +271,9 @@ impl fmt::Display for Action {
         match self {
             Self::Deliver => f.write_str("provider: sends the event"),
             Self::Receiver(step) => write!(f, "receiver: {}", words(&format!("{step:?}"))),
-            Self::Receive { slot, life } => {
-                write!(f, "processor {slot}: receives the message of life {life}")
+            Self::Receive { slot, message: Message { life, lane } } => {
+                let from = if *lane { " from the lane" } else { "" };
+                write!(f, "processor {slot}: receives the message of life {life}{from}")
             }
             Self::Processor(slot, step) => {
                 write!(f, "processor {slot}: {}", words(&format!("{step:?}")))

@@ -68,6 +68,20 @@ pub enum Break {
     /// `fail` leaves the event's attempts as they are, so that they are those of all
     /// routes together.
     AttemptsNotSettled,
+    /// Leaving a route for later counts an attempt.
+    DeferralCounted,
+    /// Leaving a route for later forgets the attempts that it had.
+    DeferForgetsAttempts,
+    /// `defer` has no condition.
+    DeferWithoutCondition,
+    /// What is left for later leaves the index `open`.
+    DeferWithoutDueAt,
+    /// `defer` writes down what is left for later, and not what is given up.
+    DeferForgetsOthers,
+    /// From within the lane a message is sent anew without a wait.
+    DeferWithoutDelay,
+    /// A route may be left for later for ever.
+    DeferredForEver,
 }
 
 /// What a break leads to.
@@ -83,7 +97,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 27] = [
+    pub const ALL: [(&'static str, Self); 34] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -111,6 +125,13 @@ impl Break {
         ("payload-not-renewed", Self::PayloadNotRenewed),
         ("attempts-not-settled", Self::AttemptsNotSettled),
         ("exhausted-buries-all", Self::ExhaustedBuriesAll),
+        ("deferral-counted", Self::DeferralCounted),
+        ("defer-forgets-attempts", Self::DeferForgetsAttempts),
+        ("defer-without-condition", Self::DeferWithoutCondition),
+        ("defer-without-due-at", Self::DeferWithoutDueAt),
+        ("defer-forgets-others", Self::DeferForgetsOthers),
+        ("defer-without-delay", Self::DeferWithoutDelay),
+        ("deferred-for-ever", Self::DeferredForEver),
     ];
 
     /// What it leads to, in the world of [`Break::config`].
@@ -118,13 +139,16 @@ impl Break {
     pub fn harm(self) -> Harm {
         Harm::Breaks(match self {
             Self::NoSweeper => return Harm::Stuck,
+            Self::DeferredForEver => return Harm::Loops,
             Self::NoLives => Property::LivesAreAskedFor,
-            Self::FailWithoutCondition | Self::BuryWithoutCondition => Property::OutcomeStands,
+            Self::FailWithoutCondition
+            | Self::BuryWithoutCondition
+            | Self::DeferWithoutCondition => Property::OutcomeStands,
             Self::NoToken
             | Self::ReopenWithoutCondition
             | Self::OperatorsOwnClock
             | Self::BeginWithoutLease => Property::RunsDoNotOverlap,
-            Self::AttemptsCountedAfter => Property::AttemptsAreBounded,
+            Self::AttemptsCountedAfter | Self::DeferForgetsAttempts => Property::AttemptsAreBounded,
             Self::DeadBeforeLetter => Property::DeadHasLetter,
             Self::ClaimDeleted => Property::AcceptedIsKept,
             Self::UnconfirmedIsDuplicate => Property::AcceptedWasSent,
@@ -133,9 +157,13 @@ impl Break {
             Self::CompleteWithoutLife => Property::DoneIsDone,
             Self::ReopenWritesHandlers => Property::CompletionStays,
             Self::DueAtNotMoved => Property::OneMessageADue,
-            Self::SweepWithoutCondition | Self::FailWithoutDueAt => Property::IndexIsRight,
+            Self::SweepWithoutCondition | Self::FailWithoutDueAt | Self::DeferWithoutDueAt => {
+                Property::IndexIsRight
+            }
             Self::SweepCreates => Property::ItemsAreEvents,
-            Self::GivenUpForgotten => Property::GivenUpStays,
+            Self::GivenUpForgotten | Self::DeferForgetsOthers => Property::GivenUpStays,
+            Self::DeferralCounted => Property::DeferredIsNotDead,
+            Self::DeferWithoutDelay => Property::LaneWaits,
             Self::ExpiryNotMoved => Property::RecordLasts,
             Self::PayloadNotRenewed => Property::PayloadLasts,
             Self::OnlyForgotten => Property::OnlyTheAskedRun,
@@ -151,7 +179,15 @@ impl Break {
         let small = Config { broken: Some(self), ..Config::SMALL };
         let left = |deliveries, faults, acts| Left { deliveries, faults, acts };
         let two = Config { processors: 2, messages: 3, left: left(1, 2, 0), ..small };
+        let lane = Config { deferrals: 2, ..small };
         match self {
+            Self::DeferralCounted => Config { left: left(1, 0, 0), ..lane },
+            Self::DeferForgetsAttempts => {
+                Config { handlers: [Handler::Poison; 2], left: left(1, 0, 0), ..lane }
+            }
+            Self::DeferWithoutCondition => Config { deferrals: 1, ..two },
+            Self::DeferWithoutDueAt | Self::DeferWithoutDelay | Self::DeferredForEver => lane,
+            Self::DeferForgetsOthers => Config { routes: 2, left: left(1, 2, 0), ..lane },
             Self::AttemptsCountedAfter => {
                 Config { handlers: [Handler::Poison; 2], left: left(1, 0, 0), ..small }
             }

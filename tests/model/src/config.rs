@@ -37,6 +37,9 @@ pub struct Config {
     pub processors: u8,
     /// Attempts of one life.
     pub max_attempts: u8,
+    /// How often in a row a route may be left for later; 0 where none is marked and no
+    /// breaker opens.
+    pub deferrals: u8,
     /// Most messages in the queue and in hand at once.
     pub messages: usize,
     /// Deliveries, faults and acts.
@@ -65,6 +68,7 @@ impl Config {
         handlers: [Handler::Willing; 2],
         processors: 1,
         max_attempts: 2,
+        deferrals: 0,
         messages: 2,
         left: Left { deliveries: 1, faults: 1, acts: 0 },
         replays: &[],
@@ -78,7 +82,12 @@ impl Config {
     /// The rules that hold in it.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        Rules { max_attempts: self.max_attempts, broken: self.broken, detail: Detail::Edge }
+        Rules {
+            max_attempts: self.max_attempts,
+            deferrals: self.deferrals,
+            broken: self.broken,
+            detail: Detail::Edge,
+        }
     }
 
     /// The routes that are configured before anything has happened, a bit each.

@@ -53,11 +53,11 @@ pub struct Step {
     /// Where it leads.
     pub to: u32,
     /// A bit for its class: below 7 weak, from 7 strong.
-    pub class: u16,
+    pub class: u32,
 }
 
 /// The classes of weak fairness.
-pub const WEAK: u16 = 0b1111_1111;
+pub const WEAK: u32 = 0b1111_1111;
 
 impl Graph {
     /// Explores, for as long as there is time, the whole or up to the first broken
@@ -177,7 +177,7 @@ impl Graph {
 }
 
 /// The bit of a calm step's class.
-fn class(protocol: &Protocol, action: Action) -> Option<u16> {
+fn class(protocol: &Protocol, action: Action) -> Option<u32> {
     match action.fairness() {
         _ if protocol.0.is_fault(&action) => None,
         Fairness::None => None,

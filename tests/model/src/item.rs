@@ -96,6 +96,8 @@ pub enum Fate {
         attempts: u8,
         /// Whether its time is still to come.
         ahead: bool,
+        /// How often in a row it was left for later.
+        deferrals: u8,
     },
     /// It is given up in this life.
     GivenUp,
@@ -273,19 +275,17 @@ impl Item {
         };
         let completed = (0..).zip(ROUTES).filter(|(n, _)| self.completed & (1 << n) != 0);
         let failures = ROUTES.into_iter().zip(self.fates).filter_map(|(route, fate)| {
-            let (attempts, next) = match fate {
+            let (attempts, next, deferrals) = match fate {
                 Fate::Unfailed => return None,
-                Fate::Again { attempts, ahead: true } => (attempts, Moment::Ahead),
-                Fate::Again { attempts, ahead: false } => (attempts, Moment::Past),
-                Fate::GivenUp => (if edge { 1 } else { 9 }, Moment::Unset),
+                Fate::Again { attempts, ahead, deferrals } => {
+                    (attempts, if ahead { Moment::Ahead } else { Moment::Past }, deferrals)
+                }
+                Fate::GivenUp => (if edge { 1 } else { 9 }, Moment::Unset, 0),
             };
             let next_at = moment(next, tolerance + 1, tolerance);
-            let failure = RouteFailure {
-                error: String::new(),
-                quote: None,
-                attempts: attempts.into(),
-                next_at,
-            };
+            let (attempts, deferrals) = (attempts.into(), deferrals.into());
+            let (error, quote) = (String::new(), None);
+            let failure = RouteFailure { error, quote, attempts, next_at, deferrals };
             Some((route.to_owned(), failure))
         });
         let open = match self.open {
@@ -370,10 +370,13 @@ impl Item {
             fates: ROUTES.map(|route| match record.failures.get(route) {
                 None => Fate::Unfailed,
                 Some(RouteFailure { next_at: None, .. }) => Fate::GivenUp,
-                Some(RouteFailure { attempts, next_at: Some(next_at), .. }) => Fate::Again {
-                    attempts: small(*attempts),
-                    ahead: *next_at > now().plus(CLOCK_TOLERANCE),
-                },
+                Some(RouteFailure { attempts, next_at: Some(next_at), deferrals, .. }) => {
+                    Fate::Again {
+                        attempts: small(*attempts),
+                        deferrals: small(*deferrals),
+                        ahead: *next_at > now().plus(CLOCK_TOLERANCE),
+                    }
+                }
             }),
             open: match record.open {
                 None => Open::Absent,

@@ -15,10 +15,10 @@ use inbox_core::ledger::{
 };
 
 use crate::breaks::Break;
-use crate::item::{self, CLAIMING, Detail, Holder, Item, Last, PLAN, ROUTES, at, now};
+use crate::item::{self, CLAIMING, Detail, Fate, Holder, Item, Last, PLAN, ROUTES, at, now};
 use crate::world::{Again, Grave, Read, Route, Run, Token};
 
-const MINUTE_MS: i64 = 60_000;
+pub(crate) const MINUTE_MS: i64 = 60_000;
 const LEASE_MS: i64 = 70_000;
 /// A clock that is ahead by more than a lease, and than an hour: whatever is to come has
 /// come.
@@ -29,10 +29,21 @@ const AHEAD_MS: i64 = 2 * 60 * MINUTE_MS;
 pub struct Rules {
     /// Attempts of one life.
     pub max_attempts: u8,
+    /// How often in a row a route may be left for later.
+    pub deferrals: u8,
     /// What is broken on purpose.
     pub broken: Option<Break>,
     /// How records are filled in.
     pub detail: Detail,
+}
+
+/// How a failed attempt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The event waits in the ledger, and not with its message.
+    pub parked: bool,
+    /// The message came from the lane.
+    pub lane: bool,
 }
 
 /// What `begin` answered; records are the item after it.
@@ -51,11 +62,11 @@ pub enum Beginning {
 }
 
 impl Rules {
-    fn has(self, broken: Break) -> bool {
+    pub(crate) fn has(self, broken: Break) -> bool {
         self.broken == Some(broken)
     }
 
-    fn record(self, item: Option<Item>) -> Option<Record> {
+    pub(crate) fn record(self, item: Option<Item>) -> Option<Record> {
         // What is no event cannot be read as one.
         item.filter(|item| !item.hollow).map(|item| item.to_record(self.detail))
     }
@@ -158,15 +169,14 @@ impl Rules {
         held: Option<Item>,
         run: Run,
         slot: u8,
-        parked: bool,
+        ending: Ending,
     ) -> (bool, Option<Item>) {
         let Some(mut record) = self.record(held) else { return (false, held) };
         let mut mine = self.mine(run.life, Holder::Nobody);
         mine.lease_token = token(held, slot, run.token);
         self.loosen(&mut record, &mut mine, Break::FailWithoutCondition);
-        let next_at = at(MINUTE_MS);
-        let due_at = if parked { next_at } else { at(16 * MINUTE_MS) };
-        let mut failures = self.failures(run, next_at);
+        let due_at = at(if ending.parked { MINUTE_MS } else { 16 * MINUTE_MS });
+        let mut failures = self.failures(run, ending.lane);
         if self.has(Break::GivenUpForgotten) {
             failures.retain(|_, failure| failure.next_at.is_some());
         }
@@ -191,33 +201,37 @@ impl Rules {
         (true, written(held, Some(&record)))
     }
 
-    /// How the routes stand that have failed and not completed.
-    fn failures(self, run: Run, next_at: Timestamp) -> BTreeMap<String, RouteFailure> {
-        let stands = run.routes.into_iter().zip(run.attempts).zip(ROUTES);
-        let failed = stands.filter_map(|((route, attempts), name)| {
-            let next_at = match route {
-                Route::Later => Some(next_at),
-                Route::Failed if attempts < self.max_attempts => Some(next_at),
-                Route::Failed | Route::FailedForGood | Route::GivenUp => None,
+    /// How the routes stand that have failed, or were left for later, and not completed.
+    pub(crate) fn failures(self, run: Run, lane: bool) -> BTreeMap<String, RouteFailure> {
+        let next_at = Some(at(MINUTE_MS));
+        let stands = ROUTES.into_iter().enumerate().filter_map(|(n, name)| {
+            let attempts = u32::from(run.attempts[n]);
+            let before = u32::from(run.deferrals[n]);
+            let (next_at, deferrals) = match run.routes[n] {
+                Route::Later => (next_at, before),
+                Route::Failed if run.attempts[n] < self.max_attempts => (next_at, 0),
+                Route::Failed | Route::FailedForGood | Route::GivenUp => (None, 0),
+                Route::Deferred => return Some((name.to_owned(), self.deferred(run, n, lane))),
                 _ => return None,
             };
-            let failure = RouteFailure {
-                error: String::new(),
-                quote: None,
-                attempts: attempts.into(),
-                next_at,
-            };
+            let (error, quote) = (String::new(), None);
+            let failure = RouteFailure { error, quote, attempts, next_at, deferrals };
             Some((name.to_owned(), failure))
         });
-        failed.collect()
+        stands.collect()
     }
 
     /// What a run has before it, where these routes are configured: the routes that it
-    /// answers for, how each stands, and the number of its attempts.
+    /// answers for, how each stands, the number of its attempts, and how often it was left
+    /// for later.
     #[must_use]
-    pub fn routes(&self, item: Item, configured: u8) -> (u8, [Route; 2], [u8; 2]) {
+    pub fn routes(&self, item: Item, configured: u8) -> (u8, [Route; 2], [u8; 2], [u8; 2]) {
         let record = item.to_record(self.detail);
         let mut attempts = [0; 2];
+        let deferrals = item.fates.map(|fate| match fate {
+            Fate::Again { deferrals, .. } => deferrals,
+            Fate::Unfailed | Fate::GivenUp => 0,
+        });
         let mut routes = [Route::Through; 2];
         let configured = item::names(configured);
         let taking: Vec<&str> = configured.iter().map(String::as_str).collect();
@@ -245,7 +259,7 @@ impl Rules {
                 (Route::Waiting, with_this.try_into().unwrap_or(u8::MAX))
             };
         }
-        (item::bits(scope.iter().map(|it| it.route)), routes, attempts)
+        (item::bits(scope.iter().map(|it| it.route)), routes, attempts, deferrals)
     }
 
     /// Marks the event dead.
@@ -268,8 +282,8 @@ impl Rules {
         let max_attempts = self.max_attempts.into();
         let failures = ROUTES.into_iter().zip(grave.given_up).filter(|(_, given_up)| *given_up);
         let failures = failures.map(|(route, _)| {
-            let failure =
-                RouteFailure { error: String::new(), quote: None, attempts: 1, next_at: None };
+            let (error, quote, next_at) = (String::new(), None, None);
+            let failure = RouteFailure { error, quote, attempts: 1, next_at, deferrals: 0 };
             (route.to_owned(), failure)
         });
         let failures = failures.collect();
@@ -280,7 +294,7 @@ impl Rules {
 
     /// What a run or a burial remembers of the record that it began with: only
     /// this is ever compared.
-    fn mine(self, life: u8, token: Holder) -> Record {
+    pub(crate) fn mine(self, life: u8, token: Holder) -> Record {
         let mut record = Record::claimed(&NewEvent {
             event: item::event(),
             request_id: String::new(),
@@ -296,7 +310,7 @@ impl Rules {
     }
 
     /// Makes conditions hold that would not.
-    fn loosen(self, record: &mut Record, mine: &mut Record, all: Break) {
+    pub(crate) fn loosen(self, record: &mut Record, mine: &mut Record, all: Break) {
         if self.has(all) {
             mine.life = record.life;
             if !record.state.is_unfinished() {
@@ -409,7 +423,7 @@ impl Rules {
 }
 
 /// The token that a processor writes with.
-fn token(held: Option<Item>, slot: u8, by: Token) -> Option<String> {
+pub(crate) fn token(held: Option<Item>, slot: u8, by: Token) -> Option<String> {
     match (by, held) {
         (Token::Own, _) => item::token(Holder::Processor(slot)),
         (Token::Read { same: true }, Some(item)) => item::token(item.token),
@@ -418,6 +432,6 @@ fn token(held: Option<Item>, slot: u8, by: Token) -> Option<String> {
 }
 
 /// The item after a write; as it was when there was none.
-fn written(held: Option<Item>, after: Option<&Record>) -> Option<Item> {
+pub(crate) fn written(held: Option<Item>, after: Option<&Record>) -> Option<Item> {
     after.map(Item::of_record).or(held)
 }

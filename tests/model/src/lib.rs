@@ -49,6 +49,7 @@ pub(crate) mod actors;
 pub mod breaks;
 pub mod check;
 pub mod config;
+pub(crate) mod deferral;
 pub mod graph;
 pub mod item;
 pub mod ledger;

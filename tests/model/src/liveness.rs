@@ -79,14 +79,14 @@ fn is_at_rest(world: &World) -> bool {
         && world.receiver == Receiver::Idle
         && world.sweeper == Sweeper::Idle
         && world.processors.iter().all(|processor| *processor == Processor::Idle)
-        && world.queue.iter().all(|count| *count == 0)
+        && world.waiting().next().is_none()
 }
 
 enum Judgement {
     /// A run must leave it.
     Unfair,
     /// A run may stay where this class cannot step.
-    Without(u16),
+    Without(u32),
     /// A run may stay.
     Fair,
 }
@@ -168,7 +168,7 @@ impl<'a> Search<'a> {
         for id in component {
             self.mark[*id as usize] = self.marks;
         }
-        let (mut somewhere, mut everywhere, mut taken) = (0, u16::MAX, 0);
+        let (mut somewhere, mut everywhere, mut taken) = (0, u32::MAX, 0);
         for id in component {
             let enabled = self.enabled(*id);
             somewhere |= enabled;
@@ -187,7 +187,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn enabled(&self, id: u32) -> u16 {
+    fn enabled(&self, id: u32) -> u32 {
         self.graph.calm(id).iter().fold(0, |set, step| set | step.class)
     }
 

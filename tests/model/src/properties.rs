@@ -67,11 +67,17 @@ pub enum Property {
     OneMessageADue,
     /// No write makes an item that is no event.
     ItemsAreEvents,
+    /// Where nothing else goes wrong, what is given up has run: a route that was only
+    /// left for later never ends an event.
+    DeferredIsNotDead,
+    /// What is left for later from within the lane waits before it is looked at again,
+    /// so that no message goes round in a hot loop.
+    LaneWaits,
 }
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::AcceptedIsKept,
         Self::AcceptedWasSent,
         Self::IndexIsRight,
@@ -94,6 +100,8 @@ impl Property {
         Self::LivesAreAskedFor,
         Self::OneMessageADue,
         Self::ItemsAreEvents,
+        Self::DeferredIsNotDead,
+        Self::LaneWaits,
     ];
 
     /// The promise in words.
@@ -122,6 +130,8 @@ impl Property {
             Self::LivesAreAskedFor => "only an operator opens a life",
             Self::OneMessageADue => "the sweeper sends one message for each due time",
             Self::ItemsAreEvents => "every item is an event",
+            Self::DeferredIsNotDead => "what was only left for later is not given up",
+            Self::LaneWaits => "what the lane leaves for later waits",
         }
     }
 
@@ -143,7 +153,9 @@ impl Property {
             }
             Self::LetterLasts => {
                 let next = item.life + 1;
-                let holds = |processor: &Processor| processor.message() == Some(next);
+                let holds = |processor: &Processor| {
+                    processor.message().is_some_and(|message| message.life == next)
+                };
                 !is_dead(item)
                     || world.past.letter_lost
                     || world.letters[place(next)] > 0
@@ -165,14 +177,9 @@ impl Property {
                 item.attempts <= most && world.past.runs.iter().all(|runs| *runs <= most)
             }
             Self::EachHasItsAttempts => {
-                let spares_processes =
-                    |handler: &Handler| matches!(handler, Handler::Willing | Handler::Broken);
-                let undisturbed = world.left.faults == config.left.faults
-                    && world.left.acts == config.left.acts
-                    && config.handlers.iter().all(spares_processes);
                 let runs = world.past.runs.iter().zip(config.handlers).take(config.routes);
                 !is_dead(item)
-                    || !undisturbed
+                    || !is_undisturbed(config, world)
                     || runs
                         .filter(|(_, handler)| *handler == Handler::Broken)
                         .all(|(runs, _)| *runs == config.max_attempts)
@@ -181,6 +188,13 @@ impl Property {
                 let is_open = |n: usize| item.completed & (1 << n) == 0;
                 let waits = |n: usize| matches!(item.fates[n], Fate::Again { .. }) && is_open(n);
                 !is_dead(item) || !(0..config.routes).any(waits)
+            }
+            Self::DeferredIsNotDead => {
+                let mut fates = item.fates.iter().zip(world.past.runs);
+                config.deferrals == 0
+                    || !is_dead(item)
+                    || !is_undisturbed(config, world)
+                    || !fates.any(|(fate, runs)| *fate == Fate::GivenUp && runs == 0)
             }
             Self::RecordLasts => item.forgotten || item.hollow || item.lasts != Lasts::TooShort,
             Self::LivesAreAskedFor => item.life <= 1 + config.left.acts - world.left.acts,
@@ -192,9 +206,20 @@ impl Property {
             | Self::GivenUpStays
             | Self::RunsDoNotOverlap
             | Self::OutcomeStands
-            | Self::OneMessageADue => true,
+            | Self::OneMessageADue
+            | Self::LaneWaits => true,
         }
     }
+}
+
+/// Whether nothing has gone wrong yet but what handlers do by themselves, and none of
+/// these kills processes.
+fn is_undisturbed(config: &Config, world: &World) -> bool {
+    let spares_processes =
+        |handler: &Handler| matches!(handler, Handler::Willing | Handler::Broken);
+    world.left.faults == config.left.faults
+        && world.left.acts == config.left.acts
+        && config.handlers.iter().all(spares_processes)
 }
 
 fn is_dead(item: &Item) -> bool {

@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::actors::{operator, processor, receiver, surroundings, sweeper};
 use crate::config::Config;
 use crate::properties::Property;
-use crate::world::{Processor, Receiver, World, place};
+use crate::world::{Processor, Receiver, World};
 
 /// The protocol in one world.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +28,9 @@ impl Protocol {
                 world.receiver = Receiver::Claiming;
             }
             Action::Receiver(step) => receiver::take(config, &mut world, step),
-            Action::Receive { slot, life } => {
-                world.queue[place(life)] -= 1;
-                let begun = Processor::Beginning { message: life, again: false };
+            Action::Receive { slot, message } => {
+                *world.count(message) -= 1;
+                let begun = Processor::Beginning { message, again: false };
                 world.processors[usize::from(slot)] = begun;
             }
             Action::Processor(slot, step) => processor::take(config, &mut world, slot, step),
@@ -70,8 +70,8 @@ impl Model for Protocol {
         actions.extend(receiver::steps(config, world).into_iter().map(Action::Receiver));
         for slot in 0..config.processors {
             if world.processors[usize::from(slot)] == Processor::Idle {
-                let waiting = (1..).zip(world.queue).filter(|(_, count)| *count > 0);
-                actions.extend(waiting.map(|(life, _)| Action::Receive { slot, life }));
+                let waiting = world.waiting();
+                actions.extend(waiting.map(|message| Action::Receive { slot, message }));
             }
             let steps = processor::steps(config, world, slot);
             actions.extend(steps.into_iter().map(|step| Action::Processor(slot, step)));
@@ -110,6 +110,8 @@ impl Model for Protocol {
             LivesAreAskedFor,
             OneMessageADue,
             ItemsAreEvents,
+            DeferredIsNotDead,
+            LaneWaits,
         ]
     }
 }

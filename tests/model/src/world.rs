@@ -22,6 +22,8 @@ pub struct World {
     pub item: Option<Item>,
     /// Messages that can be received, by the life that they name, from 1.
     pub queue: [u8; LIVES],
+    /// Likewise of the lane, the queue for what is left for later.
+    pub lane: [u8; LIVES],
     /// Dead letters, by the life that they name.
     pub letters: [u8; LIVES],
     /// The receiver.
@@ -102,6 +104,15 @@ pub enum Receiver {
     Answering,
 }
 
+/// A message: a life, and the queue that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Message {
+    /// The life that it names.
+    pub life: u8,
+    /// Whether it is in the lane.
+    pub lane: bool,
+}
+
 /// A processor, one message at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Processor {
@@ -109,34 +120,39 @@ pub enum Processor {
     Idle,
     /// About to begin, for the message of this life.
     Beginning {
-        /// The life that the message names.
-        message: u8,
+        /// The message in hand.
+        message: Message,
         /// Whether it has reopened the event before.
         again: bool,
     },
     /// About to reopen what a redriven letter names.
     Reopening {
-        /// The life that the message names.
-        message: u8,
+        /// The message in hand.
+        message: Message,
     },
     /// Running handlers.
     Running {
-        /// The life that the message names.
-        message: u8,
+        /// The message in hand.
+        message: Message,
         /// The run.
         run: Run,
     },
     /// About to send the dead letter, or to mark the event dead.
     Burying {
-        /// The life that the message names.
-        message: u8,
+        /// The message in hand.
+        message: Message,
         /// What is buried.
         grave: Grave,
     },
+    /// About to send the event's message into the lane.
+    SendingOn {
+        /// The message in hand.
+        message: Message,
+    },
     /// About to acknowledge the message.
     Ending {
-        /// The life that the message names.
-        message: u8,
+        /// The message in hand.
+        message: Message,
     },
 }
 
@@ -147,6 +163,8 @@ pub struct Run {
     pub life: u8,
     /// The attempts of each route, the running one included where it runs.
     pub attempts: [u8; 2],
+    /// How often each route had been left for later when the run began.
+    pub deferrals: [u8; 2],
     /// Its lease has ended: what is on its way may still land, nothing starts.
     pub late: bool,
     /// A completion has finished the event, and with it given up this run's lease,
@@ -188,6 +206,8 @@ pub enum Route {
     Repeating,
     /// Its completion could not be recorded.
     Unrecorded,
+    /// It is left for later in this run.
+    Deferred,
     /// Its handler failed.
     Failed,
     /// Its handler failed for good, or its attempts ended without an outcome.
@@ -288,6 +308,7 @@ impl World {
         Self {
             item: None,
             queue: [0; LIVES],
+            lane: [0; LIVES],
             letters: [0; LIVES],
             receiver: Receiver::Idle,
             processors: [Processor::Idle; PROCESSORS],
@@ -317,7 +338,23 @@ impl World {
     #[must_use]
     pub fn messages(&self) -> usize {
         let held = self.processors.iter().filter(|processor| processor.message().is_some());
-        self.queue.iter().map(|&count| usize::from(count)).sum::<usize>() + held.count()
+        let waiting = self.queue.iter().chain(&self.lane);
+        waiting.map(|&count| usize::from(count)).sum::<usize>() + held.count()
+    }
+
+    /// Every message that can be received, once for each life and queue.
+    pub fn waiting(&self) -> impl Iterator<Item = Message> + use<> {
+        let of = |lane: bool, counts: [u8; LIVES]| {
+            let waiting = (1..).zip(counts).filter(|(_, count)| *count > 0);
+            waiting.map(move |(life, _)| Message { life, lane })
+        };
+        of(false, self.queue).chain(of(true, self.lane))
+    }
+
+    /// How many such messages can be received.
+    pub fn count(&mut self, message: Message) -> &mut u8 {
+        let counts = if message.lane { &mut self.lane } else { &mut self.queue };
+        &mut counts[place(message.life)]
     }
 
     /// The queue takes a message.
@@ -396,15 +433,16 @@ impl World {
 }
 
 impl Processor {
-    /// The life that the message in hand names.
+    /// The message in hand.
     #[must_use]
-    pub fn message(self) -> Option<u8> {
+    pub fn message(self) -> Option<Message> {
         match self {
             Self::Idle => None,
             Self::Beginning { message, .. }
             | Self::Reopening { message }
             | Self::Running { message, .. }
             | Self::Burying { message, .. }
+            | Self::SendingOn { message }
             | Self::Ending { message } => Some(message),
         }
     }

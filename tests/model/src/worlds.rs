@@ -16,7 +16,7 @@ const TWO: Config = Config { processors: 2, messages: 3, ..Config::SMALL };
 const HANDLERS: Config = Config { routes: 2, messages: 2, ..TWO };
 
 /// Those that every test run explores: a minute of one core for all.
-pub const QUICK: [Config; 18] = [
+pub const QUICK: [Config; 21] = [
     Config { name: "duplicates", left: left(2, 2, 0), ..TWO },
     Config { name: "three-faults", left: left(1, 3, 0), messages: 2, ..TWO },
     Config { name: "three-attempts", left: left(1, 2, 0), max_attempts: 3, ..TWO },
@@ -69,6 +69,22 @@ pub const QUICK: [Config; 18] = [
         handlers: [Handler::Broken, Handler::Poison],
         replays: &[Again::First],
         ..HANDLERS
+    },
+    Config { name: "left-for-later", left: left(1, 1, 0), deferrals: 2, ..TWO },
+    Config {
+        name: "left-for-later-one-fails",
+        left: left(1, 1, 0),
+        handlers: [Handler::Willing, Handler::Broken],
+        deferrals: 1,
+        messages: 2,
+        ..HANDLERS
+    },
+    Config {
+        name: "left-for-later-poison",
+        left: left(1, 1, 0),
+        handlers: [Handler::Poison; 2],
+        deferrals: 2,
+        ..TWO
     },
     Config {
         name: "route-added",
@@ -161,4 +177,13 @@ pub const LARGE: [Config; 10] = [
         messages: 3,
         ..HANDLERS
     },
+    Config {
+        name: "left-for-later-replay",
+        left: left(2, 1, 1),
+        replays: ALL,
+        redrives: true,
+        deferrals: 2,
+        ..TWO
+    },
+    Config { name: "left-for-later-two-handlers", left: left(1, 2, 0), deferrals: 2, ..HANDLERS },
 ];

@@ -12,7 +12,7 @@ use std::time::Duration;
 use inbox_model::config::Config;
 use inbox_model::graph::{Graph, Upto};
 use inbox_model::item::{Detail, Item};
-use inbox_model::ledger::Rules;
+use inbox_model::ledger::{Ending, Rules};
 use inbox_model::protocol::Protocol;
 use inbox_model::world::{Again, Grave, Read, Route, Run, Token};
 use inbox_model::worlds::QUICK;
@@ -34,6 +34,7 @@ fn items() -> BTreeSet<Item> {
         "redrive",
         "replay-two-handlers",
         "forget",
+        "left-for-later",
         "route-added",
         "route-removed",
         "weeks",
@@ -48,7 +49,7 @@ fn items() -> BTreeSet<Item> {
 
 /// What every rule answers and makes of an item, with every argument.
 fn outcomes(item: Item, detail: Detail) -> Vec<String> {
-    let rules = Rules { max_attempts: 2, broken: None, detail };
+    let rules = Rules { max_attempts: 2, deferrals: 2, broken: None, detail };
     let held = Some(item);
     let mut outcomes = vec![format!("{:?}", rules.claim(held))];
     let lives = item.life.saturating_sub(1).max(1)..=item.life + 2;
@@ -59,22 +60,19 @@ fn outcomes(item: Item, detail: Detail) -> Vec<String> {
         for life in lives.clone() {
             outcomes.push(format!("begin {slot} {life} {:?}", rules.begin(held, life, slot)));
             let routes = [Route::Waiting; 2];
-            let (attempts, scope, token) = ([1; 2], 3, Token::Own);
-            let run = Run {
-                life,
-                attempts,
-                late: false,
-                freed: false,
-                keeps: false,
-                scope,
-                token,
-                routes,
-            };
+            let (attempts, deferrals, scope, token) = ([1; 2], [0, 1], 3, Token::Own);
+            let (late, freed, keeps) = (false, false, false);
+            let run = Run { life, attempts, deferrals, late, freed, keeps, scope, token, routes };
             for (routes, parked) in
                 FAILED.into_iter().flat_map(|it| BOTH.map(|parked| (it, parked)))
             {
                 let run = Run { routes, ..run };
-                outcomes.push(format!("fail {:?}", rules.fail(held, run, slot, parked)));
+                let ending = Ending { parked, lane: false };
+                outcomes.push(format!("fail {:?}", rules.fail(held, run, slot, ending)));
+            }
+            for lane in BOTH {
+                let run = Run { routes: [Route::Deferred, Route::GivenUp], ..run };
+                outcomes.push(format!("defer {:?}", rules.defer(held, run, slot, lane)));
             }
             outcomes.push(format!("finish {:?}", rules.finish(held, run)));
             for route in 0..2 {

@@ -48,6 +48,9 @@ worlds! {
     two_handlers_that_always_fail_each_have_their_attempts: "both-handlers-fail", 10_000;
     one_that_comes_to_kill_takes_no_attempt_from_the_other: "one-fails-one-turns", 10_000;
     one_that_fails_beside_one_that_kills_ends_dead: "one-fails-one-kills", 10_000;
+    what_is_left_for_later_takes_effect_once_and_ends: "left-for-later", 10_000;
+    one_that_fails_beside_one_that_is_left_for_later_has_its_attempts: "left-for-later-one-fails", 10_000;
+    a_poison_message_that_is_left_for_later_ends_dead: "left-for-later-poison", 10_000;
     a_route_that_is_added_runs_only_where_it_is_asked_for: "route-added", 10_000;
     a_route_that_is_removed_leaves_nothing_behind_in_silence: "route-removed", 10_000;
     an_unfinished_event_outlasts_weeks_and_its_payload_with_it: "weeks", 10_000;

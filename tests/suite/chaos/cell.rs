@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::Message;
+use inbox_core::Timestamp;
 use inbox_core::ledger::{Ledger as _, State, shard_of};
+use inbox_core::marks::Marks as _;
 use inbox_core::queue::Pointer;
 use inbox_core::secrets::RETRY_EMPTY_EVERY;
 use inbox_core::stack::stack;
@@ -20,7 +22,7 @@ use super::matrix::{Drive, Row};
 use super::stage::{Chain, DEADLINE, Stage};
 use super::steps::Step;
 use super::subject::{Outcome, Source, Subject};
-use crate::e2e::requests::{answered, batch};
+use crate::e2e::requests::{answered, batch_of};
 
 /// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +133,7 @@ fn check_struck(cell: Cell, struck: &AtomicU32) -> Result<(), String> {
 impl Play<'_> {
     async fn cell(&mut self, cell: Cell, number: u32) -> Result<(), String> {
         let outcome = match cell.row.drive {
-            Drive::Process(outcome) => outcome,
+            Drive::Process(outcome) | Drive::Lane(outcome) => outcome,
             Drive::Redrive => Outcome::Permanent,
             Drive::Start | Drive::Deliver | Drive::Sweep => Outcome::Fine,
         };
@@ -149,6 +151,7 @@ impl Play<'_> {
                 self.check_message().await?;
             }
             Drive::Process(_) => self.process_struck(cell, subject).await?,
+            Drive::Lane(_) => self.lane_struck(cell, subject).await?,
             Drive::Redrive => {
                 self.accept(subject).await?;
                 self.settle(subject).await?;
@@ -215,7 +218,7 @@ impl Play<'_> {
     async fn check_message(&self) -> Result<(), String> {
         let messages = self.stage.receive(&self.stage.bed.queue_url).await;
         for message in &messages {
-            self.stage.release(message).await;
+            self.stage.release(&self.stage.bed.queue_url, message).await;
         }
         expect("that a message is in the queue", !messages.is_empty(), true)
     }
@@ -270,28 +273,70 @@ impl Play<'_> {
 
     /// The one message that waits is handled while the fault strikes.
     async fn struck_message(&mut self, cell: Cell, subject: Subject) -> Result<(), String> {
-        let messages = self.stage.receive(&self.stage.bed.queue_url).await;
+        let queue_url = self.stage.bed.queue_url.clone();
+        self.struck_message_of(&queue_url, cell, subject).await
+    }
+
+    /// The event's route is slow, as a new processor learns.
+    async fn lane_struck(&mut self, cell: Cell, subject: Subject) -> Result<(), String> {
+        self.accept(subject).await?;
+        let route = match subject.outcome {
+            Outcome::FailsOnce => "drill-fails_once",
+            _ => "mirror-stripe",
+        };
+        self.stage.ledger.mark(route, Timestamp::now()).await.expect("a mark");
+        let bed = &self.stage.bed;
+        let (main, lane) = (bed.queue_url.clone(), bed.lane_url.clone());
+        self.processor = self.stage.processor("processor", "5").await;
+        if cell.row.step == Step::Hide {
+            let messages = self.stage.receive(&main).await;
+            self.process_of(&main, messages).await?;
+            self.struck_message_of(&lane, cell, subject).await?;
+        } else {
+            self.struck_message_of(&main, cell, subject).await?;
+        }
+        for (route, slow_at) in self.stage.ledger.marks().await.expect("the marks") {
+            self.stage.ledger.unmark(&route, slow_at).await.expect("no mark");
+        }
+        self.processor = self.stage.processor("processor", "5").await;
+        Ok(())
+    }
+
+    async fn struck_message_of(
+        &mut self,
+        queue_url: &str,
+        cell: Cell,
+        subject: Subject,
+    ) -> Result<(), String> {
+        let messages = self.stage.receive(queue_url).await;
         expect("the number of messages", messages.len(), 1)?;
         let struck = self.arm(cell, subject);
-        let kept = self.process(messages).await?;
+        let kept = self.process_of(queue_url, messages).await?;
         self.disarm();
         check_struck(cell, &struck)?;
         // An attempt that failed keeps its message anyway; a redriven event is dead anew.
         let fails = matches!(cell.row.step, Step::Fail | Step::Hide);
-        let should = usize::from(fails || !cell.is_coped_with());
+        // Without the marks a slow route runs where its message is.
+        let is_coped_with = cell.is_coped_with() || cell.row.step == Step::ReadMarks;
+        let should = usize::from(fails || !is_coped_with);
         expect("the number of messages left in the queue", kept, should)
     }
 
-    /// How many messages the processor left in the queue.
-    async fn process(&mut self, messages: Vec<Message>) -> Result<usize, String> {
-        let answer = self.processor.invoke_json(&batch(&messages), DEADLINE).await;
+    /// How many messages the processor left in their queue.
+    async fn process_of(
+        &mut self,
+        queue_url: &str,
+        messages: Vec<Message>,
+    ) -> Result<usize, String> {
+        let batch = batch_of(queue_url, &messages);
+        let answer = self.processor.invoke_json(&batch, DEADLINE).await;
         let answer = answer.map_err(|error| format!("the processor: {error}"))?;
         let failures = answer["batchItemFailures"].as_array().expect("a list").clone();
         for message in messages {
             if failures.iter().any(|it| it["itemIdentifier"].as_str() == message.message_id()) {
-                self.stage.release(&message).await;
+                self.stage.release(queue_url, &message).await;
             } else {
-                self.stage.delete(&self.stage.bed.queue_url, &message).await;
+                self.stage.delete(queue_url, &message).await;
             }
         }
         Ok(failures.len())
@@ -332,8 +377,15 @@ impl Play<'_> {
     /// and nothing is left in the queue.
     async fn settle(&mut self, subject: Subject) -> Result<(), String> {
         let key = subject.key();
+        let bed = &self.stage.bed;
+        let (main, lane) = (bed.queue_url.clone(), bed.lane_url.clone());
         for _ in 0..12 {
-            let messages = self.stage.receive(&self.stage.bed.queue_url).await;
+            let in_lane = self.stage.receive(&lane).await;
+            if !in_lane.is_empty() {
+                self.process_of(&lane, in_lane).await?;
+                continue;
+            }
+            let messages = self.stage.receive(&main).await;
             let record = self.stage.ledger.get(&key).await.expect("the ledger");
             let has_ended = record.is_some_and(|record| !record.state.is_unfinished());
             if messages.is_empty() {
@@ -345,7 +397,7 @@ impl Play<'_> {
                 self.stage.make_due(&key).await;
                 self.sweep().await;
             } else {
-                self.process(messages).await?;
+                self.process_of(&main, messages).await?;
             }
         }
         let record = self.stage.ledger.get(&key).await.expect("the ledger");

@@ -35,6 +35,9 @@ pub(super) enum Drive {
     Deliver,
     /// The processor handles an event with this outcome: the message stays in the queue.
     Process(Outcome),
+    /// The processor handles an event whose route is slow: its message stays in the queue,
+    /// main or lane.
+    Lane(Outcome),
     /// The processor gets a dead letter back: the message stays in the queue.
     Redrive,
     /// The sweeper comes by: it counts what it could not do, and goes on next minute.
@@ -85,6 +88,11 @@ pub(super) const ROWS: &[Row] = &[
     row("processor", "secretsmanager:GetSecretValue forward_secret", Step::FetchForwardSecret, Drive::Process(Outcome::Forwarded)),
     row("processor", "sqs:ChangeMessageVisibility events", Step::Hide, Drive::Process(Outcome::FailsOnce)),
     row("processor", "sqs:SendMessage dead_letters", Step::SendDead, Drive::Process(Outcome::Permanent)),
+
+    row("processor", "dynamodb:GetItem ledger", Step::ReadMarks, Drive::Lane(Outcome::Fine)),
+    row("processor", "dynamodb:UpdateItem ledger", Step::Defer, Drive::Lane(Outcome::Fine)),
+    row("processor", "sqs:SendMessage lane", Step::SendOn, Drive::Lane(Outcome::Fine)),
+    row("processor", "sqs:ChangeMessageVisibility lane", Step::Hide, Drive::Lane(Outcome::FailsOnce)),
 
     row("sweeper", "sqs:GetQueueAttributes events", Step::ConnectQueue, Drive::Start),
     row("sweeper", "dynamodb:UpdateItem ledger", Step::ConnectLedger, Drive::Start),

@@ -18,6 +18,7 @@ use inbox_local::{Delivery, TestBed, paths, testbed};
 use serde_json::{Value, json};
 
 use super::journal::Journal;
+use super::steps::MARKS;
 use super::subject::{Source, routes, target_routes};
 use crate::e2e::requests::gateway_event;
 use crate::forward::endpoint::{Endpoint, says};
@@ -137,6 +138,7 @@ impl Stage {
         let routes = routes.to_string();
         let settings = [
             ("DLQ_URL", self.bed.dlq_url.as_str()),
+            ("LANE_QUEUE_URL", &self.bed.lane_url),
             ("MIRROR_TABLE_NAME", &self.bed.mirror_table),
             ("PAYLOAD_BUCKET", &self.bed.payload_bucket),
             ("ROUTES", &routes),
@@ -185,9 +187,9 @@ impl Stage {
     }
 
     /// Has the queue deliver a message again, at once.
-    pub(super) async fn release(&self, message: &Message) {
+    pub(super) async fn release(&self, queue_url: &str, message: &Message) {
         let receipt = message.receipt_handle().unwrap_or_default();
-        let visible = self.sqs.change_message_visibility().queue_url(&self.bed.queue_url);
+        let visible = self.sqs.change_message_visibility().queue_url(queue_url);
         let _ = visible.receipt_handle(receipt).visibility_timeout(0).send().await;
     }
 
@@ -253,7 +255,12 @@ impl Stage {
         let mut pages = scan.into_paginator().items().send();
         let mut all = Vec::new();
         while let Some(item) = pages.next().await {
-            all.push(super::verdict::Standing::read(&item.expect("an item")));
+            let item = item.expect("an item");
+            let is_event =
+                item.get("pk").and_then(|pk| pk.as_s().ok()).is_some_and(|pk| pk != MARKS);
+            if is_event {
+                all.push(super::verdict::Standing::read(&item));
+            }
         }
         all
     }

@@ -8,6 +8,9 @@ use super::subject::Size;
 /// The key by which functions open their connection to the ledger.
 const WARM_UP: &str = "WARM-UP#WARM-UP";
 
+/// The key of the marks of slow routes.
+pub(super) const MARKS: &str = "MARKS#MARKS";
+
 /// A call's purpose. Each has a line in [`super::matrix::ROWS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Step {
@@ -28,7 +31,15 @@ pub(super) enum Step {
     Claim,
     /// The message that wakes the processor.
     Send,
+    /// The processor reads which routes are slow.
+    ReadMarks,
+    /// It marks or unmarks a route.
+    Mark,
     Begin,
+    /// Routes are left for later.
+    Defer,
+    /// The message that brings them back, in the lane.
+    SendOn,
     Complete,
     Fail,
     Bury,
@@ -84,7 +95,8 @@ impl Step {
 
     /// Whether the SDK repeats the call.
     pub(super) fn is_repeated(self) -> bool {
-        self != Self::Invoke
+        // A batch does not wait for the marks for so long.
+        !matches!(self, Self::Invoke | Self::ReadMarks)
     }
 
     /// Whether nothing is read of the answer but its status. The SDK takes SNS's XML as
@@ -124,6 +136,7 @@ impl Step {
             ("sqs", "GetQueueAttributes") => Self::Depth,
             ("sqs", "ChangeMessageVisibility") => Self::Hide,
             ("sqs", "SendMessage") if ends(&body["QueueUrl"], "-dlq") => Self::SendDead,
+            ("sqs", "SendMessage") if ends(&body["QueueUrl"], "-lane") => Self::SendOn,
             ("sqs", "SendMessage") if ends(&body["QueueUrl"], "-target") => Self::Enqueue,
             ("sqs", "SendMessage") => Self::Send,
             ("events", "PutEvents") => Self::Publish,
@@ -136,6 +149,8 @@ impl Step {
             ("dynamodb", "UpdateItem") if is(&body["Key"]["pk"]["S"], WARM_UP) => {
                 Self::ConnectLedger
             }
+            ("dynamodb", "GetItem") => Self::ReadMarks,
+            ("dynamodb", "UpdateItem") if is(&body["Key"]["pk"]["S"], MARKS) => Self::Mark,
             ("dynamodb", "UpdateItem") => return Self::of_update(&body),
             _ => return None,
         };
@@ -145,7 +160,7 @@ impl Step {
     /// An update of the ledger is told by what it sets.
     fn of_update(body: &Value) -> Option<Self> {
         let sets = body["UpdateExpression"].as_str()?;
-        let marks = [
+        let signs = [
             ("#attempts + :one", Self::Begin),
             ("#handlers.#route = ", Self::Complete),
             ("#state = :failing", Self::Fail),
@@ -153,7 +168,9 @@ impl Step {
             ("#state = :received", Self::Reopen),
             ("#state = :done", Self::Finish),
             ("#sweeps = :sweeps", Self::Sweep),
+            // The others that write failures have been told by their state.
+            ("#failures = :failures", Self::Defer),
         ];
-        marks.into_iter().find(|(mark, _)| sets.contains(mark)).map(|(_, step)| step)
+        signs.into_iter().find(|(sign, _)| sets.contains(sign)).map(|(_, step)| step)
     }
 }

@@ -4,6 +4,7 @@
 //! Each case gets an empty ledger. Time is an argument, so nothing waits.
 
 mod claim_and_sweep;
+mod deferring;
 mod ending;
 mod expiry;
 mod fates;
@@ -138,10 +139,8 @@ pub(crate) type Failed = (&'static str, &'static str, u32, Option<u64>);
 pub(crate) fn failures(failures: &[Failed]) -> BTreeMap<String, RouteFailure> {
     let failure = |(route, error, attempts, next_at): &Failed| {
         let (error, attempts) = ((*error).to_owned(), *attempts);
-        (
-            (*route).to_owned(),
-            RouteFailure { error, quote: None, attempts, next_at: next_at.map(at) },
-        )
+        let next_at = next_at.map(at);
+        ((*route).to_owned(), RouteFailure { error, quote: None, attempts, next_at, deferrals: 0 })
     };
     failures.iter().map(failure).collect()
 }

@@ -7,13 +7,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Forgetting, Ledger,
+    Begin, Begun, Burial, Claimed, Completed, Deferral, Due, DuePage, Failure, Forgetting, Ledger,
     LedgerError, NewEvent, Record, Reopening, Settled,
 };
+use inbox_core::marks::{MarkedRoutes, Marks};
 use inbox_core::queue::{Backlog, DeadLetter, Queue, QueueError};
 use tokio::sync::Notify;
 
@@ -174,6 +176,10 @@ impl<L: Ledger> Ledger for Fused<L> {
         self.fuse.write("fail", self.inner.fail(failure, now)).await
     }
 
+    async fn defer(&self, deferral: &Deferral<'_>) -> Result<Settled, LedgerError> {
+        self.fuse.write("defer", self.inner.defer(deferral)).await
+    }
+
     async fn bury(&self, burial: &Burial<'_>, now: Timestamp) -> Result<Settled, LedgerError> {
         self.fuse.write("bury", self.inner.bury(burial, now)).await
     }
@@ -236,9 +242,32 @@ impl<L: Ledger> Ledger for Fused<L> {
     }
 }
 
+impl<L: Marks> Marks for Fused<L> {
+    async fn marks(&self) -> Result<MarkedRoutes, LedgerError> {
+        self.inner.marks().await
+    }
+
+    async fn mark(&self, route: &str, slow_at: Timestamp) -> Result<(), LedgerError> {
+        self.fuse.write("mark", self.inner.mark(route, slow_at)).await
+    }
+
+    async fn unmark(&self, route: &str, slow_at: Timestamp) -> Result<(), LedgerError> {
+        self.fuse.write("unmark", self.inner.unmark(route, slow_at)).await
+    }
+}
+
 impl<Q: Queue> Queue for Fused<Q> {
     async fn send(&self, event: &Event, life: u32) -> Result<(), QueueError> {
         self.fuse.step("send", self.inner.send(event, life)).await
+    }
+
+    async fn send_to_lane(
+        &self,
+        event: &Event,
+        life: u32,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        self.fuse.step("send_to_lane", self.inner.send_to_lane(event, life, delay)).await
     }
 
     async fn send_dead(&self, letter: &DeadLetter) -> Result<(), QueueError> {

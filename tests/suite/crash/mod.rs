@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use inbox_aws::DynamoDbLedger;
 use inbox_core::handler::HandlerError;
 use inbox_core::ledger::{Ledger, State};
+use inbox_core::marks::Marks;
 use inbox_core::memory::MemoryLedger;
 use inbox_local::calls::Fault;
 use inbox_local::proxy::Proxy;
@@ -33,7 +34,13 @@ const FAILS_FOR_GOOD_IN_THE_FIRST_LIFE: Script =
     |life, _| if life == 1 { Err(HandlerError::permanent("wrong")) } else { Ok(()) };
 
 fn story(script: Script) -> Story {
-    Story { routes: vec![("work", script)], deliveries: 3, redrives: 0, lost_messages: 0 }
+    let (redrives, lost_messages, slow, refusals) = (0, 0, None, 0);
+    Story { routes: vec![("work", script)], deliveries: 3, redrives, lost_messages, slow, refusals }
+}
+
+/// Its one route is slow, and there is a lane.
+fn slow(script: Script) -> Story {
+    Story { slow: Some("work"), ..story(script) }
 }
 
 /// Stories that between them take every step there is, with their ends.
@@ -45,6 +52,7 @@ pub(crate) fn stories() -> Vec<(Story, State)> {
         (Story { routes: siblings, ..story(SUCCEEDS) }, State::Done),
         (Story { redrives: 1, ..story(FAILS_IN_THE_FIRST_LIFE) }, State::Done),
         (story(FAILS), State::Dead),
+        (Story { refusals: 2, ..slow(SUCCEEDS) }, State::Done),
     ]
 }
 
@@ -56,7 +64,7 @@ async fn crash_everywhere<L, F>(
     expected: State,
 ) -> Vec<Place>
 where
-    L: Ledger + 'static,
+    L: Ledger + Marks + 'static,
     F: Future<Output = L>,
 {
     let mut places = Vec::new();
@@ -177,6 +185,22 @@ stories! {
         },
         State::Done,
         ["reopen", "complete"];
+    an_event_left_with_a_slow_route_alone_is_handled_once_in_the_lane:
+        slow(SUCCEEDS), State::Done,
+        ["begin", "defer", "send_to_lane", "effect", "complete"];
+    an_event_that_waits_in_the_lane_for_its_breaker_is_handled_once:
+        Story { refusals: 3, ..slow(SUCCEEDS) }, State::Done,
+        ["begin", "defer", "send_to_lane", "effect", "complete"];
+    an_event_that_fails_twice_in_the_lane_is_handled_once:
+        slow(FAILS_TWICE), State::Done,
+        ["defer", "send_to_lane", "fail", "hide", "sweep", "effect", "complete"];
+    an_event_that_always_fails_in_the_lane_ends_dead_with_a_dead_letter:
+        slow(FAILS), State::Dead,
+        ["defer", "send_to_lane", "fail", "send_dead", "bury"];
+    a_failing_sibling_of_a_slow_route_and_the_slow_one_are_each_handled_once:
+        Story { routes: vec![("mail", FAILS_TWICE), ("work", SUCCEEDS)], ..slow(SUCCEEDS) },
+        State::Done,
+        ["fail", "send_to_lane", "effect", "complete"];
 }
 
 /// Two crashes, in every pair of places, while no attempt is lost to anything

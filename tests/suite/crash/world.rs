@@ -14,6 +14,7 @@ use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_core::ledger::{Ledger, Open, Record};
+use inbox_core::marks::Marks;
 use inbox_core::memory::{MemoryQueue, MemorySecrets};
 use inbox_core::provider::Unsigned;
 use inbox_core::request::Request;
@@ -21,6 +22,7 @@ use inbox_core::secrets::{Secret, SecretBundle, SecretCache};
 use inbox_core::stack::stack;
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::budget::Budget;
+use inbox_processor::lane::{Lane, Pace};
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 use inbox_receiver::config::{Config, Dedup};
@@ -45,6 +47,8 @@ pub(crate) struct Scripted {
     script: Script,
     fuse: Arc<Fuse>,
     effects: Arc<Mutex<Vec<String>>>,
+    /// How often it still refuses to try.
+    refusals: Arc<AtomicU32>,
 }
 
 impl Handler for Scripted {
@@ -54,6 +58,12 @@ impl Handler for Scripted {
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
         async move {
+            let has_more = |left: u32| left.checked_sub(1).filter(|_| !run.insists);
+            let order = Ordering::SeqCst;
+            if self.refusals.fetch_update(order, order, has_more).is_ok() {
+                let reason = "no answer for a while".into();
+                return Err(HandlerError::NotTried { wait: Duration::from_secs(30), reason });
+            }
             (self.script)(run.life, run.attempt)?;
             let key = run.idempotency_key(event);
             self.fuse.step("effect", async { self.effects.lock().unwrap().push(key) }).await;
@@ -74,6 +84,10 @@ pub(crate) struct Story {
     pub(crate) redrives: u32,
     /// Messages to lose, counted from the first sent.
     pub(crate) lost_messages: u32,
+    /// Whether there is a lane, and which of the routes is slow.
+    pub(crate) slow: Option<&'static str>,
+    /// How often a handler refuses to try, its breaker being open.
+    pub(crate) refusals: u32,
 }
 
 /// How a story ended.
@@ -89,6 +103,13 @@ pub(crate) struct Ending {
     pub(crate) dead_letters: usize,
 }
 
+/// A message in the queue or the lane.
+struct Waiting {
+    visible_at: Timestamp,
+    body: String,
+    in_lane: bool,
+}
+
 pub(crate) struct World<L> {
     ledger: Arc<L>,
     queue: Arc<MemoryQueue>,
@@ -96,16 +117,17 @@ pub(crate) struct World<L> {
     story: Story,
     clock: Arc<AtomicI64>,
     effects: Arc<Mutex<Vec<String>>>,
-    /// Messages in the queue: visible from when, and their body.
-    messages: Vec<(Timestamp, String)>,
+    messages: Vec<Waiting>,
+    refusals: Arc<AtomicU32>,
     dead_letters: Vec<String>,
     dead_letters_sent: usize,
     received: AtomicU32,
 }
 
-impl<L: Ledger + 'static> World<L> {
+impl<L: Ledger + Marks + 'static> World<L> {
     pub(crate) fn new(ledger: Arc<L>, story: Story, fuse: Arc<Fuse>) -> Self {
         Self {
+            refusals: Arc::new(AtomicU32::new(story.refusals)),
             ledger,
             queue: Arc::default(),
             fuse,
@@ -134,6 +156,9 @@ impl<L: Ledger + 'static> World<L> {
     /// Plays the story to its end.
     pub(crate) async fn play(mut self) -> Ending {
         let started = self.now();
+        if let Some(slow) = self.story.slow {
+            self.ledger.mark(slow, started).await.expect("a mark");
+        }
         let mut answered = None;
         for _ in 0..self.story.deliveries {
             let answer = self.deliver().await;
@@ -156,13 +181,18 @@ impl<L: Ledger + 'static> World<L> {
                 self.sweep().await;
                 continue;
             }
-            let visible = self.messages.iter().map(|(visible_at, _)| *visible_at);
+            let visible = self.messages.iter().map(|waiting| waiting.visible_at);
             match visible.chain(due_at).min() {
                 Some(next) => self.advance_to(next),
                 None if redrives > 0 && !self.dead_letters.is_empty() => {
                     redrives -= 1;
-                    let now = self.now();
-                    self.messages.extend(self.dead_letters.drain(..).map(|body| (now, body)));
+                    let visible_at = self.now();
+                    let redriven = self.dead_letters.drain(..);
+                    self.messages.extend(redriven.map(|body| Waiting {
+                        visible_at,
+                        body,
+                        in_lane: false,
+                    }));
                 }
                 None => break,
             }
@@ -223,12 +253,13 @@ impl<L: Ledger + 'static> World<L> {
 
     async fn process_what_is_visible(&mut self) {
         let now = self.now();
-        let visible = |(visible_at, _): &(Timestamp, String)| *visible_at <= now;
+        let visible = |waiting: &Waiting| waiting.visible_at <= now;
         while let Some(at) = self.messages.iter().position(visible) {
-            let (_, body) = self.messages.swap_remove(at);
+            let Waiting { body, in_lane, .. } = self.messages.swap_remove(at);
             let id = format!("message-{}", self.received.fetch_add(1, Ordering::SeqCst));
             let receipt_handle = "receipt".into();
-            let message = Message { id, receipt_handle, body: body.clone(), receives: 1 };
+            let message =
+                Message { id, receipt_handle, body: body.clone(), receives: 1, from_lane: in_lane };
             let processor = self.processor();
             let deadline = now.plus(Duration::from_mins(1));
             let kept = self.fuse.run(processor.run_batch(vec![message], deadline)).await;
@@ -236,7 +267,7 @@ impl<L: Ledger + 'static> World<L> {
             let back = hidden.map_or(VISIBILITY, |seconds| Duration::from_secs(seconds.into()));
             // Dead or alive: what was not acknowledged comes back.
             if kept.is_none_or(|kept| !kept.is_empty()) {
-                self.messages.push((now.plus(back), body));
+                self.messages.push(Waiting { visible_at: now.plus(back), body, in_lane });
             }
             self.collect_messages();
         }
@@ -269,6 +300,7 @@ impl<L: Ledger + 'static> World<L> {
                 script: *script,
                 fuse: Arc::clone(&self.fuse),
                 effects: Arc::clone(&self.effects),
+                refusals: Arc::clone(&self.refusals),
             };
             Route::new(id, "github", "*", Arc::new(handler))
         });
@@ -278,6 +310,7 @@ impl<L: Ledger + 'static> World<L> {
             routes: Routes::of(routes.collect()),
             // The first wait is kept in the queue, the second is parked; the
             // third leaves room for an attempt that a crash takes away.
+            lane: if self.story.slow.is_some() { Lane::of(Pace::default()) } else { Lane::none() },
             retry: RetryPolicy {
                 delays: [1, 60, 1].map(Duration::from_mins).to_vec(),
                 jitter_percent: 0,
@@ -303,8 +336,11 @@ impl<L: Ledger + 'static> World<L> {
             if self.story.lost_messages > 0 {
                 self.story.lost_messages -= 1;
             } else {
-                self.messages.push((now, body));
+                self.messages.push(Waiting { visible_at: now, body, in_lane: false });
             }
+        }
+        for (_, body, delay) in self.queue.take_lane() {
+            self.messages.push(Waiting { visible_at: now.plus(delay), body, in_lane: true });
         }
         for letter in self.queue.take_dead() {
             self.dead_letters_sent += 1;

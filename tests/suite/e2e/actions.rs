@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use inbox_core::Timestamp;
+use inbox_core::marks::Marks as _;
 use inbox_local::actions::{Action, listed};
 use serde_json::json;
 
 use super::large::enlarged;
-use super::requests::batch;
+use super::requests::{batch, batch_of};
 use super::rig::{DEADLINE, Rig, key, payment, stripe};
 use crate::forward::endpoint::{Endpoint, says};
 use crate::targets::made;
@@ -72,6 +74,14 @@ async fn the_functions_do_in_aws_what_the_list_says_and_nothing_else() {
     let mut letters = rig.dead_letters().await;
     letters.retain(|it| it.body().is_some_and(|it| it.contains("evt_large_")));
     processor.invoke_json(&batch(&letters), DEADLINE).await.expect("an answer");
+    // One of a slow route, which fails in the lane.
+    rig.ledger.mark("drill", Timestamp::now()).await.expect("a mark");
+    let mut with_lane = rig.processor_with_lane(&routes).await;
+    let slow = stripe("charge_dispute_created.json").replacing("evt_test_", "evt_slow_");
+    rig.accept(&slow).await;
+    rig.process_all(&mut with_lane).await;
+    let in_lane = batch_of(&rig.bed.lane_url, &rig.messages_in_lane().await);
+    with_lane.invoke_json(&in_lane, DEADLINE).await.expect("an answer");
     // An event that was overlooked, and the sweep that finds it.
     let key = rig.accept(&stripe("customer_subscription_deleted.json")).await;
     rig.let_it_become_due(&key).await;

@@ -46,8 +46,16 @@ pub(crate) fn gateway_event(path: &str, headers: &[(&str, String)], body: &[u8])
     })
 }
 
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+/// What Lambda's poller sends of the queue of events.
 pub(crate) fn batch(messages: &[Message]) -> Value {
+    batch_of("webhook-inbox-events", messages)
+}
+
+/// Likewise of the queue with this address or name.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+pub(crate) fn batch_of(queue: &str, messages: &[Message]) -> Value {
+    let name = queue.rsplit('/').next().unwrap_or_default();
     let records: Vec<Value> = messages
         .iter()
         .map(|message| {
@@ -58,6 +66,7 @@ pub(crate) fn batch(messages: &[Message]) -> Value {
                 "attributes": { "ApproximateReceiveCount": "1" },
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
+                "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:{name}"),
                 "awsRegion": "us-east-1",
             })
         })

@@ -151,6 +151,21 @@ impl Rig {
         .await
     }
 
+    /// The processor with a lane besides.
+    pub(super) async fn processor_with_lane(&self, routes: &Value) -> FunctionHost {
+        let routes = routes.to_string();
+        let settings = [
+            ("DLQ_URL", self.bed.dlq_url.as_str()),
+            ("LANE_QUEUE_URL", &self.bed.lane_url),
+            ("MIRROR_TABLE_NAME", &self.bed.mirror_table),
+            ("PAYLOAD_BUCKET", &self.bed.payload_bucket),
+            ("ROUTES", &routes),
+            ("RETRY_DELAYS_SECONDS", "0,0"),
+            ("HANDLER_TIMEOUT_SECONDS", "1"),
+        ];
+        self.start("processor", &settings).await
+    }
+
     /// The sweeper.
     pub(super) async fn sweeper(&self) -> FunctionHost {
         let host = self.start("sweeper", &[]).await;
@@ -210,6 +225,10 @@ impl Rig {
     /// Every message that is visible, hidden from now on.
     pub(super) async fn messages(&self) -> Vec<Message> {
         self.messages_in(&self.bed.queue_url).await
+    }
+
+    pub(super) async fn messages_in_lane(&self) -> Vec<Message> {
+        self.messages_in(&self.bed.lane_url).await
     }
 
     pub(super) async fn dead_letters(&self) -> Vec<Message> {
@@ -374,6 +393,7 @@ impl Rig {
             mirror_table: &self.bed.mirror_table,
             payload_bucket: &self.bed.payload_bucket,
             queue_url: &self.bed.queue_url,
+            lane_url: &self.bed.lane_url,
             dlq_url: &self.bed.dlq_url,
         };
         self.proxy.performed().iter().map(|it| it.action(&names)).collect()

@@ -200,6 +200,7 @@ impl Drop for Stack {
                 mirror_table: &description.mirror_table,
                 payload_bucket: &description.payload_bucket,
                 queue_url: &description.queue_url,
+                lane_url: &description.lane_url,
                 dlq_url: &description.dlq_url,
             };
             let performed = self.shared.stack.function_proxy().expect("a proxy").performed();

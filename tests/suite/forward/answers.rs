@@ -189,13 +189,11 @@ async fn a_dead_endpoint_is_left_alone_then_probed_then_heard_again() {
     }
     assert_eq!(tried(), 5);
     route.set_clock(29);
-    let after = Some(Duration::from_secs(1));
+    let wait = Duration::from_secs(1);
     let reason =
         format!("not tried: 127.0.0.1:{} has not answered 5 times in a row", endpoint.port);
-    assert_eq!(
-        route.attempt(&event, 1).await,
-        Err(HandlerError::Retry { after, reason: reason.into() })
-    );
+    let reason = reason.into();
+    assert_eq!(route.attempt(&event, 1).await, Err(HandlerError::NotTried { wait, reason }));
     // The probe that fails, and twice the wait.
     route.set_clock(30);
     assert!(route.attempt(&event, 1).await.is_err());

@@ -21,6 +21,7 @@ use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::Pointer;
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::budget::Budget;
+use inbox_processor::lane::Lane;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route as Routed, Routes};
 use tokio::net::TcpSocket;
@@ -69,6 +70,7 @@ impl World {
                 receipt_handle: format!("handle-{number}"),
                 body: Pointer::body(&new.event, 1),
                 receives: 1,
+                from_lane: false,
             });
         }
         let clock = Arc::new(AtomicI64::new(at(0).unix_ms()));
@@ -91,6 +93,7 @@ impl World {
             ledger: Fused { inner: Arc::clone(&self.ledger), fuse: Arc::clone(&fuse) },
             queue: Fused { inner: Arc::new(MemoryQueue::default()), fuse },
             routes: Routes::of(routes.collect()),
+            lane: Lane::none(),
             retry: RetryPolicy {
                 delays: [60; 6].map(Duration::from_secs).to_vec(),
                 jitter_percent: 0,

@@ -74,6 +74,7 @@ impl Route {
             life: 1,
             attempt,
             max_attempts: 7,
+            insists: false,
             timeout,
             payload_ref: None,
             envelope: Envelope::default(),

@@ -217,6 +217,7 @@ async fn a_processor_that_is_not_fed_is_named() {
         .collect();
     for expected in [
         "event source mapping",
+        "lane of slow routes",
         "partial batch failures",
         "processor",
         "routes",
@@ -263,8 +264,9 @@ async fn what_is_overdue_behind_a_deep_queue_is_no_fault_of_the_sweeper() {
     let old = Given::new("evt-a", State::Received, Duration::from_hours(1));
     make(&operator, [old]).await;
     operator.proxy.set_hook(|call| {
-        let asked = &call.json()["AttributeNames"];
-        if *asked == json!(["ApproximateNumberOfMessages"]) {
+        let body = call.json();
+        let is_main = body["QueueUrl"].as_str().is_some_and(|url| !url.ends_with("-lane"));
+        if is_main && body["AttributeNames"] == json!(["ApproximateNumberOfMessages"]) {
             let body = json!({"Attributes": {"ApproximateNumberOfMessages": "100001"}});
             return Fault::Answer { status: 200, body };
         }

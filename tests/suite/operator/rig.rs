@@ -85,6 +85,7 @@ impl Operator {
             "endpoint_url": proxy.url(),
             "table": bed.table,
             "queue_url": bed.queue_url,
+            "lane_url": bed.lane_url,
             "dlq_url": bed.dlq_url,
             "payload_bucket": bed.payload_bucket,
             "sources": sources,

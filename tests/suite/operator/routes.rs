@@ -164,6 +164,7 @@ async fn divided(operator: &Operator) {
         quote: None,
         attempts,
         next_at,
+        deferrals: 0,
     };
     let failures = [
         ("billing".to_owned(), failure("503", 2, Some(now.plus(Duration::from_mins(5))))),

@@ -1,8 +1,11 @@
 //! `inbox show`: the life of one event, and its payload byte for byte.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inbox_core::ledger::State;
+use inbox_core::Timestamp;
+use inbox_core::ledger::{Deferral, Ledger as _, RouteFailure, Settled, State};
+use inbox_core::marks::Marks as _;
 
 use super::rig::Operator;
 use super::world::{Given, make};
@@ -61,6 +64,41 @@ async fn the_life_of_an_event_is_told_in_order() {
     assert_eq!(document["event"]["type"], "stripe.invoice.paid");
     assert_eq!(document["ledger"]["state"], "done");
     assert_eq!(document["ledger"]["history"][1]["actor"], "ada");
+}
+
+#[tokio::test]
+async fn an_event_that_is_left_for_later_is_told_as_deferred_and_its_route_as_slow() {
+    let operator = Operator::new().await;
+    let given = Given::new("evt-a", State::Received, 2 * MINUTE);
+    let key = given.event.key.clone();
+    let ledger = operator.ledger();
+    given.make(&ledger, &operator.queue()).await;
+    let now = Timestamp::now();
+    let record = super::world::begin(&ledger, &key, 1, now).await;
+    let next_at = now.plus(10 * MINUTE);
+    let deferred = RouteFailure::deferred(None, 0, next_at);
+    let failures = BTreeMap::from([("billing".to_owned(), deferred)]);
+    let deferral = Deferral { record: &record, failures: &failures, due_at: next_at };
+    assert_eq!(ledger.defer(&deferral).await.unwrap(), Settled::Written);
+    ledger.mark("billing", now).await.unwrap();
+
+    let ran = operator.run(&["show", "stripe", "evt-a"]).await.expect(0);
+    let text = ran.text();
+    let stands = "deferred, again in 9 min: billing is slow or does not answer, and runs in the lane; life 1";
+    assert!(text.contains(stands), "{text}");
+    let shown = operator.run(&["show", "stripe", "evt-a", "--json"]).await.expect(0).json();
+    assert_eq!(shown["ledger"]["state"], "received");
+    assert_eq!(shown["ledger"]["failures"]["billing"]["deferrals"], 1);
+    assert_eq!(shown["ledger"]["failures"]["billing"]["attempts"], 0);
+    let ran = operator.run(&["events"]).await.expect(0);
+    let events = ran.text();
+    assert!(events.contains("deferred to the lane, as slow: billing; again in 9 min"), "{events}");
+    let doctor = operator.run(&["doctor", "--json"]).await.json();
+    let findings = doctor["findings"].as_array().expect("findings");
+    let lane = findings.iter().find(|it| it["about"] == "lane of slow routes").expect("the lane");
+    assert_eq!(lane["verdict"], "ok");
+    let says = lane["says"].as_str().unwrap_or_default();
+    assert!(says.starts_with("slow, and seen so last: billing ("), "{says}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use inbox_core::event::Event;
 use inbox_core::handler::{Handler, HandlerError, Run};
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::budget::Budget;
+use inbox_processor::lane::Lane;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 
@@ -32,6 +33,7 @@ impl<'a> Processing<'a> {
             ledger: operator.ledger(),
             queue: operator.queue(),
             routes: Routes::of(routes),
+            lane: Lane::none(),
             retry: RetryPolicy {
                 delays: vec![Duration::from_mins(1)],
                 jitter_percent: 0,
@@ -62,6 +64,7 @@ impl<'a> Processing<'a> {
                 receipt_handle: message.receipt_handle.unwrap(),
                 body: message.body.unwrap(),
                 receives: 1,
+                from_lane: false,
             })
             .collect();
         let deadline = Timestamp::now().plus(Duration::from_mins(1));

@@ -89,8 +89,13 @@ impl Given {
         }
         let record = begin(ledger, &new.event.key, 1, at).await;
         let failures = |next_at| {
-            let failure =
-                RouteFailure { error: self.error.clone(), quote: None, attempts: 1, next_at };
+            let failure = RouteFailure {
+                error: self.error.clone(),
+                quote: None,
+                attempts: 1,
+                next_at,
+                deferrals: 0,
+            };
             BTreeMap::from([("billing".to_owned(), failure)])
         };
         match self.state {

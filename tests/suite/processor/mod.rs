@@ -1,9 +1,11 @@
 //! A batch of messages, on the ledger in memory: what is run, what is kept, and
 //! what is written down.
 
+mod bulkhead;
 mod dead_letters;
 mod fates;
 mod handling;
+mod lane;
 mod protection;
 mod retries;
 mod room;
@@ -22,6 +24,7 @@ use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::budget::Budget;
+use inbox_processor::lane::{Lane, Pace};
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 
@@ -35,11 +38,19 @@ struct Told {
     attempt: Attempt,
     ran: Arc<Mutex<Vec<String>>>,
     runs: Arc<Mutex<Vec<String>>>,
+    clock: Arc<AtomicI64>,
+    takes_ms: Arc<AtomicI64>,
 }
 
 impl Told {
     fn new(attempt: Attempt, bench: &Bench) -> Self {
-        Self { attempt, ran: Arc::clone(&bench.ran), runs: Arc::clone(&bench.runs) }
+        Self {
+            attempt,
+            ran: Arc::clone(&bench.ran),
+            runs: Arc::clone(&bench.runs),
+            clock: Arc::clone(&bench.clock),
+            takes_ms: Arc::clone(&bench.takes_ms),
+        }
     }
 }
 
@@ -49,6 +60,7 @@ impl Handler for Told {
         event: &'a Event,
         run: &'a Run,
     ) -> BoxFuture<'a, Result<(), HandlerError>> {
+        self.clock.fetch_add(self.takes_ms.load(Ordering::SeqCst), Ordering::SeqCst);
         self.ran.lock().unwrap().push(event.key.id.clone());
         self.runs.lock().unwrap().push(format!("{} {}", run.route_id, run.attempt));
         (self.attempt)(event, run)
@@ -62,12 +74,25 @@ const FAILS: Attempt = |_, _| async { Err(HandlerError::retry("not now")) }.boxe
 struct Moody {
     inner: Arc<MemoryQueue>,
     refuses_dead_letters: AtomicBool,
+    refuses_the_lane: AtomicBool,
     refuses_to_hide: AtomicBool,
 }
 
 impl Queue for Moody {
     async fn send(&self, event: &Event, life: u32) -> Result<(), QueueError> {
         self.inner.send(event, life).await
+    }
+
+    async fn send_to_lane(
+        &self,
+        event: &Event,
+        life: u32,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        if self.refuses_the_lane.load(Ordering::SeqCst) {
+            return Err(QueueError("SendMessage: AccessDenied".into()));
+        }
+        self.inner.send_to_lane(event, life, delay).await
     }
 
     async fn send_dead(&self, letter: &DeadLetter) -> Result<(), QueueError> {
@@ -94,6 +119,8 @@ struct Bench {
     /// Their routes and attempts.
     runs: Arc<Mutex<Vec<String>>>,
     clock: Arc<AtomicI64>,
+    /// How long each run of a handler takes.
+    takes_ms: Arc<AtomicI64>,
     processor: Processor<Fused<MemoryLedger>, Fused<Moody>>,
 }
 
@@ -105,21 +132,25 @@ impl Bench {
         let ran: Arc<Mutex<Vec<String>>> = Arc::default();
         let runs: Arc<Mutex<Vec<String>>> = Arc::default();
         let clock = Arc::new(AtomicI64::new(at(0).unix_ms()));
+        let takes_ms: Arc<AtomicI64> = Arc::default();
         let routes = routes.iter().map(|(id, attempt)| {
             let (ran, runs) = (Arc::clone(&ran), Arc::clone(&runs));
-            let told = Told { attempt: *attempt, ran, runs };
+            let (clock, takes_ms) = (Arc::clone(&clock), Arc::clone(&takes_ms));
+            let told = Told { attempt: *attempt, ran, runs, clock, takes_ms };
             Route::new(id, "*", "*", Arc::new(told))
         });
         let time = Arc::clone(&clock);
         let moody = Moody {
             inner: Arc::clone(&queue),
             refuses_dead_letters: AtomicBool::new(false),
+            refuses_the_lane: AtomicBool::new(false),
             refuses_to_hide: AtomicBool::new(false),
         };
         let processor = Processor {
             ledger: Fused { inner: Arc::clone(&ledger), fuse: Arc::clone(&fuse) },
             queue: Fused { inner: Arc::new(moody), fuse: Arc::clone(&fuse) },
             routes: Routes::of(routes.collect()),
+            lane: Lane::none(),
             retry: RetryPolicy {
                 delays: vec![Duration::from_mins(1), Duration::from_hours(1)],
                 jitter_percent: 0,
@@ -133,7 +164,14 @@ impl Bench {
             chance: Arc::new(|| 0.0),
             budget: Budget::of_bytes(usize::MAX),
         };
-        Self { ledger, queue, fuse, ran, runs, clock, processor }
+        Self { ledger, queue, fuse, ran, runs, clock, takes_ms, processor }
+    }
+
+    /// With a lane.
+    fn with_lane(routes: &[(&str, Attempt)]) -> Self {
+        let mut bench = Self::new(routes);
+        bench.processor.lane = Lane::of(Pace::default());
+        bench
     }
 
     /// Puts an event into the ledger and gives its message.
@@ -152,6 +190,7 @@ impl Bench {
             receipt_handle: format!("handle-{id}"),
             body: Pointer::body(&event, life),
             receives: 1,
+            from_lane: false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Due, DuePage, Failure, Forgetting, Ledger,
+    Begin, Begun, Burial, Claimed, Completed, Deferral, Due, DuePage, Failure, Forgetting, Ledger,
     LedgerError, NewEvent, Open, Record, Reopening, Settled,
 };
 use inbox_core::queue::{Backlog, DeadLetter, Queue, QueueError};
@@ -136,6 +136,10 @@ impl Queue for Seen {
         .await
     }
 
+    async fn send_to_lane(&self, _: &Event, _: u32, _: Duration) -> Result<(), QueueError> {
+        unreachable!("a sweep sends to the main queue")
+    }
+
     async fn send_dead(&self, _: &DeadLetter) -> Result<(), QueueError> {
         unreachable!("a sweep buries nothing")
     }
@@ -241,6 +245,10 @@ impl Ledger for Seen {
 
     async fn fail(&self, _: &Failure<'_>, _: Timestamp) -> Result<Settled, LedgerError> {
         unreachable!("a sweep fails nothing")
+    }
+
+    async fn defer(&self, _: &Deferral<'_>) -> Result<Settled, LedgerError> {
+        unreachable!("a sweep defers nothing")
     }
 
     async fn bury(&self, _: &Burial<'_>, _: Timestamp) -> Result<Settled, LedgerError> {

@@ -65,12 +65,13 @@ fn transition() -> impl Strategy<Value = Transition> {
 /// What a claim writes: the rest of an item is written by updates.
 fn record() -> impl Strategy<Value = Record> {
     let history = proptest::collection::vec(transition(), 0..3);
-    let failure = (words(), optional(words()), any::<u32>(), optional(moment()));
-    let failure = failure.prop_map(|(error, quote, attempts, next_at)| RouteFailure {
+    let failure = (words(), optional(words()), any::<u32>(), optional(moment()), any::<u32>());
+    let failure = failure.prop_map(|(error, quote, attempts, next_at, deferrals)| RouteFailure {
         error,
         quote,
         attempts,
         next_at,
+        deferrals,
     });
     let failures = proptest::collection::btree_map(words(), failure, 0..3);
     let outside = optional((words(), any::<u32>()));

@@ -97,6 +97,7 @@ fn the_largest_body_fits_an_item_whatever_its_content_and_however_long_its_histo
         quote: Some(quote),
         attempts: u32::MAX,
         next_at: Some(record.event.received_at),
+        deferrals: u32::MAX,
     };
     record.failures = routes.clone().map(|id| (id, failure.clone())).collect();
     record.only = Some(routes.clone().collect());

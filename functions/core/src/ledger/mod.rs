@@ -18,6 +18,7 @@
 //! given up for this life. The event waits for the first that is tried again, and is
 //! done when all are; once none is left to try and one was given up, it is dead. A
 //! beginning that came to no outcome is charged to every route that runs next.
+//! A route can also be left for later without an attempt: see `deferral`.
 //!
 //! **An unfinished event never expires**: record and payload last longer than it is due,
 //! and longer than its dead letter (`expiry`).
@@ -79,6 +80,7 @@
 //! come of them. [`crate::memory`] applies them directly, `inbox-aws` as `DynamoDB`
 //! conditions, and one conformance suite holds both to the same behaviour.
 
+mod deferral;
 mod expiry;
 mod record;
 mod rules;
@@ -91,6 +93,9 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::event::{Event, EventKey};
 
+pub use deferral::{
+    DEFERRALS_MAX, Deferral, FIRST_DELAY, LONGEST_DELAY, apply_defer, deferral_delay, may_defer,
+};
 pub use expiry::{lasting, least_retention, payload_outlives_record, record_outlives_due};
 pub use record::{
     ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
@@ -372,6 +377,13 @@ pub trait Ledger: Send + Sync {
         &self,
         failure: &Failure<'_>,
         now: Timestamp,
+    ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
+
+    /// Records which routes are left for later without an attempt, and gives up the
+    /// lease. The message that brings the event back is sent after it.
+    fn defer(
+        &self,
+        deferral: &Deferral<'_>,
     ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
 
     /// Marks the event dead. The dead letter must have been sent before.

@@ -179,7 +179,7 @@ pub struct PayloadRef {
     pub bytes: usize,
 }
 
-/// How a route failed last, and what follows.
+/// How a route failed last, or was left for later, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteFailure {
     /// Why, without a word of what the target said.
@@ -191,6 +191,9 @@ pub struct RouteFailure {
     pub attempts: u32,
     /// Not to be tried again before; `None` when it is given up in this life.
     pub next_at: Option<Timestamp>,
+    /// How often in a row it was left for later since it ran last. A route that has
+    /// not run yet and was left for later is here too, with no attempt and no error.
+    pub deferrals: u32,
 }
 
 /// An event and everything that has become of it.
@@ -226,7 +229,7 @@ pub struct Record {
     pub done_at: Option<Timestamp>,
     /// When each route completed, in this life or one before.
     pub handlers: BTreeMap<String, Timestamp>,
-    /// The routes that have failed in this life. Kept apart from `handlers`, so
+    /// The routes that have failed or were left for later in this life. Kept apart from `handlers`, so
     /// that recording a failure can never undo the completion that another, late
     /// process recorded meanwhile: a route in both has completed since.
     pub failures: BTreeMap<String, RouteFailure>,
@@ -297,6 +300,14 @@ impl Record {
     pub fn is_due(&self, route: &str, now: Timestamp) -> bool {
         let failure = self.failures.get(route);
         failure.is_none_or(|it| it.next_at.is_some_and(|at| at <= now.plus(CLOCK_TOLERANCE)))
+    }
+
+    /// Whether this route was left for later and has not run since.
+    #[must_use]
+    pub fn is_deferred(&self, route: &str) -> bool {
+        let is_deferred =
+            |failure: &RouteFailure| failure.deferrals > 0 && failure.next_at.is_some();
+        !self.is_done(route) && self.failures.get(route).is_some_and(is_deferred)
     }
 
     /// Attempts of this route in this life, the running one included. A beginning

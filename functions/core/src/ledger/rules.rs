@@ -36,7 +36,10 @@ pub fn judge_claim(
         // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
         Some(record) if record.expires_at < now => Claimed::Fresh,
         Some(record) => {
-            let is_untouched = record.state == State::Received && record.attempts == 0;
+            // What was left for later has been begun, and so was sent.
+            let is_untouched = record.state == State::Received
+                && record.attempts == 0
+                && record.failures.is_empty();
             let unconfirmed = is_untouched.then_some(record.life);
             match unconfirmed {
                 _ if has_other_body(record, new, outside) => Claimed::Conflict { unconfirmed },
@@ -244,7 +247,7 @@ fn failed_attempt(failure: &Failure<'_>) -> Option<u32> {
 }
 
 /// The same with errors that fit the item, however many routes there are.
-fn capped(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<String, RouteFailure> {
+pub(super) fn capped(failures: &BTreeMap<String, RouteFailure>) -> BTreeMap<String, RouteFailure> {
     let capped = |(route, failure): (&String, &RouteFailure)| {
         let error = clean_text(&failure.error, ROUTE_ERROR_CHARACTERS);
         let taken = error.chars().count() + ROUTE_QUOTE_OVERHEAD_CHARACTERS;
@@ -271,8 +274,8 @@ mod tests {
     fn an_error_and_its_quote_share_the_room_of_one_route() {
         let capped_to = |error: usize, quote: usize| {
             let quote = Some("q".repeat(quote));
-            let failure =
-                RouteFailure { error: "e".repeat(error), quote, attempts: 1, next_at: None };
+            let (error, next_at) = ("e".repeat(error), None);
+            let failure = RouteFailure { error, quote, attempts: 1, next_at, deferrals: 0 };
             let capped = capped(&BTreeMap::from([("billing".to_owned(), failure)]));
             let kept = &capped["billing"];
             (kept.error.len(), kept.quote.as_ref().map(String::len))

@@ -111,7 +111,14 @@ fn what(event: &Summary, now: Timestamp) -> String {
     if event.state.is_unfinished() && event.leased_until.is_some_and(|until| until >= now) {
         return "being run now".to_owned();
     }
+    let left = view::left_for_later(event.state, &event.handlers, &event.failures);
     match (event.state, event.next_at, event.done_at) {
+        (_, next_at, _) if !left.is_empty() => {
+            let again = next_at.filter(|next_at| *next_at > now);
+            let again = again.map(|next_at| format!("; again {}", relative(next_at, now)));
+            let again = again.unwrap_or_default();
+            format!("deferred to the lane, as slow: {}{again}", left.join(", "))
+        }
         (State::Done, _, Some(done_at)) => {
             format!("after {}", span(done_at.since(event.received_at)))
         }

@@ -205,6 +205,17 @@ fn stands(record: &Record, now: Timestamp) -> String {
     if record.is_leased(now) && record.state.is_unfinished() {
         return format!("being run now, {tried}");
     }
+    let left = view::left_for_later(record.state, &record.handlers, &record.failures);
+    if !left.is_empty() {
+        let again = record.next_at.filter(|next_at| *next_at > now);
+        let again = again.map(|next_at| format!(", again {}", relative(next_at, now)));
+        return format!(
+            "deferred{}: {} is slow or does not answer, and runs in the lane; life {}",
+            again.unwrap_or_default(),
+            left.join(", "),
+            record.life
+        );
+    }
     match (record.state, record.next_at) {
         (State::Received, _) if record.attempts == 0 => {
             format!("waiting to be run, life {}", record.life)
@@ -295,6 +306,10 @@ fn handlers(record: &Record, now: Timestamp) -> Table {
     }
     for (route, failure) in record.failures.iter().filter(|(route, _)| !record.is_done(route)) {
         let fate = match view::again_at(record.state, failure) {
+            Some(next_at) if failure.deferrals > 0 && next_at > now => {
+                Cell::toned(Tone::Warning, format!("deferred, again {}", relative(next_at, now)))
+            }
+            Some(_) if failure.deferrals > 0 => Cell::toned(Tone::Warning, "deferred"),
             Some(next_at) => {
                 Cell::toned(Tone::Warning, format!("again {}", relative(next_at, now)))
             }

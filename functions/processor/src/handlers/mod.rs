@@ -9,6 +9,7 @@ use inbox_core::Timestamp;
 use inbox_core::handler::Handler;
 use serde_json::Value;
 
+mod breaker;
 mod claim_check;
 mod drill;
 mod enqueue;

@@ -57,6 +57,7 @@ pub(crate) fn run(attempt: u32) -> Run {
         life: 1,
         attempt,
         max_attempts: 7,
+        insists: false,
         timeout,
         payload_ref: None,
         envelope: Envelope::default(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! receive ─ begin ─▶ Run ── effect ─ complete, for each route ─▶ acknowledge
-//!             │                └ failed ─ fail ──▶ leave, or acknowledge (parked)
+//!             │                ├ failed ─ fail ──▶ leave, or acknowledge (parked)
+//!             │                ├ left ─── defer (fail, if another failed) ─ send on ─▶ acknowledge
 //!             │                └ for good, or the last attempt ┐
 //!             ├────▶ Exhausted ─ what is due: given up ────────┴▶ letter, bury ─▶ acknowledge
 //!             │           ├ a route waits ▶ fail
@@ -22,10 +23,10 @@ use inbox_core::ledger::{Completed, Reopened};
 use crate::action::ProcessorStep;
 use crate::breaks::Break;
 use crate::config::{Config, Handler};
-use crate::item::{Holder, Item, ROUTES};
-use crate::ledger::Beginning;
+use crate::item::{Fate, Holder, Item, ROUTES};
+use crate::ledger::{Beginning, Ending};
 use crate::properties::Property;
-use crate::world::{Grave, Processor, Route, Run, Token, World, place};
+use crate::world::{Grave, Message, Processor, Route, Run, Token, World, place};
 
 pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorStep> {
     let mut steps = Vec::new();
@@ -33,7 +34,7 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
         Processor::Idle => return steps,
         Processor::Beginning { message, .. } => {
             steps.push(ProcessorStep::Begin);
-            let begun = config.rules().begin(world.item, message, slot);
+            let begun = config.rules().begin(world.item, message.life, slot);
             if matches!(begun, Beginning::Run(item) if Some(item) != world.item) {
                 steps.push(ProcessorStep::BeginReplyLost);
             }
@@ -55,6 +56,10 @@ pub(crate) fn steps(config: &Config, world: &World, slot: u8) -> Vec<ProcessorSt
                 vec![ProcessorStep::Bury, ProcessorStep::BuryReplyLost]
             });
         }
+        // It acknowledges next, so there is room.
+        Processor::SendingOn { .. } => {
+            steps.extend([ProcessorStep::SendOn, ProcessorStep::SendOnReplyLost]);
+        }
         Processor::Ending { .. } => steps.push(ProcessorStep::Acknowledge),
     }
     steps.push(ProcessorStep::Die);
@@ -71,18 +76,24 @@ fn running(config: &Config, world: &World, run: Run) -> Vec<ProcessorStep> {
     for (n, route) in routes {
         is_through &= !is_in_motion(route);
         match route {
-            Route::Waiting if !run.late => steps.extend(match config.handlers[usize::from(n)] {
-                Handler::Willing => vec![
-                    ProcessorStep::Effect(n),
-                    ProcessorStep::Fails(n),
-                    ProcessorStep::FailsForGood(n),
-                ],
-                Handler::Broken => vec![ProcessorStep::Fails(n)],
-                Handler::Turns if run.attempts[usize::from(n)] == 1 => {
-                    vec![ProcessorStep::Fails(n)]
+            Route::Waiting if !run.late => {
+                let deferrals = run.deferrals[usize::from(n)];
+                if config.rules().may_defer(deferrals) {
+                    steps.push(ProcessorStep::Leaves(n));
                 }
-                Handler::Turns | Handler::Poison => vec![ProcessorStep::Kills(n)],
-            }),
+                steps.extend(match config.handlers[usize::from(n)] {
+                    Handler::Willing => vec![
+                        ProcessorStep::Effect(n),
+                        ProcessorStep::Fails(n),
+                        ProcessorStep::FailsForGood(n),
+                    ],
+                    Handler::Broken => vec![ProcessorStep::Fails(n)],
+                    Handler::Turns if run.attempts[usize::from(n)] == 1 => {
+                        vec![ProcessorStep::Fails(n)]
+                    }
+                    Handler::Turns | Handler::Poison => vec![ProcessorStep::Kills(n)],
+                });
+            }
             Route::Repeating => {
                 has_writes = true;
                 steps.push(ProcessorStep::Complete(n));
@@ -101,6 +112,13 @@ fn running(config: &Config, world: &World, run: Run) -> Vec<ProcessorStep> {
         has_writes = true;
         steps.extend(if is_tried_again(config, run) && config.must_renew(world, false) {
             vec![ProcessorStep::Renew]
+        } else if run.routes.contains(&Route::Deferred) {
+            // Where another has failed, the failure is written down with it.
+            if run.routes.into_iter().any(has_failed) {
+                vec![ProcessorStep::Fail { parked: true }, ProcessorStep::FailReplyLost]
+            } else {
+                vec![ProcessorStep::Defer, ProcessorStep::DeferReplyLost]
+            }
         } else if is_tried_again(config, run) {
             vec![
                 ProcessorStep::Fail { parked: false },
@@ -130,14 +148,14 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
             begin(config, world, slot, message, again);
         }
         (ProcessorStep::BeginReplyLost, _) => {
-            if let Beginning::Run(item) = config.rules().begin(world.item, message, slot) {
+            if let Beginning::Run(item) = config.rules().begin(world.item, message.life, slot) {
                 world.write(Some(item));
             }
         }
         (ProcessorStep::Reopen | ProcessorStep::ReopenReplyLost, _) => {
             let letters_routes = world.item.map_or(0, Item::failed);
             let before = world.item;
-            let (reopened, item) = config.rules().redrive(before, message);
+            let (reopened, item) = config.rules().redrive(before, message.life);
             world.write(item);
             if reopened == Reopened::Opened {
                 world.lasts_longer(config, before, true);
@@ -152,26 +170,23 @@ pub(crate) fn take(config: &Config, world: &mut World, slot: u8, step: Processor
         }
         (_, Processor::Running { run, .. }) => run_step(config, world, slot, message, run, step),
         (_, Processor::Burying { grave, .. }) => bury(config, world, slot, message, grave, step),
+        (ProcessorStep::SendOn | ProcessorStep::SendOnReplyLost, _) => {
+            *world.count(Message { lane: true, ..message }) += 1;
+            if step == ProcessorStep::SendOn {
+                put(world, slot, Processor::Ending { message });
+            }
+        }
         (ProcessorStep::Acknowledge, _) => put(world, slot, Processor::Idle),
         _ => leave(world, slot, message),
     }
 }
 
-fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool) {
-    let next = match config.rules().begin(world.item, message, slot) {
+fn begin(config: &Config, world: &mut World, slot: u8, message: Message, again: bool) {
+    let next = match config.rules().begin(world.item, message.life, slot) {
         Beginning::Run(item) => {
             world.write(Some(item));
-            let (scope, routes, attempts) = config.rules().routes(item, world.configured);
-            let run = Run {
-                life: item.life,
-                attempts,
-                late: false,
-                freed: false,
-                keeps: false,
-                scope,
-                token: Token::Own,
-                routes,
-            };
+            let run = run_of(config, item, world.configured);
+            let routes = run.routes;
             if overlaps(world, slot) {
                 world.breaks(Property::RunsDoNotOverlap);
             }
@@ -212,22 +227,30 @@ fn begin(config: &Config, world: &mut World, slot: u8, message: u8, again: bool)
     put(world, slot, next);
 }
 
+/// A run that begins.
+fn run_of(config: &Config, item: Item, configured: u8) -> Run {
+    let (scope, routes, attempts, deferrals) = config.rules().routes(item, configured);
+    let (life, token) = (item.life, Token::Own);
+    let (late, freed, keeps) = (false, false, false);
+    Run { life, attempts, deferrals, late, freed, keeps, scope, token, routes }
+}
+
 /// Whether nothing is left of the event that anything could become of.
 fn is_through(config: &Config, world: &World, item: Item) -> bool {
-    let (_, routes, _) = config.rules().routes(item, world.configured);
+    let (_, routes, ..) = config.rules().routes(item, world.configured);
     routes.iter().all(|route| *route == Route::Through)
 }
 
 /// What is left to write when no attempt is: what would run now has used up its own.
 fn exhausted(config: &Config, item: Item, configured: u8) -> Run {
-    let (scope, mut routes, mut attempts) = config.rules().routes(item, configured);
-    for (route, attempts) in routes.iter_mut().zip(&mut attempts) {
+    let begun = run_of(config, item, configured);
+    let mut run = Run { late: true, token: Token::Read { same: true }, ..begun };
+    for (route, attempts) in run.routes.iter_mut().zip(&mut run.attempts) {
         if *route == Route::Waiting {
             (*route, *attempts) = (Route::FailedForGood, config.max_attempts);
         }
     }
-    let token = Token::Read { same: true };
-    Run { life: item.life, attempts, late: true, freed: false, keeps: false, scope, token, routes }
+    run
 }
 
 /// Whether another processor runs handlers within its lease.
@@ -240,7 +263,7 @@ fn run_step(
     config: &Config,
     world: &mut World,
     slot: u8,
-    message: u8,
+    message: Message,
     mut run: Run,
     step: ProcessorStep,
 ) {
@@ -259,6 +282,12 @@ fn run_step(
         }
         ProcessorStep::Fails(n) => run.routes[usize::from(n)] = Route::Failed,
         ProcessorStep::FailsForGood(n) => run.routes[usize::from(n)] = Route::FailedForGood,
+        ProcessorStep::Leaves(n) => {
+            let n = usize::from(n);
+            run.routes[n] = Route::Deferred;
+            // It was counted when the run began.
+            world.past.runs[n] = world.past.runs[n].saturating_sub(1);
+        }
         ProcessorStep::Complete(n) | ProcessorStep::CompleteReplyLost(n) => {
             let completed = complete(config, world, slot, run, usize::from(n));
             run.freed |= completed == Completed::Done;
@@ -288,8 +317,9 @@ fn run_step(
         }
         ProcessorStep::Fail { .. } | ProcessorStep::FailReplyLost => {
             let parked = step == ProcessorStep::Fail { parked: true };
+            let ending = Ending { parked, lane: message.lane };
             let before = world.item;
-            let (failed, item) = config.rules().fail(before, run, slot, parked);
+            let (failed, item) = config.rules().fail(before, run, slot, ending);
             world.write(item);
             if failed {
                 world.lasts_longer(config, before, false);
@@ -300,9 +330,15 @@ fn run_step(
             match (step, failed && !parked) {
                 (ProcessorStep::FailReplyLost, _) => {}
                 (_, true) => leave(world, slot, message),
+                _ if failed && run.routes.contains(&Route::Deferred) => {
+                    put(world, slot, Processor::SendingOn { message });
+                }
                 (_, false) => put(world, slot, Processor::Ending { message }),
             }
             return;
+        }
+        ProcessorStep::Defer | ProcessorStep::DeferReplyLost => {
+            return defer(config, world, slot, message, run, step);
         }
         _ => {
             for (n, route) in run.routes.into_iter().enumerate() {
@@ -314,6 +350,36 @@ fn run_step(
         }
     }
     conclude(config, world, slot, message, run);
+}
+
+/// Leaves routes for later.
+fn defer(
+    config: &Config,
+    world: &mut World,
+    slot: u8,
+    message: Message,
+    run: Run,
+    step: ProcessorStep,
+) {
+    let before = world.item;
+    let (deferred, item) = config.rules().defer(before, run, slot, message.lane);
+    world.write(item);
+    if deferred {
+        world.lasts_longer(config, before, false);
+        world.due_at_moved();
+        let fates = item.map_or([Fate::Unfailed; 2], |item| item.fates);
+        let is_hot = |(route, fate): (Route, Fate)| {
+            route == Route::Deferred && !matches!(fate, Fate::Again { ahead: true, .. })
+        };
+        if message.lane && run.routes.into_iter().zip(fates).any(is_hot) {
+            world.breaks(Property::LaneWaits);
+        }
+    }
+    if step == ProcessorStep::Defer {
+        let next =
+            if deferred { Processor::SendingOn { message } } else { Processor::Ending { message } };
+        put(world, slot, next);
+    }
 }
 
 fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) -> Completed {
@@ -342,7 +408,7 @@ fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) ->
 }
 
 /// What follows when every route has come to something.
-fn conclude(config: &Config, world: &mut World, slot: u8, message: u8, run: Run) {
+fn conclude(config: &Config, world: &mut World, slot: u8, message: Message, run: Run) {
     let given_up = given_up(config, run);
     let next = if run.routes.into_iter().any(is_in_motion) {
         Processor::Running { message, run }
@@ -371,10 +437,15 @@ fn is_in_motion(route: Route) -> bool {
 /// Whether a later run has something to do.
 fn is_tried_again(config: &Config, run: Run) -> bool {
     run.routes.into_iter().zip(run.attempts).any(|(route, attempts)| match route {
-        Route::Later => true,
+        Route::Later | Route::Deferred => true,
         Route::Failed => attempts < config.max_attempts,
         _ => false,
     })
+}
+
+/// Whether a route has failed in this run.
+fn has_failed(route: Route) -> bool {
+    matches!(route, Route::Failed | Route::FailedForGood)
 }
 
 fn given_up(config: &Config, run: Run) -> [bool; 2] {
@@ -398,7 +469,7 @@ fn bury(
     config: &Config,
     world: &mut World,
     slot: u8,
-    message: u8,
+    message: Message,
     mut grave: Grave,
     step: ProcessorStep,
 ) {
@@ -441,9 +512,9 @@ fn bury(
 }
 
 /// The message stays in the queue, and comes back at any time.
-fn leave(world: &mut World, slot: u8, message: u8) {
+fn leave(world: &mut World, slot: u8, message: Message) {
     put(world, slot, Processor::Idle);
-    world.queue[place(message)] += 1;
+    *world.count(message) += 1;
 }
 
 fn put(world: &mut World, slot: u8, next: Processor) {

@@ -8,9 +8,7 @@
 use crate::action::WorldStep;
 use crate::config::Config;
 use crate::item::{Fate, Holder, Item, Lasts, Moment, Open, Stand};
-use crate::world::{
-    EVERY_ROUTE, LIVES, Operator, Processor, Receiver, Route, Sweeper, World, place,
-};
+use crate::world::{EVERY_ROUTE, LIVES, Operator, Processor, Receiver, Route, Sweeper, World};
 
 pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
     let mut steps = Vec::new();
@@ -45,10 +43,10 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
     if config.removes && world.configured == config.configured_at_first() {
         steps.push(WorldStep::RouteRemoved);
     }
-    for (life, _) in (1..).zip(world.queue).filter(|(_, count)| *count > 0) {
-        steps.extend([WorldStep::Lose(life), WorldStep::MoveAway(life)]);
+    for message in world.waiting() {
+        steps.extend([WorldStep::Lose(message), WorldStep::MoveAway(message)]);
         if config.has_room(world) {
-            steps.push(WorldStep::Double(life));
+            steps.push(WorldStep::Double(message));
         }
     }
     steps
@@ -61,19 +59,19 @@ fn is_quiet(world: &World) -> bool {
         && world.operator == Operator::Idle
         && !matches!(world.sweeper, Sweeper::Sending { .. })
         && world.processors.iter().all(|processor| processor.message().is_none())
-        && world.queue.iter().all(|count| *count == 0)
+        && world.waiting().next().is_none()
 }
 
 pub(crate) fn take(world: &mut World, step: WorldStep) {
     match step {
-        WorldStep::Lose(life) => {
-            world.queue[place(life)] -= 1;
-            world.past.letter_lost |= world.item.is_some_and(|item| life > item.life);
+        WorldStep::Lose(message) => {
+            *world.count(message) -= 1;
+            world.past.letter_lost |= world.item.is_some_and(|item| message.life > item.life);
         }
-        WorldStep::Double(life) => world.queue[place(life)] += 1,
-        WorldStep::MoveAway(life) => {
-            world.queue[place(life)] -= 1;
-            world.send_letter(life);
+        WorldStep::Double(message) => *world.count(message) += 1,
+        WorldStep::MoveAway(message) => {
+            *world.count(message) -= 1;
+            world.send_letter(message.life);
         }
         WorldStep::Age => {
             if let Some(item) = &mut world.item {

@@ -9,6 +9,7 @@
 
 mod backlog;
 mod clock;
+mod lane;
 mod payloads;
 mod processor;
 mod queues;
@@ -118,6 +119,7 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
     table::check(context, &mut findings).await?;
     payloads::check(context, &mut findings).await?;
     queues::check(context, &mut findings).await?;
+    lane::check(context, &mut findings).await?;
     processor::check(context, &mut findings).await?;
     secrets::check(context, &mut findings).await?;
     routes::check(context, &mut findings).await?;

@@ -31,7 +31,8 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
     let calls_function = |mapping: &&EventSourceMappingConfiguration| {
         mapping.function_arn().is_some_and(|arn| is_of(arn, function))
     };
-    let queue = queue.rsplit(':').next().unwrap_or_default();
+    let arn = queue;
+    let queue = arn.rsplit(':').next().unwrap_or_default();
     match mappings.iter().find(calls_function) {
         Some(mapping) => check_mapping(mapping, findings),
         None => findings.broken(
@@ -40,8 +41,41 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
             "events are accepted and never handled: run `make deploy`",
         ),
     }
+    check_lane(context, &client, &arn, function, findings).await;
     check_function(&client, function, findings).await;
     Ok(())
+}
+
+/// The lane lies beside the queue, whose ARN this is.
+async fn check_lane(
+    context: &Context,
+    client: &Client,
+    queue_arn: &str,
+    function: &str,
+    findings: &mut Findings,
+) {
+    let about = "event source mapping of the lane";
+    let Some(lane) = context.deployment.lane_url.as_deref() else { return };
+    let name = lane.rsplit('/').next().unwrap_or_default();
+    let (beside, _) = queue_arn.rsplit_once(':').unwrap_or_default();
+    let arn = format!("{beside}:{name}");
+    let answer = client.list_event_source_mappings().event_source_arn(arn).send().await;
+    let mappings = match answer {
+        Ok(answer) => answer.event_source_mappings.unwrap_or_default(),
+        Err(error) => {
+            return findings.unknown(about, describe("ListEventSourceMappings", &error));
+        }
+    };
+    let calls = |it: &EventSourceMappingConfiguration| {
+        it.function_arn().is_some_and(|arn| is_of(arn, function))
+    };
+    let is_read = mappings.iter().any(calls);
+    findings.expect(
+        about,
+        is_read,
+        format!("{} {function} from {name}", if is_read { "feeds" } else { "nothing feeds" }),
+        "events of slow routes wait for ever: run `make deploy`",
+    );
 }
 
 async fn queue_arn(context: &Context, findings: &mut Findings) -> Result<Option<String>, Fault> {

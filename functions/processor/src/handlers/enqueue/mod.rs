@@ -16,7 +16,8 @@
 //! larger, up to 1 MiB.
 //!
 //! An attempt whose answer was lost sends again: consumers deduplicate by the event's
-//! `source` and `id`. FIFO queues and topics do it themselves, within five minutes.
+//! `source` and `id`. A target that does not answer several times in a row is left alone
+//! for a while ([`super::breaker`]). FIFO queues and topics do it themselves, within five minutes.
 
 mod message;
 
@@ -31,6 +32,7 @@ use inbox_core::handler::{Handler, HandlerError, Run};
 use serde_json::Value;
 
 use self::message::{Message, SERVICE_TAKES_BYTES};
+use super::breaker::Guard;
 use super::claim_check::{MAX_BYTES, fitting, max_bytes};
 use super::fault::fault;
 use super::{Options, Quotes, Resources};
@@ -47,6 +49,7 @@ struct Enqueue {
     target: Target,
     is_fifo: bool,
     max_bytes: usize,
+    guard: Guard,
     quotes: Quotes,
     payloads: Option<S3PayloadStore>,
 }
@@ -81,12 +84,16 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
     let name = topic_arn.or(queue_url).unwrap_or_default().to_owned();
     let aws = &resources.aws_for(&name);
     let is_fifo = name.ends_with(SUFFIX_FIFO);
+    // The last part of either.
+    let shown = name.rsplit(['/', ':']).next().unwrap_or_default();
+    let kind = if topic_arn.is_some() { "topic" } else { "queue" };
+    let guard = Guard::new(format!("{kind} {shown}"), Arc::clone(&resources.clock));
     let target = match topic_arn {
         Some(_) => Target::Topic { client: aws_sdk_sns::Client::new(aws), arn: name },
         None => Target::Queue { client: aws_sdk_sqs::Client::new(aws), url: name },
     };
     let payloads = resources.payloads.clone();
-    Ok(Arc::new(Enqueue { target, is_fifo, max_bytes, quotes, payloads }))
+    Ok(Arc::new(Enqueue { target, is_fifo, max_bytes, guard, quotes, payloads }))
 }
 
 impl Handler for Enqueue {
@@ -103,7 +110,7 @@ impl Handler for Enqueue {
             let payloads = self.payloads.as_ref();
             let message = fitting(event, run, payloads, self.max_bytes, write).await?;
             let deduplication_id = self.is_fifo.then(|| message::deduplication_id(event, run));
-            self.send(event, message, deduplication_id).await
+            self.send(event, run, message, deduplication_id).await
         }
         .boxed()
     }
@@ -118,34 +125,43 @@ impl Enqueue {
     async fn send(
         &self,
         event: &Event,
+        run: &Run,
         message: Message,
         deduplication_id: Option<String>,
     ) -> Result<(), HandlerError> {
         let source = event.key.source.as_str();
+        let admission = self.guard.admit(run)?;
         match &self.target {
-            Target::Queue { client, url } => client
-                .send_message()
-                .queue_url(url)
-                .set_message_attributes(Some(message.for_sqs()))
-                .message_body(message.body)
-                // On a standard queue this makes it a fair one.
-                .message_group_id(source)
-                .set_message_deduplication_id(deduplication_id)
-                .send()
-                .await
-                .map(drop)
-                .map_err(|error| fault("SendMessage", &error, event, self.quotes, &HOPELESS)),
-            Target::Topic { client, arn } => client
-                .publish()
-                .topic_arn(arn)
-                .set_message_attributes(Some(message.for_sns()))
-                .message(message.body)
-                .set_message_group_id(deduplication_id.is_some().then(|| source.to_owned()))
-                .set_message_deduplication_id(deduplication_id)
-                .send()
-                .await
-                .map(drop)
-                .map_err(|error| fault("Publish", &error, event, self.quotes, &HOPELESS)),
+            Target::Queue { client, url } => {
+                let sent = client
+                    .send_message()
+                    .queue_url(url)
+                    .set_message_attributes(Some(message.for_sqs()))
+                    .message_body(message.body)
+                    // On a standard queue this makes it a fair one.
+                    .message_group_id(source)
+                    .set_message_deduplication_id(deduplication_id)
+                    .send()
+                    .await;
+                self.guard.hear(run, admission, &sent);
+                sent.map(drop)
+                    .map_err(|error| fault("SendMessage", &error, event, self.quotes, &HOPELESS))
+            }
+            Target::Topic { client, arn } => {
+                let published = client
+                    .publish()
+                    .topic_arn(arn)
+                    .set_message_attributes(Some(message.for_sns()))
+                    .message(message.body)
+                    .set_message_group_id(deduplication_id.is_some().then(|| source.to_owned()))
+                    .set_message_deduplication_id(deduplication_id)
+                    .send()
+                    .await;
+                self.guard.hear(run, admission, &published);
+                published
+                    .map(drop)
+                    .map_err(|error| fault("Publish", &error, event, self.quotes, &HOPELESS))
+            }
         }
     }
 }

@@ -36,7 +36,6 @@
 
 mod address;
 mod answer;
-mod breaker;
 mod client;
 mod endpoint;
 mod message;
@@ -45,7 +44,7 @@ mod resolver;
 mod retry_after;
 mod silence;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -58,13 +57,13 @@ use inbox_core::standard_webhooks::{HEADER_SIGNATURE, check_secret};
 use serde_json::Value;
 
 use self::answer::{Answer, RetryOn};
-use self::breaker::{Admission, Breaker, NotTried};
 use self::client::HttpClient;
 pub use self::client::HttpClients;
 use self::endpoint::Endpoint;
 use self::message::{Layout, Message, Mode};
 use self::post::post;
 use self::silence::Silence;
+use super::breaker::{Admission, Guard};
 use super::{Clock, Options, Quotes, Resources};
 
 /// Kept free of the run's time, so that an attempt ends with a reason of its own.
@@ -120,7 +119,7 @@ pub struct Forward<S> {
     settings: Settings,
     secrets: SecretCache<S>,
     client: HttpClient,
-    breaker: Mutex<Breaker>,
+    guard: Guard,
     clock: Clock,
 }
 
@@ -148,7 +147,8 @@ impl<S: Secrets> Forward<S> {
     ) -> Result<Self, String> {
         let client = http.of(settings.allow_private_addresses)?;
         let secrets = SecretCache::checked_by(secrets, check_secret);
-        Ok(Self { settings, secrets, client, breaker: Mutex::default(), clock })
+        let guard = Guard::new(settings.endpoint.shown.clone(), Arc::clone(&clock));
+        Ok(Self { settings, secrets, client, guard, clock })
     }
 
     async fn forward(&self, event: &Event, run: &Run) -> Result<(), HandlerError> {
@@ -162,50 +162,32 @@ impl<S: Secrets> Forward<S> {
         let secrets = self.secrets.current((self.clock)()).await.map_err(|fault| {
             HandlerError::retry(format!("secret {}: {fault}", self.settings.secret_id))
         })?;
-        let admission = self.breaker().admit((self.clock)(), run.is_last());
-        let admission = admission.map_err(|not_tried| self.not_tried(not_tried))?;
+        let admission = self.guard.admit(run)?;
 
         let (layout, now) = (self.settings.layout, (self.clock)());
         let message = Message::new(event, run, hops, layout, secrets.signing_secrets(), now);
         let sent = Sent::of(&message);
         let limit = run.timeout.saturating_sub(MARGIN.min(run.timeout / 10));
         let posted = post(&self.client, &self.settings.endpoint, message, limit).await;
-        self.learn(admission, &posted, &run.route_id);
+        self.learn(admission, &posted, run);
         let answer = posted.map_err(|silence| HandlerError::retry(silence.reason))?;
         let Settings { endpoint, retry_on, .. } = &self.settings;
         let quote = self.quoted(&answer, event, &sent);
         answer.outcome(endpoint, retry_on, quote, (self.clock)())
     }
 
-    fn not_tried(&self, NotTried { silences, wait }: NotTried) -> HandlerError {
-        let host = &self.settings.endpoint.shown;
-        let reason = format!("not tried: {host} has not answered {silences} times in a row");
-        HandlerError::Retry { after: Some(wait), reason: reason.into() }
-    }
-
-    /// Tells the breaker, and the log when that changes something.
-    fn learn(&self, admission: Admission, posted: &Result<Answer, Silence>, route: &str) {
-        let host = &self.settings.endpoint.shown;
-        let reason = match posted {
-            Ok(answer) if answer.is_silence() => format!("slow, then {}", answer.status.as_u16()),
-            Ok(_) => {
-                if self.breaker().answered() {
-                    tracing::info!(route, host, "the endpoint answers again");
-                }
-                return;
+    /// Tells the breaker.
+    fn learn(&self, admission: Admission, posted: &Result<Answer, Silence>, run: &Run) {
+        match posted {
+            Ok(answer) if answer.is_silence() => {
+                let reason = format!("slow, then {}", answer.status.as_u16());
+                self.guard.silent(run, admission, &reason);
             }
-            Err(silence) if silence.is_endpoints => silence.reason.clone(),
-            Err(_) => return,
-        };
-        if let Some(wait) = self.breaker().silent(admission, (self.clock)()) {
-            let seconds = wait.as_secs();
-            tracing::warn!(
-                route,
-                host,
-                reason,
-                seconds,
-                "the endpoint does not answer: attempts are held back"
-            );
+            Ok(_) => self.guard.answered(run),
+            Err(silence) if silence.is_endpoints => {
+                self.guard.silent(run, admission, &silence.reason);
+            }
+            Err(_) => {}
         }
     }
 
@@ -217,10 +199,6 @@ impl<S: Secrets> Forward<S> {
         // The message's body is the payload, or holds it in base64: both are compared.
         let parts = [&*event.payload.bytes, sent.signature.as_bytes(), address.as_bytes()];
         self.settings.quotes.without(answer.words(), &parts)
-    }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

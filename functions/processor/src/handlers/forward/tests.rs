@@ -96,19 +96,20 @@ async fn without_a_usable_secret_it_is_tried_again() {
 }
 
 #[tokio::test]
-async fn after_five_refused_connections_only_last_attempts_are_made() {
+async fn after_five_refused_connections_only_attempts_that_are_insisted_on_are_made() {
     let forward = forward("http://127.0.0.1:1/t0ken", bundle(SECRET));
     let refused = "127.0.0.1:1: no connection: Connection refused (os error 111)";
     for _ in 0..5 {
         let outcome = forward.handle(&event("{}"), &run(1)).await;
         assert_eq!(outcome, Err(HandlerError::retry(refused)));
     }
-    let after = Some(Duration::from_secs(30));
+    let wait = Duration::from_secs(30);
     let reason = "not tried: 127.0.0.1:1 has not answered 5 times in a row".to_owned();
-    let not_tried = HandlerError::Retry { after, reason: reason.into() };
+    let not_tried = HandlerError::NotTried { wait, reason: reason.into() };
     assert_eq!(forward.handle(&event("{}"), &run(6)).await, Err(not_tried));
-    let last = forward.handle(&event("{}"), &run(7)).await;
-    assert_eq!(last, Err(HandlerError::retry(refused)));
+    let insisted = Run { insists: true, ..run(1) };
+    let tried = forward.handle(&event("{}"), &insisted).await;
+    assert_eq!(tried, Err(HandlerError::retry(refused)));
 }
 
 #[test]

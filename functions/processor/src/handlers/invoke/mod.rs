@@ -23,6 +23,9 @@
 //! deduplicate by. A function behind two routes gets an event from each; give each
 //! route an alias of its own where that matters.
 //!
+//! One that does not answer within the run's time, or not within its own limit, several
+//! times in a row, is left alone for a while ([`super::breaker`]).
+//!
 //! The SDK repeats nothing here: an attempt that the ledger does not count would be
 //! one too many for a function that fails slowly.
 
@@ -43,6 +46,7 @@ use inbox_core::event::Event;
 use inbox_core::handler::{Handler, HandlerError, Run};
 use serde_json::Value;
 
+use super::breaker::Guard;
 use super::claim_check::fitting;
 use super::fault::fault;
 use super::{Options, Quotes, Resources};
@@ -62,6 +66,7 @@ const HOPELESS: [&str; 3] = [
 struct Invoke {
     client: Client,
     function: String,
+    guard: Guard,
     quotes: Quotes,
     payloads: Option<S3PayloadStore>,
 }
@@ -77,6 +82,7 @@ pub(super) fn build(resources: &Resources, with: &Value) -> Result<Arc<dyn Handl
     Ok(Arc::new(Invoke {
         client: Client::new(&resources.aws_for(function)),
         function: function.to_owned(),
+        guard: Guard::new(format!("function {function}"), Arc::clone(&resources.clock)),
         quotes,
         payloads: resources.payloads.clone(),
     }))
@@ -91,7 +97,8 @@ impl Handler for Invoke {
         async move {
             let payloads = self.payloads.as_ref();
             let payload = fitting(event, run, payloads, PAYLOAD_BYTES_MAX, Some).await?;
-            let answer = self
+            let admission = self.guard.admit(run)?;
+            let called = self
                 .client
                 .invoke()
                 .function_name(&self.function)
@@ -99,8 +106,19 @@ impl Handler for Invoke {
                 .customize()
                 .config_override(once_within(run.timeout))
                 .send()
-                .await
-                .map_err(|error| fault("Invoke", &error, event, self.quotes, &HOPELESS))?;
+                .await;
+            // One that ran into its own time limit has not answered either.
+            let is_hanging = called.as_ref().is_ok_and(|answer| {
+                let reply = answer.payload().map(Blob::as_ref).unwrap_or_default();
+                reply::is_over_time(answer.function_error(), reply)
+            });
+            if is_hanging {
+                self.guard.silent(run, admission, "it took longer than its own time limit");
+            } else {
+                self.guard.hear(run, admission, &called);
+            }
+            let answer =
+                called.map_err(|error| fault("Invoke", &error, event, self.quotes, &HOPELESS))?;
             let reply = answer.payload().map(Blob::as_ref).unwrap_or_default();
             reply::read(answer.function_error(), reply, event, self.quotes)
         }

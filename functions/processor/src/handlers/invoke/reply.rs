@@ -45,6 +45,12 @@ impl Failure {
     }
 }
 
+/// Whether Lambda ended the function because its own time limit was over.
+pub(super) fn is_over_time(function_error: Option<&str>, reply: &[u8]) -> bool {
+    let failure: Failure = serde_json::from_slice(reply).unwrap_or_default();
+    function_error.is_some() && failure.class() == Some(OF_LAMBDA[0].1)
+}
+
 /// Reads a reply. `function_error` is Lambda's word for a function that failed.
 pub(super) fn read(
     function_error: Option<&str>,
@@ -189,6 +195,17 @@ mod tests {
         }
         // Even one that says it is done.
         assert_eq!(failed(r#"{"outcome":"done"}"#), retry("the function failed"));
+    }
+
+    #[test]
+    fn only_lambda_itself_says_that_a_functions_time_is_over() {
+        let over =
+            br#"{"errorMessage":"2026-01-01T00:00:00Z 1 Task timed out after 3.00 seconds"}"#;
+        assert!(is_over_time(Some("Unhandled"), over));
+        assert!(is_over_time(Some("Unhandled"), br#"{"errorType":"Sandbox.Timedout"}"#));
+        assert!(!is_over_time(None, over));
+        assert!(!is_over_time(Some("Unhandled"), br#"{"errorMessage":"no such customer"}"#));
+        assert!(!is_over_time(Some("Unhandled"), b"not JSON"));
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn run() -> Run {
         life: 1,
         attempt: 1,
         max_attempts: 7,
+        insists: false,
         timeout,
         payload_ref: None,
         envelope: Envelope::default(),

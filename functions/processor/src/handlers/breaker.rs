@@ -1,36 +1,122 @@
-//! A circuit breaker: an endpoint that does not answer is not waited for again and
-//! again.
+//! A circuit breaker: a target that does not answer is not waited for again and again.
 //!
 //! ```text
 //!            5 in a row without an answer            time is over: one probe
 //!  closed ─────────────────────────────▶ open ───────────────────────────────▶ probe
 //!    ▲                                    ▲  30 s, 60 s, … 5 min                │ │
 //!    │                                    └────────── no answer: twice as long ─┘ │
-//!    └──────────────── an answer, whatever its status ────────────────────────────┘
+//!    └──────────────── an answer, whatever it says ───────────────────────────────┘
 //! ```
 //!
-//! A gateway that says after a long wait that nobody answers behind it is no answer.
+//! What an answer is, each handler says: a gateway that tells after a long wait that
+//! nobody answers behind it gives none, nor does a function that ran into its own time
+//! limit.
 //!
-//! Each attempt at a dead endpoint takes the whole time limit, and a batch is over only
-//! when its last event is: so a single dead endpoint would hold up all others. While
-//! open, attempts end at once and are tried again later. An event's last attempt is
-//! made all the same: no event is given up on hearsay.
+//! Each attempt at a dead target takes the whole time limit, and a batch is over only
+//! when its last event is: so a single dead target would hold up all others. While open,
+//! attempts are not made, and the event is left for later without counting one
+//! ([`HandlerError::NotTried`]). Now and then one is made all the same, where the run
+//! insists: no event waits for ever, and none is given up on hearsay.
 //!
-//! A process knows only what it has seen itself. That is enough: each one that is busy
-//! sees five attempts soon.
+//! A process knows only what it has seen itself. The first whose breaker is open marks
+//! the route for all others ([`crate::lane`]).
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
+use inbox_aws::describe;
 use inbox_core::Timestamp;
+use inbox_core::handler::{HandlerError, Run};
+
+use super::Clock;
 
 /// So many attempts in a row without an answer open it.
 const OPENS_AFTER: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// What one process knows of an endpoint.
+/// The breaker of one route's target.
+pub(super) struct Guard {
+    /// The target, as reasons and logs name it.
+    target: String,
+    breaker: Mutex<Breaker>,
+    clock: Clock,
+}
+
+impl Guard {
+    pub(super) fn new(target: impl Into<String>, clock: Clock) -> Self {
+        Self { target: target.into(), breaker: Mutex::default(), clock }
+    }
+
+    /// Whether an attempt may be made now.
+    ///
+    /// # Errors
+    ///
+    /// [`HandlerError::NotTried`]: it may not.
+    pub(super) fn admit(&self, run: &Run) -> Result<Admission, HandlerError> {
+        let admitted = self.breaker().admit((self.clock)(), run.insists);
+        admitted.map_err(|NotTried { silences, wait }| {
+            let target = &self.target;
+            let reason = format!("not tried: {target} has not answered {silences} times in a row");
+            HandlerError::NotTried { wait, reason: reason.into() }
+        })
+    }
+
+    /// An answer came, whatever it said.
+    pub(super) fn answered(&self, run: &Run) {
+        if self.breaker().answered() {
+            let (route, target) = (&run.route_id, &self.target);
+            tracing::info!(route, target, "the target answers again");
+        }
+    }
+
+    /// No answer came, for this reason.
+    pub(super) fn silent(&self, run: &Run, admission: Admission, reason: &str) {
+        if let Some(wait) = self.breaker().silent(admission, (self.clock)()) {
+            let (route, target, seconds) = (&run.route_id, &self.target, wait.as_secs());
+            tracing::warn!(
+                route,
+                target,
+                reason,
+                seconds,
+                "the target does not answer: attempts are held back"
+            );
+        }
+    }
+
+    /// A call to AWS has come to this. What AWS refuses is an answer.
+    pub(super) fn hear<T, E: ProvideErrorMetadata>(
+        &self,
+        run: &Run,
+        admission: Admission,
+        called: &Result<T, SdkError<E>>,
+    ) {
+        match called {
+            Err(error) if is_silence(error) => {
+                self.silent(run, admission, &describe(&self.target, error));
+            }
+            _ => self.answered(run),
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether nobody answered. Credentials that are not to be had are no fault of the target.
+fn is_silence<E>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+        SdkError::DispatchFailure(failure) => failure.is_timeout() || failure.is_io(),
+        _ => false,
+    }
+}
+
+/// What one process knows of a target.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
+struct Breaker {
     /// Attempts in a row without an answer.
     silences: u32,
     open: Option<Open>,
@@ -47,19 +133,19 @@ struct Open {
 pub(super) enum Admission {
     /// Nothing speaks against it.
     Closed,
-    /// To see whether the endpoint is back.
+    /// To see whether the target is back.
     Probe,
-    /// It is the event's last one.
-    Last,
+    /// The run insists.
+    Insisted,
 }
 
 /// An attempt that is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotTried {
+struct NotTried {
     /// Attempts in a row without an answer.
-    pub(super) silences: u32,
+    silences: u32,
     /// How long until the next probe.
-    pub(super) wait: Duration,
+    wait: Duration,
 }
 
 impl Breaker {
@@ -68,7 +154,7 @@ impl Breaker {
     /// # Errors
     ///
     /// It may not.
-    pub(super) fn admit(&mut self, now: Timestamp, is_last: bool) -> Result<Admission, NotTried> {
+    fn admit(&mut self, now: Timestamp, insists: bool) -> Result<Admission, NotTried> {
         let Some(open) = &mut self.open else { return Ok(Admission::Closed) };
         let left = open.until.since(now);
         // A clock that was set back must not keep it open for longer.
@@ -78,20 +164,20 @@ impl Breaker {
             open.until = now.plus(open.wait);
             return Ok(Admission::Probe);
         }
-        if is_last {
-            return Ok(Admission::Last);
+        if insists {
+            return Ok(Admission::Insisted);
         }
         Err(NotTried { silences: self.silences, wait: left })
     }
 
     /// An answer came. Whether that closes it.
-    pub(super) fn answered(&mut self) -> bool {
+    fn answered(&mut self) -> bool {
         self.silences = 0;
         self.open.take().is_some()
     }
 
     /// No answer came. How long it is open from now, if that opens it.
-    pub(super) fn silent(&mut self, admission: Admission, now: Timestamp) -> Option<Duration> {
+    fn silent(&mut self, admission: Admission, now: Timestamp) -> Option<Duration> {
         self.silences = self.silences.saturating_add(1);
         match &mut self.open {
             None if self.silences >= OPENS_AFTER => {
@@ -103,7 +189,7 @@ impl Breaker {
                 open.until = now.plus(open.wait);
                 None
             }
-            // Attempts that were under way when it opened, and last ones.
+            // Attempts that were under way when it opened, and those that were insisted on.
             _ => None,
         }
     }
@@ -185,10 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_is_made_all_the_same_and_changes_nothing() {
+    fn what_is_insisted_on_is_tried_all_the_same_and_changes_nothing() {
         let mut breaker = open();
-        assert_eq!(breaker.admit(at(1), true), Ok(Admission::Last));
-        assert_eq!(breaker.silent(Admission::Last, at(2)), None);
+        assert_eq!(breaker.admit(at(1), true), Ok(Admission::Insisted));
+        assert_eq!(breaker.silent(Admission::Insisted, at(2)), None);
         assert_eq!(breaker.admit(at(2), false), refused(6, 28));
     }
 
