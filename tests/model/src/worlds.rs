@@ -118,7 +118,7 @@ pub const QUICK: [Config; 21] = [
 ];
 
 /// Those for which there is time on request, the smaller first.
-pub const LARGE: [Config; 10] = [
+pub const LARGE: [Config; 12] = [
     Config {
         name: "route-removed-and-redriven",
         left: left(1, 2, 1),
