@@ -183,22 +183,18 @@ fn fill(value: &mut Json, known: &BTreeMap<String, String>) {
             while let Some((before, after)) = rest.split_once('<') {
                 filled.push_str(before);
                 // What only looks like a reference stays.
-                match after.split_once('>').filter(|(inner, _)| is_reference(inner)) {
-                    Some((inner, after)) => match known.get(inner) {
-                        Some(value) => {
-                            filled.push_str(value);
-                            rest = after;
-                        }
-                        None => {
-                            UNKNOWN.clone_into(text);
-                            return;
-                        }
-                    },
-                    None => {
-                        filled.push('<');
-                        rest = after;
-                    }
-                }
+                let reference = after.split_once('>').filter(|(inner, _)| is_reference(inner));
+                let Some((inner, after)) = reference else {
+                    filled.push('<');
+                    rest = after;
+                    continue;
+                };
+                let Some(value) = known.get(inner) else {
+                    UNKNOWN.clone_into(text);
+                    return;
+                };
+                filled.push_str(value);
+                rest = after;
             }
             filled.push_str(rest);
             *text = filled;

@@ -70,7 +70,9 @@ impl Value {
             Self::List(items) => {
                 out.push(0xdd);
                 out.extend(width(items.len()));
-                items.iter().for_each(|it| it.write(out));
+                for item in items {
+                    item.write(out);
+                }
             }
             Self::Map(members) => {
                 out.push(0xdf);

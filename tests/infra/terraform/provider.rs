@@ -126,7 +126,9 @@ fn fill(value: &mut Value, content: &Content, computed: &dyn Fn(&str) -> Value) 
     for (name, nested) in &content.block_types {
         match members.get_mut(name) {
             Some(Value::List(blocks)) => {
-                blocks.iter_mut().for_each(|it| fill(it, &nested.block, computed));
+                for block in blocks.iter_mut() {
+                    fill(block, &nested.block, computed);
+                }
             }
             Some(block) => fill(block, &nested.block, computed),
             None => {}
@@ -175,7 +177,9 @@ fn known(value: &mut Value, content: &Content, named: &Named<'_>) {
     for (name, nested) in &content.block_types {
         match members.get_mut(name) {
             Some(Value::List(blocks)) => {
-                blocks.iter_mut().for_each(|it| known(it, &nested.block, named));
+                for block in blocks.iter_mut() {
+                    known(block, &nested.block, named);
+                }
             }
             Some(block) => known(block, &nested.block, named),
             None => {}
