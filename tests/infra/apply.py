@@ -128,7 +128,6 @@ class Emulator:
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": key or self.root_key,
             "AWS_SECRET_ACCESS_KEY": secret or self.root_secret,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -255,9 +254,10 @@ class Deployment:
         )
 
     def make(self, target, *arguments, may_fail=False):
-        # The packages are those of `make build`: `make package` has tests of its own.
-        command = ["make", "--no-print-directory", "-o", "package", target, f"ENV={ENVIRONMENT}",
-                   f"ARCH={ARCHITECTURE}", f"PACKAGES={self.packages}", f"PYTHON={sys.executable}", *arguments]
+        # Packages and the command are those of `make build`: `make package` has tests of its own.
+        command = ["make", "--no-print-directory", "-o", "package", "-o", "inbox", target, f"ENV={ENVIRONMENT}",
+                   f"ARCH={ARCHITECTURE}", f"PACKAGES={self.packages}", f"INBOX={TARGET / 'inbox'}",
+                   f"PYTHON={sys.executable}", *arguments]
         return run(command, self.emulator.environment() | {"TF_IN_AUTOMATION": "1"}, folder=self.folder, may_fail=may_fail)
 
     def outputs(self):
