@@ -50,6 +50,10 @@ SOURCES = {
 }
 
 
+# Ids of the routes, one to each kind of target.
+HANDLERS = ["bus", "endpoint", "keep", "queue", "topic"]
+
+
 class Failed(Exception):
     """Something was not as it must be; its words say what."""
 
@@ -124,7 +128,6 @@ class Emulator:
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": key or self.root_key,
             "AWS_SECRET_ACCESS_KEY": secret or self.root_secret,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -251,9 +254,10 @@ class Deployment:
         )
 
     def make(self, target, *arguments, may_fail=False):
-        # The packages are those of `make build`: `make package` has tests of its own.
-        command = ["make", "--no-print-directory", "-o", "package", target, f"ENV={ENVIRONMENT}",
-                   f"ARCH={ARCHITECTURE}", f"PACKAGES={self.packages}", f"PYTHON={sys.executable}", *arguments]
+        # Packages and the command are those of `make build`: `make package` has tests of its own.
+        command = ["make", "--no-print-directory", "-o", "package", "-o", "inbox", target, f"ENV={ENVIRONMENT}",
+                   f"ARCH={ARCHITECTURE}", f"PACKAGES={self.packages}", f"INBOX={TARGET / 'inbox'}",
+                   f"PYTHON={sys.executable}", *arguments]
         return run(command, self.emulator.environment() | {"TF_IN_AUTOMATION": "1"}, folder=self.folder, may_fail=may_fail)
 
     def outputs(self):
@@ -326,17 +330,16 @@ def send(inbox, source, url, signed_url):
         time.sleep(0.5)
 
 
-def handled(inbox, expected):
-    """Waits until all events are done."""
+def handled(inbox):
+    """Waits until every event is done, by every handler."""
     deadline = time.monotonic() + HANDLED_WITHIN_SECONDS
     while True:
-        listed = inbox("events", "--json").stdout
-        events = [json.loads(line) for line in listed.splitlines() if line.strip().startswith("{")]
-        states = sorted(str(it.get("state") or it.get("status")) for it in events)
-        if len(states) == expected and set(states) == {"done"}:
+        listed = json.loads(inbox("events", "--json").stdout)["events"]
+        ended = sorted((it["source"], it["state"], sorted(it["handlers"])) for it in listed)
+        if ended == sorted((source, "done", HANDLERS) for source in SOURCES):
             return
         if time.monotonic() > deadline:
-            raise Failed(f"{expected} events must end done, but they are {states}:\n{listed}")
+            raise Failed(f"an event of each source must end done by {HANDLERS}, but there are {ended}")
         time.sleep(0.2)
 
 
@@ -359,7 +362,7 @@ def check(deployment):
         address = outputs["sources"][source].get("url") or f"{outputs['public_base_url']}/webhooks/{source}"
         send(inbox, source, f"{door}/webhooks/{source}", address)
     say("every event to every handler")
-    handled(inbox, len(SOURCES))
+    handled(inbox)
     arrived = emulator.client("sqs").get_queue_attributes(QueueUrl=deployment.queue, AttributeNames=["ApproximateNumberOfMessages"])
     if arrived["Attributes"]["ApproximateNumberOfMessages"] != str(len(SOURCES)):
         raise Failed(f"the queue of a route must hold an event of each source: {arrived['Attributes']}")

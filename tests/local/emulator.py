@@ -138,6 +138,8 @@ def main():
 
     # MiniStack reads these while it is imported.
     os.environ["GATEWAY_PORT"] = str(port)
+    # Functions find AWS here, unless their own settings name another address.
+    os.environ.setdefault("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     subprocess.Popen = TrackedPopen
     decide_like_iam(os.environ.pop("DECISIONS_FILE"))
     from hypercorn.asyncio import serve

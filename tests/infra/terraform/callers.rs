@@ -55,18 +55,18 @@ pub(crate) const MADE_FORMS: &[Form] = &[
         "#,
     ),
     (
-        "a certificate, made in the same apply",
+        "a topic for alarms, made in the same apply",
+        "alarms = { topic = { arn = aws_sns_topic.alarms.arn } }",
+    ),
+    (
+        "a zone and a certificate, made in the same apply",
         r#"
         custom_domain = {
           name            = "hooks.example.com"
           certificate_arn = aws_acm_certificate.this.arn
-          hosted_zone_id  = "Z1"
+          hosted_zone     = { id = aws_route53_zone.this.zone_id }
         }
         "#,
-    ),
-    (
-        "a topic for alarms",
-        r#"alarms = { topic_arn = "arn:aws:sns:us-east-1:123456789012:on-call" }"#,
     ),
     ("a key, made in the same apply", "customer_key = { arn = aws_kms_key.this.arn }"),
 ];
@@ -104,16 +104,17 @@ fn terraform_plans_and_applies_the_thin_caller() {
     let packages = workspace.path("packages");
     let given = |more: &str| {
         format!(
-            "variables {{\nenvironment = \"dev\"\npackages_directory = {:?}\n{more}\n}}",
+            "variables {{\nenvironment = \"dev\"\nregion = \"eu-central-1\"\npackages_directory = {:?}\n{more}\n}}",
             packages.display().to_string()
         )
     };
     let everything = r#"
-        region               = "eu-central-1"
+        account_id           = "123456789012"
         tags                 = { Team = "payments" }
         architecture         = "x86_64"
         sources              = { stripe = { provider = "stripe" } }
         processor            = { routes = [{ id = "bus", match = "*:*", handler = "publish" }, { id = "partner", match = "*:*", handler = "forward", with = { url = "https://example.com" } }] }
+        account_concurrency  = 2000
         custom_domain        = { name = "hooks.example.com", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" }
         customer_key         = { create = true }
         alarms               = { emails = ["ops@example.com"] }

@@ -19,21 +19,23 @@ pub(crate) const FORMS: &[Form] = &[
     (
         "one source of each provider, with every attribute",
         r#"
-        name         = "hooks"
-        architecture = "x86_64"
+        name                = "hooks"
+        architecture        = "x86_64"
+        account_concurrency = 2000
         sources = {
           stripe_eu = {
             provider                 = "stripe"
             memory_mb                = 512
             timeout_seconds          = 20
             reserved_concurrency     = 20
+            provisioned_concurrency  = 2
             throttle                 = { requests_per_second = 5, burst = 10 }
             dedup                    = "id"
             max_body_bytes           = 1000
             retention_days           = 40
             rejected_alarm_threshold = 5
           }
-          github    = { provider = "github", dedup = "content" }
+          github    = { provider = "github", dedup = "content", hook_ids = ["292430182"] }
           twilio_us = { provider = "twilio", public_base_url = "https://other.example.com" }
           clerk     = { provider = "standard_webhooks", throttle = {} }
         }

@@ -68,8 +68,9 @@ impl Provider {
     fn apply(&self, request: &[u8]) -> Message {
         let kind = text(request, 1);
         let mut planned = given(request, 3);
-        let name = planned.member("name").text().to_owned();
-        known(&mut planned, self.content(request, false), &format!("{kind}/{name}"));
+        let names = ["name", "function_name", "bucket"].map(|it| planned.member(it).text());
+        let name = names.into_iter().find(|it| !it.is_empty()).unwrap_or("it").to_owned();
+        known(&mut planned, self.content(request, false), &Named { kind, name: &name });
         Message::default().message(1, dynamic(&planned)).number(4, 1)
     }
 
@@ -135,8 +136,37 @@ fn fill(value: &mut Value, content: &Content, computed: &dyn Fn(&str) -> Value) 
     }
 }
 
+/// A resource that an apply makes.
+struct Named<'a> {
+    kind: &'a str,
+    name: &'a str,
+}
+
+impl Named<'_> {
+    /// Of the form that AWS gives it, since the module checks what it is handed.
+    fn text(&self, attribute: &str) -> String {
+        let Self { kind, name } = self;
+        let here = |service: &str, rest: &str| {
+            format!("arn:{PARTITION}:{service}:{REGION}:{ACCOUNT}:{rest}{name}")
+        };
+        match (*kind, attribute) {
+            ("aws_cloudwatch_event_bus", "arn") => here("events", "event-bus/"),
+            ("aws_kms_key", "arn") => here("kms", "key/"),
+            ("aws_lambda_function", "arn") => here("lambda", "function:"),
+            ("aws_secretsmanager_secret", "arn") => here("secretsmanager", "secret:") + "-AbCdEf",
+            ("aws_sns_topic", "arn") => here("sns", ""),
+            ("aws_sqs_queue", "arn") => here("sqs", ""),
+            ("aws_sqs_queue", "url" | "id") => {
+                format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}")
+            }
+            (kind, attribute) if attribute.ends_with("arn") => here("test", &format!("{kind}/")),
+            (kind, attribute) => format!("{kind}/{name}/{attribute}"),
+        }
+    }
+}
+
 /// Replaces what is unknown by something of its type.
-fn known(value: &mut Value, content: &Content, named: &str) {
+fn known(value: &mut Value, content: &Content, named: &Named<'_>) {
     let Value::Map(members) = value else { return };
     for (name, attribute) in &content.attributes {
         let Some(member) = members.get_mut(name) else { continue };
@@ -157,12 +187,9 @@ fn known(value: &mut Value, content: &Content, named: &str) {
     }
 }
 
-fn sample(kind: &Kind, name: &str, named: &str) -> Value {
+fn sample(kind: &Kind, name: &str, named: &Named<'_>) -> Value {
     match kind {
-        Kind::String if name.ends_with("arn") => {
-            Value::Text(format!("arn:{PARTITION}:test:{REGION}:{ACCOUNT}:{named}"))
-        }
-        Kind::String | Kind::Dynamic => Value::Text(format!("{named}/{name}")),
+        Kind::String | Kind::Dynamic => Value::Text(named.text(name)),
         Kind::Number => Value::zero(),
         Kind::Bool => Value::Bool(false),
         Kind::List(_) | Kind::Set(_) => Value::List(vec![]),

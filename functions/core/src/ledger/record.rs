@@ -19,7 +19,7 @@ pub const ERROR_CHARACTERS: usize = 500;
 pub const ACTOR_PROCESSOR: &str = "processor";
 /// Most characters of one route's error and of what it quotes, together; there may be
 /// many routes.
-pub const ROUTE_ERROR_CHARACTERS: usize = 140;
+pub const ROUTE_ERROR_CHARACTERS: usize = 136;
 /// What a quote takes of those besides its text: in an item its name does.
 pub const ROUTE_QUOTE_OVERHEAD_CHARACTERS: usize = 2;
 /// Most characters of an error or a reason in the history, which is long.
