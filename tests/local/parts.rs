@@ -79,7 +79,7 @@ impl Functions<'_> {
             .await?;
         let (lane, facts) = (&self.queues.lane_arn, &self.facts.event_source_mapping);
         let concurrency = concurrency.min(self.facts.lane.maximum_concurrency);
-        control.create_event_source_mapping(lane, PROCESSOR, facts, concurrency).await?;
+        control.create_event_source_mapping(lane, &processor, facts, concurrency).await?;
         Ok((control.create_http_api(&routes).await?, mapping))
     }
 
