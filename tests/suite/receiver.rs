@@ -62,8 +62,13 @@ impl Queue for Failing {
         self.inner.send_dead(letter).await
     }
 
-    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
-        self.inner.hide(receipt_handle, seconds).await
+    async fn hide(
+        &self,
+        receipt_handle: &str,
+        from_lane: bool,
+        seconds: u32,
+    ) -> Result<(), QueueError> {
+        self.inner.hide(receipt_handle, from_lane, seconds).await
     }
 }
 

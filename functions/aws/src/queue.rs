@@ -110,10 +110,16 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
+    async fn hide(
+        &self,
+        receipt_handle: &str,
+        from_lane: bool,
+        seconds: u32,
+    ) -> Result<(), QueueError> {
+        let lane_url = self.lane_url.as_ref().filter(|_| from_lane);
         self.client
             .change_message_visibility()
-            .queue_url(&self.queue_url)
+            .queue_url(lane_url.unwrap_or(&self.queue_url))
             .receipt_handle(receipt_handle)
             .visibility_timeout(i32::try_from(seconds).unwrap_or(i32::MAX))
             .send()

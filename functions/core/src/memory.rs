@@ -259,7 +259,7 @@ impl Queue for MemoryQueue {
         Ok(())
     }
 
-    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
+    async fn hide(&self, receipt_handle: &str, _: bool, seconds: u32) -> Result<(), QueueError> {
         lock(&self.hidden).push((receipt_handle.to_owned(), seconds));
         Ok(())
     }

@@ -168,10 +168,12 @@ pub trait Queue: Send + Sync {
     fn send_dead(&self, letter: &DeadLetter)
     -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Hides a received message for `seconds`, at most 43,200 from its receipt.
+    /// Hides a received message for `seconds`, at most 43,200 from its receipt: one of the
+    /// lane, or of the main queue.
     fn hide(
         &self,
         receipt_handle: &str,
+        from_lane: bool,
         seconds: u32,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 }

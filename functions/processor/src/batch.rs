@@ -201,7 +201,8 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
     async fn leave_for_room(&self, message: &Message, pointer: &Pointer) -> Disposition {
         tracing::info!(event = %pointer.key, "no room beside others: left in the queue");
         if message.receives < receives_most()
-            && let Err(fault) = self.queue.hide(&message.receipt_handle, ROOM_WAIT_SECONDS).await
+            && let Err(fault) =
+                self.queue.hide(&message.receipt_handle, message.from_lane, ROOM_WAIT_SECONDS).await
         {
             tracing::warn!(event = %pointer.key, %fault, "message not hidden");
         }

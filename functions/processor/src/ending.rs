@@ -91,7 +91,9 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         }
         // Whole seconds, rounded up: a message that comes back early is dropped.
         let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        if let Err(fault) = self.queue.hide(&message.receipt_handle, seconds).await {
+        if let Err(fault) =
+            self.queue.hide(&message.receipt_handle, message.from_lane, seconds).await
+        {
             // It comes back by the queue's own timeout, or the sweeper sends another.
             tracing::warn!(event = %record.event.key, %fault, "message not hidden");
         }

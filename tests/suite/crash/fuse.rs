@@ -274,8 +274,13 @@ impl<Q: Queue> Queue for Fused<Q> {
         self.fuse.step("send_dead", self.inner.send_dead(letter)).await
     }
 
-    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
-        self.fuse.step("hide", self.inner.hide(receipt_handle, seconds)).await
+    async fn hide(
+        &self,
+        receipt_handle: &str,
+        from_lane: bool,
+        seconds: u32,
+    ) -> Result<(), QueueError> {
+        self.fuse.step("hide", self.inner.hide(receipt_handle, from_lane, seconds)).await
     }
 }
 

@@ -102,11 +102,16 @@ impl Queue for Moody {
         self.inner.send_dead(letter).await
     }
 
-    async fn hide(&self, receipt_handle: &str, seconds: u32) -> Result<(), QueueError> {
+    async fn hide(
+        &self,
+        receipt_handle: &str,
+        from_lane: bool,
+        seconds: u32,
+    ) -> Result<(), QueueError> {
         if self.refuses_to_hide.load(Ordering::SeqCst) {
             return Err(QueueError("ChangeMessageVisibility: ReceiptHandleIsInvalid".into()));
         }
-        self.inner.hide(receipt_handle, seconds).await
+        self.inner.hide(receipt_handle, from_lane, seconds).await
     }
 }
 

@@ -144,7 +144,7 @@ impl Queue for Seen {
         unreachable!("a sweep buries nothing")
     }
 
-    async fn hide(&self, _: &str, _: u32) -> Result<(), QueueError> {
+    async fn hide(&self, _: &str, _: bool, _: u32) -> Result<(), QueueError> {
         unreachable!("a sweep hides nothing")
     }
 }
