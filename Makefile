@@ -161,11 +161,11 @@ outputs: account initialised ## write where everything is into .local/deployed.j
 account:
 	@printf '%s' $(call given,ENV) | grep -Eq '^[a-z][a-z0-9-]{0,10}[a-z0-9]$$' || { \
 	  printf "ENV must be 2 to 12 lower-case letters, digits and hyphens, such as dev or prod, not '%s'\n" $(call given,ENV) >&2; exit 2; }
-	@printf '%s' $(call quoted,$(REGION)) | grep -Eq '^[a-z0-9-]*$$' || { \
-	  printf "'%s' is no region\n" $(call quoted,$(REGION)) >&2; exit 2; }
 	@[ -n $(call quoted,$(REGION)) ] || { \
 	  echo "in which region does "$(call given,ENV)" live? Say it once, in "$(call quoted,$(SETTINGS))":" >&2; \
 	  echo "  mkdir -p infra/env && echo 'region = \"$${AWS_REGION:-eu-central-1}\"' >>"$(call quoted,$(SETTINGS)) >&2; exit 1; }
+	@printf '%s' $(call quoted,$(REGION)) | grep -Eq '^[a-z0-9-]*$$' || { \
+	  printf "'%s' is no region\n" $(call quoted,$(REGION)) >&2; exit 2; }
 	@for named in $(call setting,region) $$AWS_REGION $$AWS_DEFAULT_REGION; do \
 	  [ "$$named" = $(call quoted,$(REGION)) ] || { \
 	    echo "two regions are named, "$(call quoted,$(REGION))" and $$named, and another region would be another inbox:" >&2; \

@@ -119,13 +119,13 @@ variable "sources" {
   validation {
     # Lambda keeps 100 for functions that reserve none.
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
-    condition     = sum([for source in var.sources : coalesce(source.reserved_concurrency, 0)]) <= max(0, var.account_concurrency - 100)
+    condition     = sum(concat([0], [for source in var.sources : coalesce(source.reserved_concurrency, 0)])) <= max(0, var.account_concurrency - 100)
     error_message = "reserved_concurrency of all sources together must leave 100 of account_concurrency (${var.account_concurrency}): reserve less, or ask AWS for more and say so in account_concurrency. A new account may reserve nothing."
   }
   validation {
     # When the table is slow, each receiver waits as long as it may. Then the receivers
     # must leave room for the processor, the sweeper and whatever else runs in the account.
-    condition     = sum([for source in var.sources : min(coalesce(source.reserved_concurrency, var.account_concurrency), length(try(local.stack.providers[source.provider].methods, [])) * source.throttle.requests_per_second * local.stack.defaults.request_timeout_ms / 1000)]) <= var.account_concurrency / 2
+    condition     = sum(concat([0], [for source in var.sources : min(coalesce(source.reserved_concurrency, var.account_concurrency), length(try(local.stack.providers[source.provider].methods, [])) * source.throttle.requests_per_second * local.stack.defaults.request_timeout_ms / 1000)])) <= var.account_concurrency / 2
     error_message = "At their throttles, with a slow table, the sources would take more than half of account_concurrency (${var.account_concurrency}): each request may last ${local.stack.defaults.request_timeout_ms} ms. Lower throttle.requests_per_second (a burst may stay), set reserved_concurrency, or ask AWS for more and say so in account_concurrency."
   }
   validation {

@@ -166,7 +166,7 @@ fn every_condition_is_on_a_key_that_its_actions_carry() {
         let document = "data.aws_iam_policy_document.sweeper";
         let condition =
             json!([{ "test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1"] }]);
-        plan.set(document, "/statement/2/condition", condition);
+        plan.set(document, "/statement/4/condition", condition);
     });
 }
 
