@@ -149,7 +149,10 @@ async fn every_call_to_dynamodb_is_one_that_the_real_service_takes() {
         // Of the marks of slow routes nothing is learnt by a refusal.
         let is_of_marks = body["Key"]["pk"]["S"] == "MARKS#MARKS";
         if call.operation != "GetItem" && call.operation != "Query" && !is_of_marks {
-            assert_eq!(body["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
+            assert_eq!(
+                body["ReturnValuesOnConditionCheckFailure"], "ALL_OLD",
+                "a refusal must bring the item, so that the reason needs no second read: {body}"
+            );
         }
     }
     // The stories reach everything that the ledger can say.

@@ -8,6 +8,9 @@ use super::subject::Size;
 /// The key by which functions open their connection to the ledger.
 const WARM_UP: &str = "WARM-UP#WARM-UP";
 
+/// The key of what routes there are and were.
+const ROUTES: &str = "ROUTES#ROUTES";
+
 /// The key of the marks of slow routes.
 pub(super) const MARKS: &str = "MARKS#MARKS";
 
@@ -146,7 +149,10 @@ impl Step {
             ("dynamodb", "PutItem") if ends(&body["TableName"], "-mirror") => Self::Mirror,
             ("dynamodb", "PutItem") if is(&body["Item"]["pk"]["S"], WARM_UP) => Self::ConnectLedger,
             ("dynamodb", "PutItem") => Self::Claim,
-            ("dynamodb", "UpdateItem") if is(&body["Key"]["pk"]["S"], WARM_UP) => {
+            // The processor notes its routes by the call that opens its connection.
+            ("dynamodb", "UpdateItem")
+                if [WARM_UP, ROUTES].iter().any(|key| is(&body["Key"]["pk"]["S"], key)) =>
+            {
                 Self::ConnectLedger
             }
             ("dynamodb", "GetItem") => Self::ReadMarks,

@@ -21,7 +21,8 @@ pub(super) fn calls(block: &Block, directory: &Path) -> Vec<Vec<String>> {
     let file = directory.join(format!("calls-{}", uuid::Uuid::new_v4().simple()));
     std::fs::write(&file, "").unwrap();
     let stand_in = directory.join("block");
-    std::fs::create_dir_all(&stand_in).unwrap();
+    // Where the documents write settings to.
+    std::fs::create_dir_all(stand_in.join("infra/env")).unwrap();
     let output = Command::new(bash())
         .args(["--noprofile", "--norc", "-c"])
         .arg(format!("{PREAMBLE}\n{}", block.text))

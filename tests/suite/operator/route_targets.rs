@@ -46,6 +46,7 @@ fn environment(operator: &Operator, routes: &Value) -> Value {
 #[tokio::test]
 async fn each_target_that_is_not_there_is_named() {
     let mut operator = Operator::new().await;
+    operator.run_by_an_administrator();
     let gone_queue = format!("{}-gone", operator.bed.queue_url);
     let gone_topic = format!("arn:aws:sns:{}:000000000000:gone", operator.bed.region);
     let routes = json!([
@@ -81,6 +82,7 @@ async fn each_target_that_is_not_there_is_named() {
 #[tokio::test]
 async fn targets_that_are_there_are_told_so() {
     let mut operator = Operator::new().await;
+    operator.run_by_an_administrator();
     let aws = operator.bed.sdk_config();
     let name = format!("doctor-{}", uuid::Uuid::new_v4().simple());
     let topic = Sns::new(&aws).create_topic().name(&name).send().await.expect("a topic");
