@@ -192,7 +192,11 @@ const ADVICE: [(&[&str], &str); 9] = [
          and AWS_REGION; `inbox doctor` checks all names",
     ),
     (
-        &["must be configured as a Dead Letter Queue"],
+        // Of its messages AWS's code alone is kept, and this is what it says it of.
+        &[
+            "must be configured as a Dead Letter Queue",
+            "StartMessageMoveTask: InvalidParameterValue",
+        ],
         "no queue's redrive policy names this dead-letter queue: look at --stack (or DLQ_URL); \
          `inbox doctor` checks it",
     ),

@@ -112,6 +112,7 @@ async fn the_sweeper_asks_queue_and_shards_and_makes_two_calls_for_what_is_due()
     let shards = stack().table.open_index.shards as usize;
     assert_eq!(
         (count("dynamodb Query"), count(UPDATE), count(SEND), calls.len()),
-        (shards, 1, 1, 1 + shards + 2)
+        (2 * shards, 1, 1, 1 + 2 * shards + 2),
+        "each shard is asked for what is due, and for how long its oldest event has been dead"
     );
 }

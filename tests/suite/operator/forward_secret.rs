@@ -108,7 +108,8 @@ async fn a_secret_that_the_endpoint_gave_is_taken_where_it_can_sign() {
     }
     assert_eq!(operator.proxy.calls().len(), 0);
     let added = operator.run_with(&add, NEW.as_bytes()).await.expect(0);
-    assert_eq!(added.json(), json!({"route": "crm", "added": 1, "signing_secrets": 2}));
+    let expected = json!({"route": "crm", "added": 1, "signing_secrets": 2, "concern": null});
+    assert_eq!(added.json(), expected);
     // Who typed it has it: nobody is sent to read it.
     assert!(!added.stderr.contains("get-secret-value"), "{}", added.stderr);
     assert_eq!(stored(&operator, &id).await, json!({"signing_secrets": [NEW, OLD]}));

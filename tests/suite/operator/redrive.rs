@@ -133,6 +133,7 @@ async fn an_empty_dead_letter_queue_leaves_nothing_to_do() {
 #[tokio::test]
 async fn a_queue_that_does_not_exist_is_told_before_anything_is_moved() {
     let mut operator = Operator::new().await;
+    operator.run_by_an_administrator();
     make(&operator, dead("late", 5)).await;
     operator.set("queue_url", json!(format!("{}-x", operator.bed.queue_url)));
     let ran = operator.run(&["redrive", "--yes", "--source", "stripe"]).await.expect(3);
