@@ -119,7 +119,6 @@ pub const LARGE: [Config; 10] = [
         ages: true,
         expires: true,
         replays: &[Again::Unfinished],
-        redrives: true,
         messages: 2,
         ..Config::SMALL
     },
