@@ -115,6 +115,9 @@ def name_what_is_asked():
 
     def resource_of(service, method, path, headers, body, parameters, region, account_id):
         found = resource(service, method, path, headers, body, parameters, region, account_id)
+        # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_DescribeEventBus.html
+        if service == "events" and headers.get("x-amz-target", "").endswith(".DescribeEventBus"):
+            return found.replace(":rule/default/", ":event-bus/")
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
         if service == "sqs" and found == "*":
             try:
