@@ -160,6 +160,32 @@ impl TestBed {
         sources: &[(&str, &str)],
         routes: &serde_json::Value,
     ) -> Result<AccessKey, LocalError> {
+        let policies = self.operator_policies(sources, routes)?;
+        Iam::new(&self.endpoint_url).create_user(&self.operator(), &policies).await
+    }
+
+    /// Gives that user the policies that follow from other sources and routes.
+    pub async fn update_operator(
+        &self,
+        sources: &[(&str, &str)],
+        routes: &serde_json::Value,
+    ) -> Result<(), LocalError> {
+        let iam = Iam::new(&self.endpoint_url);
+        for policy in self.operator_policies(sources, routes)? {
+            iam.put_user_policy(&self.operator(), &policy).await?;
+        }
+        Ok(())
+    }
+
+    fn operator(&self) -> String {
+        format!("{}-operator", self.table)
+    }
+
+    fn operator_policies(
+        &self,
+        sources: &[(&str, &str)],
+        routes: &serde_json::Value,
+    ) -> Result<Vec<Policy>, LocalError> {
         let source = |(name, secret_id): &(&str, &str)| {
             let secret_arn = Some(sessions::secret_arn(secret_id));
             ((*name).to_owned(), Source { provider: (*name).to_owned(), secret_arn })
@@ -169,9 +195,7 @@ impl TestBed {
             sources: sources.iter().map(source).collect(),
             routes: routes.clone(),
         };
-        let permissions = Permissions::of(&inbox)?;
-        let user = format!("{}-operator", self.table);
-        Iam::new(&self.endpoint_url).create_user(&user, &permissions.operator).await
+        Ok(Permissions::of(&inbox)?.operator)
     }
 
     /// The ledger, with a place for large payloads.
@@ -213,8 +237,7 @@ impl TestBed {
             { "Effect": "Allow", "Action": action, "Resource": resource },
         ] });
         let policy = Policy { name: format!("own-{}", uuid::Uuid::new_v4().simple()), document };
-        let user = format!("{}-operator", self.table);
-        Iam::new(&self.endpoint_url).put_user_policy(&user, &policy).await
+        Iam::new(&self.endpoint_url).put_user_policy(&self.operator(), &policy).await
     }
 
     /// Makes a secret of this inbox with a name of its own and returns its id.

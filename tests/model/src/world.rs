@@ -38,7 +38,8 @@ pub struct World {
     pub left: Left,
     /// The routes that are configured, a bit each.
     pub configured: u8,
-    /// The payload was renewed since the record's expiry was last moved.
+    /// The payload was renewed, and no weeks have passed since: it lasts for whatever
+    /// is written meanwhile, by whomever.
     pub renewed: bool,
     /// What has been, as far as properties ask for it.
     pub past: Past,
@@ -403,11 +404,8 @@ impl World {
     /// A write has landed that may have moved the record's expiry.
     pub fn lasts_longer(&mut self, config: &Config, before: Option<Item>, opens: bool) {
         let moves = opens || before.is_some_and(|item| item.lasts != Lasts::Amply);
-        if config.ages && moves {
-            if !self.renewed {
-                self.breaks(Property::PayloadLasts);
-            }
-            self.renewed = false;
+        if config.ages && moves && !self.renewed {
+            self.breaks(Property::PayloadLasts);
         }
     }
 

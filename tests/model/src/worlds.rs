@@ -135,7 +135,6 @@ pub const LARGE: [Config; 12] = [
         ages: true,
         expires: true,
         replays: &[Again::Unfinished],
-        redrives: true,
         messages: 2,
         ..Config::SMALL
     },

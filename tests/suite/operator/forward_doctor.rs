@@ -131,7 +131,10 @@ async fn routes_and_secrets_that_this_identity_may_not_read_are_no_fault_of_thei
     let found = of_routes(&ran);
     let [(about, says)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(about, "unknown routes");
-    assert!(says.contains("no environment is told of inbox-processor"), "{says}");
+    assert!(
+        says.contains(&format!("no environment is told of {}", operator.processor())),
+        "{says}"
+    );
     assert!(ran.text().contains("needs kms:Decrypt on that key through Lambda"), "{}", ran.text());
 
     let id = made(&operator).await;

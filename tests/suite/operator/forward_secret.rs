@@ -147,7 +147,8 @@ async fn a_route_that_names_its_secret_is_asked_of_the_deployed_routes() {
     }
     operator.deploy_processor(&json!({"Error": {"ErrorCode": "AccessDeniedException"}}));
     let ran = operator.run(&["secret", "show", "route/crm"]).await.expect(3);
-    assert!(ran.stderr.contains("no environment is told of inbox-processor"), "{}", ran.stderr);
+    let told = format!("no environment is told of {}", operator.processor());
+    assert!(ran.stderr.contains(&told), "{}", ran.stderr);
 }
 
 #[tokio::test]

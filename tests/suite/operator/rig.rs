@@ -28,6 +28,8 @@ pub(crate) struct Operator {
     pub(crate) proxy: Proxy,
     directory: PathBuf,
     stack: Value,
+    /// Routes that were deployed since the command ran last.
+    deployed: tokio::sync::Mutex<Option<Value>>,
 }
 
 /// What a finished command left.
@@ -93,7 +95,8 @@ impl Operator {
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("operator-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let operator = Self { bed, proxy, directory, stack };
+        let deployed = tokio::sync::Mutex::default();
+        let operator = Self { bed, proxy, directory, stack, deployed };
         operator.write_stack(&operator.stack);
         operator
     }
@@ -132,14 +135,34 @@ impl Operator {
         environment: &Value,
         hook: impl Fn(&Call) -> Fault + Send + Sync + 'static,
     ) {
-        self.set("functions", json!({"processor": "inbox-processor"}));
-        let body = json!({"FunctionName": "inbox-processor", "Environment": environment});
+        let name = self.processor();
+        self.set("functions", json!({"processor": name}));
+        let routes = environment["Variables"]["ROUTES"].as_str().unwrap_or("[]");
+        // Wrong ones are what some tests are about.
+        *self.deployed.get_mut() = serde_json::from_str(routes).ok();
+        let body = json!({"FunctionName": name, "Environment": environment});
+        let path = format!("/2015-03-31/functions/{name}/configuration");
         self.proxy.set_hook(move |call| {
-            if call.path == "/2015-03-31/functions/inbox-processor/configuration" {
+            if call.path == path {
                 return Fault::Answer { status: 200, body: body.clone() };
             }
             hook(call)
         });
+    }
+
+    /// The name that the module gives the processor.
+    pub(crate) fn processor(&self) -> String {
+        format!("{}-processor", self.bed.table)
+    }
+
+    /// A deployment brings the operator's policies up to date with its routes, too.
+    async fn bring_policies_up_to_date(&self) {
+        let Some(routes) = self.deployed.lock().await.take() else { return };
+        let sources = self.stack["sources"].as_object().into_iter().flatten();
+        let sources: Vec<(&str, &str)> = sources
+            .map(|(name, it)| (name.as_str(), it["secret_id"].as_str().expect("a name")))
+            .collect();
+        self.bed.update_operator(&sources, &routes).await.expect("the policies");
     }
 
     /// The same with these routes.
@@ -195,11 +218,13 @@ impl Operator {
 
     /// Runs it to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+        self.bring_policies_up_to_date().await;
         finish(self.start(arguments)).await
     }
 
     /// Runs it with this on its standard input.
     pub(crate) async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        self.bring_policies_up_to_date().await;
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).spawn().expect("inbox starts");
         let mut stdin = child.stdin.take().expect("piped");

@@ -139,9 +139,12 @@ async fn routes_that_lambda_does_not_tell_are_not_taken_for_the_default_ones() {
     for arguments in [&["routes"][..], &["routes", "test", "stripe:charge.failed"]] {
         let ran = operator.run(arguments).await.expect(3);
         assert_eq!(ran.text(), "");
-        let told = "error: GetFunctionConfiguration: no environment is told of inbox-processor: \
-                    AccessDeniedException: Lambda was unable to decrypt";
-        assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+        let told = format!(
+            "error: GetFunctionConfiguration: no environment is told of {}: \
+             AccessDeniedException: Lambda was unable to decrypt",
+            operator.processor()
+        );
+        assert!(ran.stderr.starts_with(&told), "{}", ran.stderr);
         assert!(ran.stderr.contains("needs kms:Decrypt on that key through Lambda"));
     }
     operator.deploy_routes(&json!([{"id": "all", "match": "*:*", "handler": "drill",

@@ -355,7 +355,8 @@ impl Record {
             matches!(entry.kind, TransitionKind::Redriven | TransitionKind::Replayed)
         };
         let mut openings = self.history.iter().filter(opens);
-        let first = openings.clone().next().map_or(self.life, |opening| opening.life - 1);
+        let first =
+            openings.clone().next().map_or(self.life, |opening| opening.life.saturating_sub(1));
         openings.rfind(|opening| opening.at <= moment).map_or(first.max(1), |it| it.life)
     }
 

@@ -33,7 +33,8 @@ pub(crate) fn steps(config: &Config, world: &World) -> Vec<WorldStep> {
             steps.push(WorldStep::Expire);
         }
     }
-    let is_young = |item: &Item| item.lasts == Lasts::Amply && item.stand != Stand::Done;
+    let is_young =
+        |item: &Item| (item.lasts == Lasts::Amply || world.renewed) && item.stand != Stand::Done;
     if config.ages && world.item.as_ref().is_some_and(is_young) {
         steps.push(WorldStep::Age);
     }
@@ -77,6 +78,7 @@ pub(crate) fn take(world: &mut World, step: WorldStep) {
             if let Some(item) = &mut world.item {
                 item.lasts = Lasts::Enough;
             }
+            world.renewed = false;
         }
         WorldStep::RouteAdded => world.configured = EVERY_ROUTE,
         WorldStep::RouteRemoved => {
