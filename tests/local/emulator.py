@@ -109,6 +109,18 @@ def hasten_invocations():
     ProvidedWorker._drain_stderr_bounded = lambda self, **_: self._drain_stderr()
 
 
+def let_functions_find_aws(port):
+    """Functions that name no other address find AWS here, as they do on Lambda."""
+    from ministack.services import lambda_svc
+
+    made = lambda_svc._provided_worker_env
+
+    def with_address(*arguments):
+        return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **made(*arguments)}
+
+    lambda_svc._provided_worker_env = with_address
+
+
 def keep_what_has_expired():
     """Leaves deleting to whoever's clock it is.
 
@@ -138,8 +150,8 @@ def main():
 
     # MiniStack reads these while it is imported.
     os.environ["GATEWAY_PORT"] = str(port)
-    # Functions find AWS here, unless their own settings name another address.
-    os.environ.setdefault("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    # Where set, MiniStack prefers it to the address that a function's settings name.
+    os.environ.pop("AWS_ENDPOINT_URL", None)
     subprocess.Popen = TrackedPopen
     decide_like_iam(os.environ.pop("DECISIONS_FILE"))
     from hypercorn.asyncio import serve
@@ -147,6 +159,7 @@ def main():
     from ministack.app import app
 
     hasten_invocations()
+    let_functions_find_aws(port)
     keep_what_has_expired()
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]

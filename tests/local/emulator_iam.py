@@ -86,8 +86,13 @@ def queried(request):
     return []
 
 
+# The partition keys of tables and indexes that were ever asked about: who asks for a
+# table that was deleted is to be told that it is gone.
+KNOWN_KEYS = {}
+
+
 def partition_key(table, index=None):
-    """The name of the attribute, or None where there is no such table."""
+    """The name of the attribute, or None where there never was such a table."""
     from ministack.services import dynamodb
 
     held = dynamodb._tables.get((table or "").rsplit("/", 1)[-1]) or {}
@@ -95,7 +100,10 @@ def partition_key(table, index=None):
         indexes = (held.get("GlobalSecondaryIndexes") or []) + (held.get("LocalSecondaryIndexes") or [])
         held = next((it for it in indexes if it.get("IndexName") == index), {})
     keys = held.get("KeySchema") or []
-    return next((it["AttributeName"] for it in keys if it["KeyType"] == PARTITION_KEY), None)
+    name = next((it["AttributeName"] for it in keys if it["KeyType"] == PARTITION_KEY), None)
+    if name:
+        KNOWN_KEYS[table, index] = name
+    return KNOWN_KEYS.get((table, index))
 
 
 def name_what_is_asked():

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
-use inbox_core::ledger::{LedgerError, NewEvent, Record, RouteFailure, State};
+use inbox_core::ledger::{Completion, LedgerError, NewEvent, Record, RouteFailure, State};
 use inbox_core::provider::Payload;
 use inbox_core::stack::stack;
 
@@ -61,8 +61,8 @@ pub struct Summary {
     pub last_error: Option<String>,
     /// When it became done.
     pub done_at: Option<Timestamp>,
-    /// When each route completed.
-    pub handlers: BTreeMap<String, Timestamp>,
+    /// How each route completed.
+    pub handlers: BTreeMap<String, Completion>,
     /// The routes that have failed in this life.
     pub failures: BTreeMap<String, RouteFailure>,
     /// The routes that this life was opened for; `None` for all.
@@ -379,7 +379,7 @@ fn summary(item: &Item) -> Result<Summary, LedgerError> {
         leased_until: fields.optional_time(item::LEASED_UNTIL)?,
         last_error: fields.optional_text(item::LAST_ERROR),
         done_at: fields.optional_time(item::DONE_AT)?,
-        handlers: fields.map(item::HANDLERS, item::time)?,
+        handlers: fields.map(item::HANDLERS, item::to_completion)?,
         failures: fields.failures()?,
         only: fields.optional_names(item::ONLY)?,
         due_at: fields.optional_time(&stack().table.open_index.sort_key)?,

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    LedgerError, Open, PayloadRef, Record, RouteFailure, SCHEMA, State, Transition, TransitionKind,
-    shard_of,
+    Completion, LedgerError, Open, PayloadRef, Record, RouteFailure, SCHEMA, State, Transition,
+    TransitionKind, shard_of,
 };
 use inbox_core::provider::Payload;
 use inbox_core::stack::stack;
@@ -30,6 +30,8 @@ pub(crate) const NEXT_AT: &str = "next_at";
 pub(crate) const LAST_ERROR: &str = "last_error";
 pub(crate) const DONE_AT: &str = "done_at";
 pub(crate) const HANDLERS: &str = "handlers";
+/// In a completion.
+const NOTHING: &str = "nothing";
 pub(crate) const FAILURES: &str = "failures";
 pub(crate) const ONLY: &str = "only";
 pub(crate) const HISTORY: &str = "history";
@@ -152,9 +154,16 @@ pub(crate) fn names(names: &BTreeSet<String>) -> AttributeValue {
     AttributeValue::Ss(names.iter().cloned().collect())
 }
 
-pub(crate) fn times(times: &BTreeMap<String, Timestamp>) -> AttributeValue {
-    let times = times.iter().map(|(name, at)| (name.clone(), seconds(*at)));
-    AttributeValue::M(times.collect())
+/// A number, as it mostly is, or a map with why there was nothing to do.
+pub(crate) fn completion(completion: &Completion) -> AttributeValue {
+    let at = seconds(completion.at);
+    let Some(nothing) = &completion.nothing else { return at };
+    AttributeValue::M(HashMap::from([("at".to_owned(), at), (NOTHING.to_owned(), text(nothing))]))
+}
+
+pub(crate) fn completions(completions: &BTreeMap<String, Completion>) -> AttributeValue {
+    let entries = completions.iter().map(|(route, it)| (route.clone(), completion(it)));
+    AttributeValue::M(entries.collect())
 }
 
 pub(crate) fn failures(failures: &BTreeMap<String, RouteFailure>) -> AttributeValue {
@@ -241,7 +250,7 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
         next_at: fields.optional_time(NEXT_AT)?,
         last_error: fields.optional_text(LAST_ERROR),
         done_at: fields.optional_time(DONE_AT)?,
-        handlers: fields.map(HANDLERS, time)?,
+        handlers: fields.map(HANDLERS, to_completion)?,
         failures: fields.failures()?,
         only: fields.optional_names(ONLY)?,
         history: fields.history()?,
@@ -254,6 +263,12 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
 
 pub(crate) fn time(value: &AttributeValue) -> Option<Timestamp> {
     Timestamp::parse_decimal_seconds(value.as_n().ok()?)
+}
+
+pub(crate) fn to_completion(value: &AttributeValue) -> Option<Completion> {
+    let Ok(map) = value.as_m() else { return time(value).map(Completion::from) };
+    let fields = Fields(map);
+    Some(Completion { at: fields.time("at").ok()?, nothing: fields.optional_text(NOTHING) })
 }
 
 /// Reads attributes by name and says which one is wrong.

@@ -24,10 +24,10 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure a
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{
-    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Deferral, Due, DuePage, Failure,
-    Forgetting, Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled, State,
-    Suspects, apply_begin, apply_bury, apply_complete, apply_defer, apply_fail, apply_forget,
-    apply_reopen,
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Completion, Deferral, Due, DuePage,
+    Failure, Forgetting, Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled,
+    State, Suspects, apply_begin, apply_bury, apply_complete, apply_defer, apply_fail,
+    apply_forget, apply_reopen,
 };
 use inbox_core::stack::stack;
 
@@ -224,20 +224,26 @@ impl Ledger for DynamoDbLedger {
         mine: &Record,
         route: &str,
         others: &[&str],
-        now: Timestamp,
+        completion: Completion,
     ) -> Result<Completed, LedgerError> {
         // Two exclusive forms; what is known of the others says which to try
         // first, and the item returned by a refusal says whether to go on. They
         // can only alternate while other routes complete in between.
         let mut is_last = others.iter().all(|other| mine.is_done(other));
         for _ in 0..=2 * others.len() + 1 {
-            let write = Update::completion(mine, route, others, is_last, now);
+            let write = Update::completion(mine, route, others, is_last, &completion);
             match self.update(write, ReturnValue::None).await? {
                 Written::Yes(_) if is_last => return Ok(Completed::Done),
                 Written::Yes(_) => return Ok(Completed::Pending),
                 Written::Refused(item) => {
                     let mut held = record(item.as_ref())?;
-                    match apply_complete(held.as_mut(), mine.life, route, others, now) {
+                    match apply_complete(
+                        held.as_mut(),
+                        mine.life,
+                        route,
+                        others,
+                        completion.clone(),
+                    ) {
                         Completed::Superseded => return Ok(Completed::Superseded),
                         Completed::Done => is_last = true,
                         Completed::Pending => is_last = false,

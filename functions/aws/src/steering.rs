@@ -43,7 +43,7 @@ pub(crate) fn reopening(reopening: &Reopening<'_>, after: &Record, now: Timestam
     let mut write = Update::new(key, condition)
         .value(":dead", text(State::Dead.as_str()))
         .value(":seen_failures", item::failures(&reopening.record.failures))
-        .value(":seen_handlers", item::times(&reopening.record.handlers))
+        .value(":seen_handlers", item::completions(&reopening.record.handlers))
         .value(":seen", number(reopening.record.life))
         .value(":now", seconds(now))
         .set("#state", ":received", text(State::Received.as_str()))

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Record, State};
+use inbox_core::ledger::{Completion, Record, State};
 use inbox_core::stack::stack;
 
 use crate::compression::compress;
@@ -141,7 +141,7 @@ impl Update {
         route: &str,
         others: &[&str],
         is_last: bool,
-        now: Timestamp,
+        completion: &Completion,
     ) -> Self {
         let done: Vec<String> =
             (0..others.len()).map(|n| format!("attribute_exists(#handlers.#other{n})")).collect();
@@ -154,11 +154,11 @@ impl Update {
         let mut write = Self::new(&mine.event.key, condition)
             .value(":life", number(mine.life))
             .route("#route", route)
-            .set("#handlers.#route", ":now", seconds(now));
+            .set("#handlers.#route", ":completion", item::completion(completion));
         for (n, other) in others.iter().enumerate() {
             write = write.route(&format!("#other{n}"), other);
         }
-        if is_last { write.done(now) } else { write }
+        if is_last { write.done(completion.at) } else { write }
     }
 
     pub(crate) fn condition(&self) -> &str {

@@ -23,7 +23,7 @@ pub trait Handler: Send + Sync {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>>;
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>>;
 
     /// How many bytes of its own one run may hold, of an event whose envelope has so many:
     /// events wait for each other where all of them do not fit the process's memory. What
@@ -31,6 +31,17 @@ pub trait Handler: Send + Sync {
     fn copied_bytes(&self, envelope_bytes: usize) -> usize {
         envelope_bytes
     }
+}
+
+/// How a handler succeeds: its route is complete either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// It did what it does.
+    Done,
+    /// There was nothing in the event for it to do, and why. `inbox show` and lists say
+    /// it, so that what was not understood does not look handled. The words are the
+    /// handler's own: no payload's can stand here.
+    Nothing(&'static str),
 }
 
 /// The circumstances of one attempt.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::event::{Event, EventKey};
 use crate::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Deferral, Due, DuePage, Failure, Forgetting, Ledger,
-    LedgerError, NewEvent, Open, Record, Reopened, Reopening, Settled, apply_begin, apply_bury,
-    apply_complete, apply_defer, apply_fail, apply_finish, apply_forget, apply_reopen, apply_sweep,
-    judge_claim, shard_of,
+    Begin, Begun, Burial, Claimed, Completed, Completion, Deferral, Due, DuePage, Failure,
+    Forgetting, Ledger, LedgerError, NewEvent, Open, Record, Reopened, Reopening, Settled,
+    apply_begin, apply_bury, apply_complete, apply_defer, apply_fail, apply_finish, apply_forget,
+    apply_reopen, apply_sweep, judge_claim, shard_of,
 };
 use crate::marks::{MarkedRoutes, Marks};
 use crate::queue::{Backlog, DeadLetter, Pointer, Queue, QueueError};
@@ -73,11 +73,11 @@ impl Ledger for MemoryLedger {
         record: &Record,
         route: &str,
         others: &[&str],
-        now: Timestamp,
+        completion: Completion,
     ) -> Result<Completed, LedgerError> {
         let mut records = self.records();
         let held = records.get_mut(&record.event.key);
-        Ok(apply_complete(held, record.life, route, others, now))
+        Ok(apply_complete(held, record.life, route, others, completion))
     }
 
     async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {

@@ -195,6 +195,13 @@ impl Deployment {
         required(self.dlq_url.as_deref(), "dead-letter queue's address", "DLQ_URL")
     }
 
+    /// The sources, each with its provider.
+    #[must_use]
+    pub fn providers(&self) -> BTreeMap<String, String> {
+        let sources = self.sources.iter();
+        sources.map(|(name, source)| (name.clone(), source.provider.clone())).collect()
+    }
+
     /// An endpoint by name.
     ///
     /// # Errors

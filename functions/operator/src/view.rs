@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use inbox_aws::Summary;
 use inbox_core::Timestamp;
-use inbox_core::ledger::{RouteFailure, State};
+use inbox_core::ledger::{Completion, RouteFailure, State, is_unrouted};
 use serde::Serialize;
 
 /// What has become of an event.
@@ -28,6 +28,10 @@ pub struct EventView<'a> {
     done_at: Option<String>,
     last_error: Option<&'a str>,
     handlers: BTreeMap<&'a str, String>,
+    /// Of those, the ones that had nothing to do, and why.
+    nothing_done: BTreeMap<&'a str, &'a str>,
+    /// Whether it is done without any route having taken it.
+    is_unrouted: bool,
     failures: BTreeMap<&'a str, FailureView<'a>>,
     forgotten_at: Option<String>,
     expires_at: String,
@@ -53,6 +57,8 @@ impl<'a> From<&'a Summary> for EventView<'a> {
             done_at: time(event.done_at),
             last_error: event.last_error.as_deref(),
             handlers: times(&event.handlers),
+            nothing_done: nothing_done(&event.handlers),
+            is_unrouted: is_unrouted(event.state, &event.handlers),
             failures: failures(event.state, &event.failures),
             forgotten_at: time(event.forgotten_at),
             expires_at: event.expires_at.to_rfc3339(),
@@ -84,7 +90,7 @@ fn is_zero(number: &u32) -> bool {
 #[must_use]
 pub fn left_for_later<'a>(
     event: State,
-    handlers: &BTreeMap<String, Timestamp>,
+    handlers: &BTreeMap<String, Completion>,
     failures: &'a BTreeMap<String, RouteFailure>,
 ) -> Vec<&'a str> {
     let left = failures.iter().filter(|(route, failure)| {
@@ -119,6 +125,24 @@ pub fn failures(
 
 /// When each route completed.
 #[must_use]
-pub fn times(handlers: &BTreeMap<String, Timestamp>) -> BTreeMap<&str, String> {
-    handlers.iter().map(|(route, at)| (route.as_str(), at.to_rfc3339())).collect()
+pub fn times(handlers: &BTreeMap<String, Completion>) -> BTreeMap<&str, String> {
+    handlers.iter().map(|(route, it)| (route.as_str(), it.at.to_rfc3339())).collect()
+}
+
+/// The routes that completed and had nothing to do, and why.
+#[must_use]
+pub fn nothing_done(handlers: &BTreeMap<String, Completion>) -> BTreeMap<&str, &str> {
+    let entries = handlers.iter();
+    entries.filter_map(|(route, it)| Some((route.as_str(), it.nothing.as_deref()?))).collect()
+}
+
+/// What a done event's state says where nothing, or less than it seems, was done.
+#[must_use]
+pub fn done_but(handlers: &BTreeMap<String, Completion>) -> Option<String> {
+    if handlers.is_empty() {
+        return Some("no route takes it: nothing was done".to_owned());
+    }
+    let nothing = nothing_done(handlers);
+    let each = nothing.iter().map(|(route, why)| format!("{route} had nothing to do: {why}"));
+    Some(each.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
 }

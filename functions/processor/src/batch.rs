@@ -32,10 +32,10 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use inbox_core::Timestamp;
 use inbox_core::envelope::Envelope;
-use inbox_core::handler::Run;
+use inbox_core::handler::{Handled, Run};
 use inbox_core::ledger::{
-    ACTOR_PROCESSOR, Begin, Begun, Completed, Lease, Ledger, LedgerError, Record, Reopen,
-    Reopening, Suspects,
+    ACTOR_PROCESSOR, Begin, Begun, Completed, Completion, Lease, Ledger, LedgerError, Record,
+    Reopen, Reopening, Suspects,
 };
 use inbox_core::marks::Marks;
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
@@ -324,16 +324,18 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         while let Some((route, outcome, change)) = running.next().await {
             changes.push((route, change));
             match outcome {
-                Outcome::Done => match self.complete(&mut record, &mut fates, route, &ids).await {
-                    // Dropping the others' runs ends them: they are of a life that is
-                    // over.
-                    Ok(Completed::Superseded) => return Disposition::Acknowledge,
-                    Ok(Completed::Done | Completed::Pending) => {}
-                    Err(fault) => {
-                        tracing::warn!(event = %event.key, route = route.id, %fault, "not recorded yet");
-                        unrecorded.push(route);
+                Outcome::Done(handled) => {
+                    match self.complete(&mut record, &mut fates, route, handled, &ids).await {
+                        // Dropping the others' runs ends them: they are of a life that
+                        // is over.
+                        Ok(Completed::Superseded) => return Disposition::Acknowledge,
+                        Ok(Completed::Done | Completed::Pending) => {}
+                        Err(fault) => {
+                            tracing::warn!(event = %event.key, route = route.id, %fault, "not recorded yet");
+                            unrecorded.push((route, handled));
+                        }
                     }
-                },
+                }
                 Outcome::NotTried(_) if self.lane.is_there() && fates.may_leave(&route.id) => {
                     fates.leave(&route.id, message.from_lane, self.now());
                 }
@@ -343,8 +345,8 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
             }
         }
         // Neither buried undone, nor run again when its siblings are, hours later.
-        for route in unrecorded {
-            match self.complete(&mut record, &mut fates, route, &ids).await {
+        for (route, handled) in unrecorded {
+            match self.complete(&mut record, &mut fates, route, handled, &ids).await {
                 Ok(Completed::Superseded) => return Disposition::Acknowledge,
                 Ok(Completed::Done | Completed::Pending) => {}
                 Err(fault) => return self.leave(&event.key, "complete", &fault),
@@ -369,14 +371,20 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         record: &mut Record,
         fates: &mut Fates,
         route: &Route,
+        handled: Handled,
         ids: &[String],
     ) -> Result<Completed, LedgerError> {
         let others: Vec<&str> =
             ids.iter().map(String::as_str).filter(|id| *id != route.id).collect();
         let now = self.now();
-        let completed = self.ledger.complete(record, &route.id, &others, now).await?;
+        let completion = match handled {
+            Handled::Done => now.into(),
+            Handled::Nothing(why) => Completion::of_nothing(why, now),
+        };
+        let completed =
+            self.ledger.complete(record, &route.id, &others, completion.clone()).await?;
         if completed != Completed::Superseded {
-            record.handlers.insert(route.id.clone(), now);
+            record.handlers.insert(route.id.clone(), completion);
             fates.completed(&route.id);
             self.completed(record, Ok(completed));
         }

@@ -72,7 +72,9 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         let now = self.now();
         let change = match &outcome {
             Outcome::NotTried(_) => self.lane.was_not_tried(&route.id, now),
-            Outcome::Done | Outcome::Failed(_) => self.lane.ran(&route.id, now.since(began), now),
+            Outcome::Done(_) | Outcome::Failed(_) => {
+                self.lane.ran(&route.id, now.since(began), now)
+            }
         };
         (route, outcome, change)
     }

@@ -78,7 +78,7 @@ mod tests {
     use std::sync::Arc;
 
     use inbox_core::event::{Event, EventKey};
-    use inbox_core::handler::{Handler, HandlerError, Run};
+    use inbox_core::handler::{Handled, Handler, HandlerError, Run};
     use inbox_core::ledger::{
         NewEvent, Reopen, Reopening, Rerun, RouteFailure, State, apply_reopen,
     };
@@ -94,8 +94,8 @@ mod tests {
             &'a self,
             _: &'a Event,
             _: &'a Run,
-        ) -> futures_util::future::BoxFuture<'a, Result<(), HandlerError>> {
-            Box::pin(std::future::ready(Ok(())))
+        ) -> futures_util::future::BoxFuture<'a, Result<Handled, HandlerError>> {
+            Box::pin(std::future::ready(Ok(Handled::Done)))
         }
     }
 
@@ -121,7 +121,7 @@ mod tests {
         let soon = now.plus(std::time::Duration::from_hours(1));
         Record {
             state: State::Failing,
-            handlers: BTreeMap::from([("state".into(), now)]),
+            handlers: BTreeMap::from([("state".into(), now.into())]),
             failures: BTreeMap::from([
                 ("billing".into(), failure(None)),
                 ("mail".into(), failure(Some(soon))),

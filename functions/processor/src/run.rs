@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_core::event::{Event, clean_text};
-use inbox_core::handler::{HandlerError, Run};
+use inbox_core::handler::{Handled, HandlerError, Run};
 use inbox_core::ledger::ERROR_CHARACTERS;
 use tokio::task::JoinHandle;
 
@@ -21,8 +21,8 @@ const GRACE: Duration = Duration::from_millis(100);
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The handler did what it does.
-    Done,
+    /// The handler did what it does, or had nothing to do.
+    Done(Handled),
     /// It did not.
     Failed(Failed),
     /// It did not even try, its breaker being open. What that is where the route cannot
@@ -50,7 +50,7 @@ pub(crate) async fn run_handler(route: &Route, event: Arc<Event>, run: Run) -> (
     let mut task = Running(tokio::spawn(async move { handler.handle(&event, &run).await }));
     let ended = tokio::time::timeout(timeout, &mut task.0).await;
     let outcome = match ended {
-        Ok(Ok(Ok(()))) => Outcome::Done,
+        Ok(Ok(Ok(handled))) => Outcome::Done(handled),
         Ok(Ok(Err(error @ HandlerError::NotTried { .. }))) => Outcome::NotTried(error.into()),
         Ok(Ok(Err(error))) => Outcome::Failed(error.into()),
         // The panic's text may quote the payload; its place was logged.
@@ -65,7 +65,7 @@ pub(crate) async fn run_handler(route: &Route, event: Arc<Event>, run: Run) -> (
 }
 
 /// A handler's task, ended when nobody waits for it any more.
-struct Running(JoinHandle<Result<(), HandlerError>>);
+struct Running(JoinHandle<Result<Handled, HandlerError>>);
 
 impl Running {
     /// Ends it and waits until it is gone, so that nothing of it runs once its

@@ -192,7 +192,7 @@ variable "processor" {
   type = object({
     memory_mb           = optional(number)
     maximum_concurrency = optional(number)
-    # A list of routes, as README.md tells them; null sends all to the mirror. What
+    # A list of routes, as README.md tells them; without any, nothing is done with events. What
     # their handlers reach, the processor's role may reach (targets.tf).
     routes                  = optional(any)
     retry_delays_seconds    = optional(list(number))

@@ -37,6 +37,15 @@ const REFUSED: &[(&str, &str)] = &[
         r#"sources = { a = { provider = "stripe", hook_ids = ["1"] } }"#,
     ),
     ("hook_ids must be", r#"sources = { a = { provider = "github", hook_ids = ["one"] } }"#),
+    (
+        "Of two sources whose provider signs its URL",
+        r#"
+        sources = {
+          sms   = { provider = "twilio", public_base_url = "https://example.com" }
+          smsuk = { provider = "twilio", public_base_url = "https://example.com" }
+        }
+        "#,
+    ),
     ("memory_mb of a source", r#"sources = { a = { provider = "stripe", memory_mb = 127 } }"#),
     (
         "timeout_seconds of a source",

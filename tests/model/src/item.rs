@@ -320,7 +320,7 @@ impl Item {
             next_at: moment(self.next, tolerance + 1, tolerance),
             last_error: None,
             done_at: (self.stand == Stand::Done).then(now),
-            handlers: completed.map(|(_, route)| (route.to_owned(), now())).collect(),
+            handlers: completed.map(|(_, route)| (route.to_owned(), now().into())).collect(),
             failures: failures.collect(),
             only: Some(names(self.only)).filter(|only| !only.is_empty()),
             history,

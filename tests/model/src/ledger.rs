@@ -150,7 +150,7 @@ impl Rules {
         if let Some(record) = record.as_ref().filter(|_| self.has(Break::CompleteWithoutLife)) {
             life = record.life;
         }
-        let completed = apply_complete(record.as_mut(), life, ROUTES[n], &others, now());
+        let completed = apply_complete(record.as_mut(), life, ROUTES[n], &others, now().into());
         (completed, written(held, record.as_ref()))
     }
 

@@ -56,6 +56,8 @@ impl Chain {
     }
 }
 
+static STARTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn directory(name: &str) -> PathBuf {
     let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
     testbed::directory(&name).expect("a directory")
@@ -165,6 +167,9 @@ impl Stage {
         let binary = paths::binary(name).expect("a built binary");
         let mut options = FunctionOptions::new(binary, settings.iter().copied().chain(common));
         options.log_file = Some(self.directory.join(format!("{label}.log")));
+        // One at a time: a receiver whose first fetch of its secret is late tries again
+        // after five seconds, and refuses until then.
+        let _alone = STARTING.lock().await;
         let started = FunctionHost::start(options).await.expect("this machine can start it");
         started.unwrap_or_else(|(error, output)| panic!("{label}: {error}\n{output}"))
     }

@@ -85,7 +85,7 @@ async fn a_claim_of_an_event_in_work_or_done_is_a_duplicate<L: Ledger>(ledger: &
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
     assert_eq!(claim(ledger, 2).await, Claimed::Duplicate);
-    ledger.complete(&record, "billing", &[], at(3)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(3).into()).await.expect("complete");
     assert_eq!(claim(ledger, 4).await, Claimed::Duplicate);
 }
 
@@ -106,7 +106,7 @@ async fn a_claim_with_another_body_is_a_conflict_and_changes_nothing<L: Ledger>(
 async fn an_event_past_its_retention_can_be_claimed_anew_though_ttl_is_late<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, "billing", &[], at(2)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(2).into()).await.expect("complete");
     let retention = 30 * 24 * 3600;
     // 0.123 s rounds up to the next whole second.
     assert_eq!(claim(ledger, retention).await, Claimed::Duplicate);
@@ -181,7 +181,7 @@ async fn a_sweep_never_creates_an_item<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let found = due(ledger, 900).await.remove(0);
     let record = run(ledger, "a", 1, 901).await;
-    ledger.complete(&record, "billing", &[], at(902)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(902).into()).await.expect("complete");
     assert_eq!(ledger.sweep(&found, at(1800)).await.expect("sweep"), None);
     assert_eq!(held(ledger).await.open, None);
 }

@@ -49,7 +49,7 @@ async fn what_is_left_for_later_has_had_no_attempt_and_can_be_begun_at_once<L: L
         assert_eq!(left.next_at, Some(at(round.into())));
     }
     let record = run(ledger, "b", 1, 9).await;
-    let completed = ledger.complete(&record, "billing", &[], at(9)).await;
+    let completed = ledger.complete(&record, "billing", &[], at(9).into()).await;
     assert_eq!(completed.unwrap(), Completed::Done);
 }
 
@@ -120,7 +120,10 @@ async fn leaving_for_later_without_the_lease_or_in_another_life_is_refused<L: Le
     let mut other_life = record.clone();
     other_life.life = 2;
     assert_eq!(defer(ledger, &other_life, 73, 73).await, Settled::Refused);
-    assert_eq!(ledger.complete(&record, "billing", &[], at(74)).await.unwrap(), Completed::Done);
+    assert_eq!(
+        ledger.complete(&record, "billing", &[], at(74).into()).await.unwrap(),
+        Completed::Done
+    );
     assert_eq!(defer(ledger, &record, 75, 75).await, Settled::Refused);
     assert_eq!(held(ledger).await.state, State::Done);
 }
@@ -129,7 +132,7 @@ async fn what_has_completed_meanwhile_stays_so<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let overslept = run(ledger, "a", 1, 1).await;
     let record = run(ledger, "b", 1, 72).await;
-    let completed = ledger.complete(&overslept, "mail", &["billing"], at(73)).await;
+    let completed = ledger.complete(&overslept, "mail", &["billing"], at(73).into()).await;
     assert_eq!(completed.unwrap(), Completed::Pending);
     assert_eq!(defer(ledger, &record, 74, 74).await, Settled::Written);
     assert!(held(ledger).await.is_done("mail"));

@@ -66,7 +66,7 @@ async fn a_burial_by_neither_the_leaseholder_nor_of_an_exhausted_event_is_refuse
 async fn a_finished_event_is_not_buried<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, "billing", &[], at(2)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(2).into()).await.expect("complete");
     let done = held(ledger).await;
     assert_eq!(bury(ledger, &record, 3).await, Settled::Refused);
     assert_eq!(held(ledger).await, done);
@@ -75,7 +75,7 @@ async fn a_finished_event_is_not_buried<L: Ledger>(ledger: &L) {
 async fn a_redriven_event_starts_a_new_life_and_keeps_what_is_done<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
+    ledger.complete(&record, "mail", &["billing"], at(2).into()).await.expect("complete");
     bury(ledger, &record, 3).await;
     let dead = held(ledger).await;
     let cause = Reopen::Redrive { life: 2 };
@@ -117,7 +117,7 @@ async fn a_redrive_of_what_is_not_dead_is_refused<L: Ledger>(ledger: &L) {
     bury(ledger, &record, 3).await;
     let dead = held(ledger).await;
     // Completed late, after the dead letter was read.
-    ledger.complete(&record, "billing", &[], at(4)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(4).into()).await.expect("complete");
     let done = held(ledger).await;
     assert_eq!(reopen(ledger, &dead, cause, "request-2", 5).await, Settled::Refused);
     assert_eq!(held(ledger).await, done);
@@ -134,7 +134,7 @@ async fn a_replay_opens_any_state_unless_it_is_running<L: Ledger>(ledger: &L) {
     let failing = held(ledger).await;
     assert_eq!(reopen(ledger, &failing, cause(2), "request-3", 5).await, Settled::Written);
     let record = run(ledger, "b", 3, 6).await;
-    ledger.complete(&record, "billing", &[], at(7)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(7).into()).await.expect("complete");
     let done = held(ledger).await;
     assert_eq!(reopen(ledger, &done, cause(3), "request-4", 8).await, Settled::Written);
     let replayed = held(ledger).await;
@@ -156,7 +156,7 @@ async fn a_replay_of_what_began_to_run_since_it_was_read_is_refused<L: Ledger>(l
 async fn a_replay_of_all_handlers_forgets_what_is_done<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, "billing", &[], at(2)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(2).into()).await.expect("complete");
     let done = held(ledger).await;
     let cause = Reopen::Replay { seen: 1, rerun: Rerun::All };
     assert_eq!(reopen(ledger, &done, cause, "request-1", 3).await, Settled::Written);
@@ -196,7 +196,7 @@ async fn a_reopening_keeps_what_was_recorded_since_the_event_was_read<L: Ledger>
     let seen = held(ledger).await;
     // Meanwhile a run completes one of two routes and fails the other.
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
+    ledger.complete(&record, "mail", &["billing"], at(2).into()).await.expect("complete");
     fail(ledger, &record, 3).await;
     let cause = Reopen::Replay { seen: 1, rerun: Rerun::Unfinished };
     assert_eq!(reopen(ledger, &seen, cause, "request-1", 4).await, Settled::Written);
@@ -215,8 +215,8 @@ async fn what_had_completed_and_runs_again_stays_in_the_history_with_its_life<L:
     };
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
-    ledger.complete(&record, "billing", &["mail"], at(3)).await.expect("complete");
+    ledger.complete(&record, "mail", &["billing"], at(2).into()).await.expect("complete");
+    ledger.complete(&record, "billing", &["mail"], at(3).into()).await.expect("complete");
     let done = held(ledger).await;
     let mail = ["mail".to_owned()];
     let cause = Reopen::Replay { seen: 1, rerun: Rerun::Routes(&mail) };
@@ -226,9 +226,9 @@ async fn what_had_completed_and_runs_again_stays_in_the_history_with_its_life<L:
     assert_eq!(again.history[1].kind, TransitionKind::Replayed);
 
     let record = run(ledger, "b", 2, 11).await;
-    ledger.complete(&record, "mail", &["billing"], at(12)).await.expect("complete");
+    ledger.complete(&record, "mail", &["billing"], at(12).into()).await.expect("complete");
     let done = held(ledger).await;
-    assert_eq!(["mail", "billing"].map(|route| done.life_at(done.handlers[route])), [2, 1]);
+    assert_eq!(["mail", "billing"].map(|route| done.life_at(done.handlers[route].at)), [2, 1]);
     let cause = Reopen::Replay { seen: 2, rerun: Rerun::All };
     assert_eq!(reopen(ledger, &done, cause, "request-2", 20).await, Settled::Written);
     let expected =
@@ -247,7 +247,7 @@ async fn a_replay_of_what_has_completed_since_it_was_read_is_refused<L: Ledger>(
     let record = run(ledger, "a", 1, 1).await;
     fail(ledger, &record, 2).await;
     let seen = held(ledger).await;
-    ledger.complete(&record, "mail", &["billing"], at(3)).await.expect("complete");
+    ledger.complete(&record, "mail", &["billing"], at(3).into()).await.expect("complete");
     let before = held(ledger).await;
     let mail = ["mail".to_owned()];
     for rerun in [Rerun::All, Rerun::Routes(&mail)] {

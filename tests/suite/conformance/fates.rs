@@ -58,7 +58,7 @@ async fn an_attempt_that_only_waits_adds_nothing_to_the_history<L: Ledger>(ledge
     fail_with(ledger, &record, &stand, &["billing", "mail"], 2).await;
     let before = held(ledger).await;
     let record = run(ledger, "b", 1, 62).await;
-    let completed = ledger.complete(&record, "billing", &["mail"], at(63)).await;
+    let completed = ledger.complete(&record, "billing", &["mail"], at(63).into()).await;
     assert_eq!(completed.unwrap(), Completed::Pending);
     fail_with(ledger, &record, &[ASKED_TO_WAIT], &[], 64).await;
     let waiting = held(ledger).await;
@@ -109,7 +109,7 @@ async fn a_route_that_has_completed_since_is_not_given_up<L: Ledger>(ledger: &L)
     fail_with(ledger, &record, &stand, &["old", "mail"], 2).await;
     assert!(held(ledger).await.is_given_up("old"));
     // By a process that was slow to say so.
-    ledger.complete(&record, "old", &["mail"], at(3)).await.unwrap();
+    ledger.complete(&record, "old", &["mail"], at(3).into()).await.unwrap();
     let record = held(ledger).await;
     assert!(record.is_done("old") && !record.is_given_up("old"));
 }
@@ -221,7 +221,7 @@ async fn a_life_that_is_opened_for_named_routes_carries_their_names<L: Ledger>(l
 async fn a_redrive_opens_a_life_for_what_its_letter_gave_up<L: Ledger>(ledger: &L) {
     let dead = dead_of_two(ledger).await;
     // One of the two completes late.
-    ledger.complete(&dead, "old", &["billing"], at(3)).await.unwrap();
+    ledger.complete(&dead, "old", &["billing"], at(3).into()).await.unwrap();
     let dead = held(ledger).await;
     reopen(ledger, &dead, Reopen::Redrive { life: 2 }, "request-1", 4).await;
     let record = run(ledger, "b", 2, 5).await;

@@ -30,11 +30,11 @@ async fn done<L: Ledger>(ledger: &L) -> Record {
     fail(ledger, &record, 2).await;
     let record = run(ledger, "b", 1, 62).await;
     assert_eq!(
-        ledger.complete(&record, "mail", &["billing"], at(63)).await.unwrap(),
+        ledger.complete(&record, "mail", &["billing"], at(63).into()).await.unwrap(),
         Completed::Pending
     );
     assert_eq!(
-        ledger.complete(&record, "billing", &["mail"], at(64)).await.unwrap(),
+        ledger.complete(&record, "billing", &["mail"], at(64).into()).await.unwrap(),
         Completed::Done
     );
     held(ledger).await
@@ -133,7 +133,7 @@ async fn what_changed_since_it_was_read_is_not_forgotten<L: Ledger>(ledger: &L) 
     assert_eq!(forget(ledger, &dead, 4).await, Settled::Refused);
     // The same life in another state.
     let record = run(ledger, "b", 2, 5).await;
-    ledger.complete(&record, "billing", &[], at(6)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(6).into()).await.expect("complete");
     let done = held(ledger).await;
     assert_eq!(forget(ledger, &reopened, 7).await, Settled::Refused);
     assert_eq!(held(ledger).await, done);
@@ -141,7 +141,7 @@ async fn what_changed_since_it_was_read_is_not_forgotten<L: Ledger>(ledger: &L) 
     let cause = Reopen::Replay { seen: 2, rerun: Rerun::All };
     reopen(ledger, &done, cause, "request-2", 8).await;
     let record = run(ledger, "c", 3, 9).await;
-    ledger.complete(&record, "billing", &[], at(10)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(10).into()).await.expect("complete");
     assert_eq!(forget(ledger, &done, 11).await, Settled::Refused);
     let done = held(ledger).await;
     assert_eq!((done.state, done.life, done.forgotten_at), (State::Done, 3, None));
@@ -172,7 +172,8 @@ async fn a_late_completion_of_a_forgotten_event_brings_nothing_back<L: Ledger>(l
     // Its lease is over, and it is given up.
     let seen = held(ledger).await;
     assert_eq!(forget(ledger, &seen, 100).await, Settled::Written);
-    let completed = ledger.complete(&record, "billing", &[], at(101)).await.expect("complete");
+    let completed =
+        ledger.complete(&record, "billing", &[], at(101).into()).await.expect("complete");
     assert_eq!(completed, Completed::Done);
     let held = held(ledger).await;
     assert_eq!((held.state, held.forgotten_at), (State::Done, Some(at(100))));

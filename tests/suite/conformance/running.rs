@@ -1,7 +1,8 @@
 //! Beginning, completing, failing.
 
 use inbox_core::ledger::{
-    Begun, Completed, Ledger, Open, Reopen, Rerun, Settled, State, Suspects, TransitionKind,
+    Begun, Completed, Completion, Ledger, Open, Reopen, Rerun, Settled, State, Suspects,
+    TransitionKind,
 };
 
 use super::{
@@ -19,6 +20,7 @@ on_every_ledger!(
     an_event_that_is_not_there_is_missing,
     an_event_is_exhausted_after_its_attempts_whether_or_not_they_ended,
     a_completed_event_is_done_and_leaves_the_index,
+    a_completion_says_why_there_was_nothing_to_do_and_the_history_keeps_it,
     an_event_is_done_when_all_its_routes_are,
     a_completion_holds_whatever_was_known_of_the_other_routes,
     a_late_completion_is_true_after_the_lease_and_after_burial,
@@ -95,7 +97,7 @@ async fn a_message_of_another_life_is_stale_or_early<L: Ledger>(ledger: &L) {
     reopen(ledger, &dead, Reopen::Redrive { life: 2 }, "request-1", 4).await;
     assert_eq!(begun(ledger, "b", 1, 5).await, "stale");
     let record = run(ledger, "b", 2, 5).await;
-    ledger.complete(&record, "billing", &[], at(6)).await.expect("complete");
+    ledger.complete(&record, "billing", &[], at(6).into()).await.expect("complete");
     for life in [2, 3] {
         assert_eq!(begun(ledger, "c", life, 7).await, "finished");
     }
@@ -129,36 +131,58 @@ async fn an_event_is_exhausted_after_its_attempts_whether_or_not_they_ended<L: L
 async fn a_completed_event_is_done_and_leaves_the_index<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let record = run(ledger, "a", 1, 1).await;
-    let completed = ledger.complete(&record, "billing", &[], at(2)).await;
+    let completed = ledger.complete(&record, "billing", &[], at(2).into()).await;
     assert_eq!(completed.expect("complete"), Completed::Done);
     let mut expected = record.clone();
     expected.state = State::Done;
     expected.done_at = Some(at(2));
     expected.leased_until = None;
     expected.open = None;
-    expected.handlers.insert("billing".into(), at(2));
+    expected.handlers.insert("billing".into(), at(2).into());
     assert_eq!(held(ledger).await, expected);
     // A repeat says the same and moves nothing but the route's own time.
-    let completed = ledger.complete(&record, "billing", &[], at(2)).await;
+    let completed = ledger.complete(&record, "billing", &[], at(2).into()).await;
     assert_eq!(completed.expect("complete"), Completed::Done);
     assert_eq!(held(ledger).await, expected);
+}
+
+async fn a_completion_says_why_there_was_nothing_to_do_and_the_history_keeps_it<L: Ledger>(
+    ledger: &L,
+) {
+    claim(ledger, 0).await;
+    let record = run(ledger, "a", 1, 1).await;
+    let nothing = Completion::of_nothing("the payload is not JSON", at(2));
+    let completed = ledger.complete(&record, "mirror", &[], nothing.clone()).await;
+    assert_eq!(completed.expect("complete"), Completed::Done);
+    let done = held(ledger).await;
+    assert_eq!(done.handlers, [("mirror".to_owned(), nothing)].into());
+    assert!(!done.is_unrouted(), "a route took it");
+    // It is compared as it was read, then goes into the history.
+    let cause = Reopen::Replay { seen: 1, rerun: Rerun::All };
+    assert_eq!(reopen(ledger, &done, cause, "request-1", 10).await, Settled::Written);
+    let again = held(ledger).await;
+    let entry = &again.history[0];
+    assert_eq!(
+        (entry.kind, entry.detail.as_str()),
+        (TransitionKind::Completed, "mirror, which had nothing to do: the payload is not JSON")
+    );
 }
 
 async fn an_event_is_done_when_all_its_routes_are<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let mut record = run(ledger, "a", 1, 1).await;
-    let first = ledger.complete(&record, "mail", &["billing", "crm"], at(2)).await;
+    let first = ledger.complete(&record, "mail", &["billing", "crm"], at(2).into()).await;
     assert_eq!(first.expect("complete"), Completed::Pending);
     let between = held(ledger).await;
     assert_eq!(between.state, State::Received);
     assert_eq!(between.leased_until, Some(at(71)));
     assert!(between.is_done("mail") && !between.is_done("crm"));
 
-    record.handlers.insert("mail".into(), at(2));
-    let second = ledger.complete(&record, "billing", &["mail", "crm"], at(3)).await;
+    record.handlers.insert("mail".into(), at(2).into());
+    let second = ledger.complete(&record, "billing", &["mail", "crm"], at(3).into()).await;
     assert_eq!(second.expect("complete"), Completed::Pending);
-    record.handlers.insert("billing".into(), at(3));
-    let third = ledger.complete(&record, "crm", &["mail", "billing"], at(4)).await;
+    record.handlers.insert("billing".into(), at(3).into());
+    let third = ledger.complete(&record, "crm", &["mail", "billing"], at(4).into()).await;
     assert_eq!(third.expect("complete"), Completed::Done);
     assert_eq!(held(ledger).await.state, State::Done);
 }
@@ -167,8 +191,8 @@ async fn a_completion_holds_whatever_was_known_of_the_other_routes<L: Ledger>(le
     claim(ledger, 0).await;
     // This process read the record before the other route was done …
     let mut record = run(ledger, "a", 1, 1).await;
-    ledger.complete(&record, "mail", &["billing"], at(2)).await.expect("complete");
-    let last = ledger.complete(&record, "billing", &["mail"], at(3)).await;
+    ledger.complete(&record, "mail", &["billing"], at(2).into()).await.expect("complete");
+    let last = ledger.complete(&record, "billing", &["mail"], at(3).into()).await;
     assert_eq!(last.expect("complete"), Completed::Done);
     assert_eq!(held(ledger).await.state, State::Done);
 
@@ -177,8 +201,8 @@ async fn a_completion_holds_whatever_was_known_of_the_other_routes<L: Ledger>(le
     let cause = Reopen::Replay { seen: 1, rerun: Rerun::All };
     reopen(ledger, &done, cause, "request-1", 4).await;
     record = run(ledger, "b", 2, 5).await;
-    record.handlers.insert("mail".into(), at(2));
-    let only = ledger.complete(&record, "billing", &["mail"], at(6)).await;
+    record.handlers.insert("mail".into(), at(2).into());
+    let only = ledger.complete(&record, "billing", &["mail"], at(6).into()).await;
     assert_eq!(only.expect("complete"), Completed::Pending);
     assert_eq!(held(ledger).await.state, State::Received);
 }
@@ -188,7 +212,7 @@ async fn a_late_completion_is_true_after_the_lease_and_after_burial<L: Ledger>(l
     let sleeper = run(ledger, "a", 1, 0).await;
     let other = run(ledger, "b", 1, 71).await;
     assert_eq!(bury(ledger, &other, 72).await, Settled::Written);
-    let late = ledger.complete(&sleeper, "billing", &[], at(73)).await;
+    let late = ledger.complete(&sleeper, "billing", &[], at(73).into()).await;
     assert_eq!(late.expect("complete"), Completed::Done);
     let record = held(ledger).await;
     assert_eq!((record.state, record.open), (State::Done, None));
@@ -202,9 +226,9 @@ async fn a_completion_in_another_life_changes_nothing<L: Ledger>(ledger: &L) {
     let dead = held(ledger).await;
     reopen(ledger, &dead, Reopen::Redrive { life: 2 }, "request-1", 3).await;
     let before = held(ledger).await;
-    let late = ledger.complete(&record, "billing", &[], at(4)).await;
+    let late = ledger.complete(&record, "billing", &[], at(4).into()).await;
     assert_eq!(late.expect("complete"), Completed::Superseded);
-    let late = ledger.complete(&record, "billing", &["mail"], at(4)).await;
+    let late = ledger.complete(&record, "billing", &["mail"], at(4).into()).await;
     assert_eq!(late.expect("complete"), Completed::Superseded);
     assert_eq!(held(ledger).await, before);
 }
@@ -249,7 +273,7 @@ async fn a_failure_of_one_that_overslept_its_lease_is_refused<L: Ledger>(ledger:
     assert_eq!(fail(ledger, &sleeper, 72).await, Settled::Refused);
     assert_eq!(bury(ledger, &sleeper, 72).await, Settled::Refused);
     assert_eq!(held(ledger).await, other);
-    ledger.complete(&other, "billing", &[], at(73)).await.expect("complete");
+    ledger.complete(&other, "billing", &[], at(73).into()).await.expect("complete");
     assert_eq!(fail(ledger, &other, 74).await, Settled::Refused);
     assert_eq!(held(ledger).await.state, State::Done);
 }
@@ -258,7 +282,7 @@ async fn a_failure_does_not_undo_a_completion<L: Ledger>(ledger: &L) {
     claim(ledger, 0).await;
     let sleeper = run(ledger, "a", 1, 0).await;
     let other = run(ledger, "b", 1, 71).await;
-    ledger.complete(&sleeper, "billing", &["mail"], at(72)).await.expect("complete");
+    ledger.complete(&sleeper, "billing", &["mail"], at(72).into()).await.expect("complete");
     assert_eq!(fail(ledger, &other, 73).await, Settled::Written);
     assert!(held(ledger).await.is_done("billing"));
 }

@@ -92,7 +92,7 @@ async fn dying_around_a_renewal_leaves_no_record_that_outlasts_its_payload() {
         let failing = held(&ledger).await;
         assert!(failing.lasts(), "{dies:?}: {:?}", failing.expires_at);
         let record = run(&ledger, "c", 1, 21 * DAY + 7200).await;
-        let completed = ledger.complete(&record, "billing", &[], at(21 * DAY + 7201)).await;
+        let completed = ledger.complete(&record, "billing", &[], at(21 * DAY + 7201).into()).await;
         assert_eq!(completed.expect("it answers"), Completed::Done, "{dies:?}");
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Deferral, Due, DuePage, Failure, Forgetting, Ledger,
-    LedgerError, NewEvent, Record, Reopening, Settled,
+    Begin, Begun, Burial, Claimed, Completed, Completion, Deferral, Due, DuePage, Failure,
+    Forgetting, Ledger, LedgerError, NewEvent, Record, Reopening, Settled,
 };
 use inbox_core::marks::{MarkedRoutes, Marks};
 use inbox_core::queue::{Backlog, DeadLetter, Queue, QueueError};
@@ -167,9 +167,9 @@ impl<L: Ledger> Ledger for Fused<L> {
         record: &Record,
         route: &str,
         others: &[&str],
-        now: Timestamp,
+        completion: Completion,
     ) -> Result<Completed, LedgerError> {
-        self.fuse.write("complete", self.inner.complete(record, route, others, now)).await
+        self.fuse.write("complete", self.inner.complete(record, route, others, completion)).await
     }
 
     async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {

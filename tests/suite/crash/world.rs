@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use inbox_core::ledger::{Ledger, Open, Record};
 use inbox_core::marks::Marks;
 use inbox_core::memory::{MemoryQueue, MemorySecrets};
@@ -56,7 +56,7 @@ impl Handler for Scripted {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             let has_more = |left: u32| left.checked_sub(1).filter(|_| !run.insists);
             let order = Ordering::SeqCst;
@@ -67,7 +67,7 @@ impl Handler for Scripted {
             (self.script)(run.life, run.attempt)?;
             let key = run.idempotency_key(event);
             self.fuse.step("effect", async { self.effects.lock().unwrap().push(key) }).await;
-            Ok(())
+            Ok(Handled::Done)
         }
         .boxed()
     }

@@ -39,8 +39,8 @@ async fn the_receiver_makes_two_calls_for_an_accepted_event_one_for_a_repeat_non
 #[tokio::test]
 async fn the_processor_makes_two_calls_for_an_event_with_one_handler() {
     let rig = Rig::new().await;
-    let ping = Delivery::fixture("github", "ping.json", "a secret").expect("a fixture");
-    let mut receiver = rig.receiver_of("github", "github", "a secret").await;
+    let ping = Delivery::fixture("github", "ping.json", "a-secret-of-github").expect("a fixture");
+    let mut receiver = rig.receiver_of("github", "github", "a-secret-of-github").await;
     assert_eq!(rig.deliver(&mut receiver, &ping).await, Ok(Answer::accepted()));
     let _ = rig.proxy.take_calls();
 

@@ -5,7 +5,10 @@ use inbox_core::ledger::State;
 use inbox_local::calls::Fault;
 use serde_json::{Value, json};
 
-use super::rig::{Answer, DEADLINE, Rig, key, payment, to_drill, to_mirror, to_mirror_and_drill};
+use super::rig::{
+    Answer, DEADLINE, Rig, key, payment, to_drill, to_mirror, to_mirror_and_drill,
+    to_mirror_instead,
+};
 
 /// Loses the reply to the `nth` call of an operation.
 fn lose(rig: &Rig, operation: &'static str, nth: usize) {
@@ -112,7 +115,7 @@ async fn a_lost_reply_to_reopening_opens_one_life() {
     rig.process_all(&mut processor).await;
     let letters = rig.dead_letters().await;
 
-    let mut processor = rig.processor(&to_mirror()).await;
+    let mut processor = rig.processor(&to_mirror_instead()).await;
     rig.send(letters[0].body().expect("a body")).await;
     // Begin is refused, and tells that there is a life to open.
     lose(&rig, "UpdateItem", 2);

@@ -1,14 +1,15 @@
 //! `make run`: what it says on the terminal, and what it refuses to start.
 
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use inbox_local::functions::ControlPlane;
-use inbox_local::paths;
-use serde_json::{Value, json};
+use inbox_local::{http_client, paths};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use zip::write::SimpleFileOptions;
 
 /// Longer than a start takes on a busy machine.
 const WITHIN: Duration = Duration::from_mins(2);
@@ -77,23 +78,39 @@ async fn routes_that_cannot_be_used_start_nothing_and_are_told_one_by_one() {
     assert_eq!(lines.len(), 5, "{told}");
 }
 
+/// As `make package` leaves them, but for settings of its own that no receiver takes.
+fn packages_with_a_receiver_that_cannot_start() -> PathBuf {
+    let folder = paths::local_directory().join(format!("packages-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (function, settings) in
+        [("receiver", "PROVIDER=nobody"), ("processor", ""), ("sweeper", "")]
+    {
+        let binary = paths::binary(function).expect("cargo build --workspace");
+        let bootstrap = format!("#!/bin/sh\n{settings} exec {}\n", binary.display());
+        let file = std::fs::File::create(folder.join(format!("{function}.zip"))).expect("a file");
+        let mut zip = zip::ZipWriter::new(file);
+        zip.start_file("bootstrap", SimpleFileOptions::default()).expect("an entry");
+        zip.write_all(bootstrap.as_bytes()).expect("written");
+        zip.finish().expect("a zip");
+    }
+    folder
+}
+
 #[tokio::test]
 async fn a_function_that_dies_in_its_start_is_told_on_the_terminal() {
     let port = free_port();
-    let mut child = local_run(port, "[]").spawn().expect("it starts");
+    let packages = packages_with_a_receiver_that_cannot_start();
+    let mut command = local_run(port, "[]");
+    let mut child = command.env("INBOX_PACKAGES", &packages).spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     line_with(&mut lines, "ready: post to").await;
-    let facts = paths::local_directory().join(format!("run-{port}/stack.json"));
-    let facts: Value =
-        serde_json::from_slice(&std::fs::read(facts).expect("its facts")).expect("JSON");
-    let control = ControlPlane::new(facts["endpoint_url"].as_str().expect("an address"));
-    let wrong = r#"[{"id":"a","match":"*:*","handler":"nobody"}]"#;
-    control.set_variable("processor", "ROUTES", wrong).await.expect("set");
-    control.invoke("processor", &json!({"Records": []})).await.expect_err("it does not start");
-    let told = line_with(&mut lines, "! processor ").await;
-    let expected = "! processor cannot start: configuration: ROUTES: route 1 (\"a\"): no handler is \
-                    named \"nobody\"";
+    let url = format!("http://127.0.0.1:{port}/webhooks/stripe");
+    let request = http_client::build("POST", &url, &[], "{}".into()).expect("a request");
+    assert!(http_client::send(request).await.expect("an answer").status().is_server_error());
+    let told = line_with(&mut lines, "! receiver-stripe ").await;
+    let expected = "! receiver-stripe cannot start: configuration: PROVIDER: ";
     assert!(told.starts_with(expected), "{told}");
-    assert!(told.ends_with("/logs/processor.log)"), "where to read more: {told}");
+    assert!(told.ends_with("/logs/receiver-stripe.log)"), "where to read more: {told}");
     stopped(child).await;
+    let _ = std::fs::remove_dir_all(packages);
 }

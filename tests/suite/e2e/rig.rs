@@ -38,6 +38,11 @@ pub(super) fn to_mirror() -> Value {
     json!([{ "id": "mirror", "match": "*:*", "handler": "mirror" }])
 }
 
+/// Everything goes to the mirror, by the id of what [`to_drill`] gives up: put right.
+pub(super) fn to_mirror_instead() -> Value {
+    json!([{ "id": "drill", "match": "*:*", "handler": "mirror" }])
+}
+
 /// Everything goes to the mirror, and to a drill.
 pub(super) fn to_mirror_and_drill(with: &Value) -> Value {
     json!([

@@ -79,7 +79,7 @@ impl Route {
             payload_ref: None,
             envelope: Envelope::default(),
         };
-        self.forward.handle(event, &run).await
+        self.forward.handle(event, &run).await.map(|_| ())
     }
 }
 

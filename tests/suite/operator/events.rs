@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use inbox_core::ledger::State;
+use inbox_core::Timestamp;
+use inbox_core::event::EventKey;
+use inbox_core::ledger::{Completion, Ledger as _, State};
 use inbox_local::calls::Fault;
 use serde_json::{Value, json};
 
 use super::rig::Operator;
-use super::world::{Given, ids, make};
+use super::world::{Given, begin, ids, make};
 
 const HOUR: u64 = 3600;
 
@@ -240,4 +242,74 @@ async fn an_item_that_cannot_be_read_is_told_and_hides_no_other() {
     }
     let ran = operator.run(&["dlq", "--json"]).await.expect(0);
     assert!(ran.stderr.contains("stripe#evt-007"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn what_looks_handled_and_was_not_is_told_wherever_it_is_shown() {
+    let operator = Operator::new().await;
+    let all = ids("evt", 3);
+    make(&operator, all.iter().map(|id| Given::new(id, State::Received, Duration::from_mins(5))))
+        .await;
+    let ledger = operator.ledger();
+    let now = Timestamp::now();
+    for (n, id) in all.iter().enumerate() {
+        let key = EventKey { source: "stripe".into(), id: id.clone() };
+        let record = begin(&ledger, &key, 1, now).await;
+        match n {
+            0 => ledger.finish(&record, now).await.unwrap(),
+            1 => {
+                let nothing = Completion::of_nothing("the event holds no object", now);
+                ledger.complete(&record, "state", &[], nothing).await.unwrap()
+            }
+            _ => ledger.complete(&record, "state", &[], now.into()).await.unwrap(),
+        };
+    }
+    let ran = operator.run(&["events", "--source", "stripe"]).await.expect(0);
+    let line = |id: &str| {
+        let line = ran.text().lines().find(|line| line.contains(id)).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{id} is not in {}", ran.text()))
+    };
+    assert!(line("evt-000").contains("done (no route)"), "{}", line("evt-000"));
+    assert!(line("evt-000").contains("no route takes it: nothing was done"), "{}", line("evt-000"));
+    let nothing = "state had nothing to do: the event holds no object";
+    assert!(line("evt-001").contains(nothing), "{}", line("evt-001"));
+    assert!(line("evt-002").contains(" after "), "{}", line("evt-002"));
+    assert!(!line("evt-002").contains("nothing"), "{}", line("evt-002"));
+
+    let answer = operator.run(&["events", "--source", "stripe", "--json"]).await.expect(0).json();
+    let seen = |n: usize| {
+        let event = answer["events"].as_array().unwrap().iter().find(|it| it["id"] == all[n]);
+        let event = event.expect("the event");
+        json!([event["state"], event["is_unrouted"], event["nothing_done"]])
+    };
+    assert_eq!(seen(0), json!(["done", true, {}]));
+    assert_eq!(seen(1), json!(["done", false, {"state": "the event holds no object"}]));
+    assert_eq!(seen(2), json!(["done", false, {}]));
+
+    let shown = operator.run(&["show", "stripe", "evt-000"]).await.expect(0);
+    assert!(shown.text().starts_with("stripe evt-000  invoice.paid  done (no route)\n"));
+    assert!(shown.text().contains("; no route takes it: nothing was done"), "{}", shown.text());
+    let shown = operator.run(&["show", "stripe", "evt-001"]).await.expect(0);
+    assert!(shown.text().contains("state    nothing to do"), "{}", shown.text());
+    let told = "by state, which had nothing to do: the event holds no object";
+    assert!(shown.text().contains(told), "{}", shown.text());
+    let shown = operator.run(&["show", "stripe", "evt-001", "--json"]).await.expect(0).json();
+    assert_eq!(shown["ledger"]["nothing_done"], json!({"state": "the event holds no object"}));
+    assert_eq!(shown["ledger"]["is_unrouted"], false);
+
+    let doctor = operator.run(&["doctor", "--json"]).await.expect(0).json();
+    let says = doctor["findings"].as_array().unwrap().iter().filter(|it| it["about"] == "events");
+    let says: Vec<(&str, &str)> =
+        says.map(|it| (it["verdict"].as_str().unwrap(), it["says"].as_str().unwrap())).collect();
+    let of = "1 event of the last day's newest 3 events looks handled";
+    assert_eq!(
+        says,
+        [
+            (
+                "warning",
+                &*format!("{of}; no route takes it: nothing was done: stripe:invoice.paid (1)")
+            ),
+            ("warning", &*format!("{of}; {nothing}: stripe:invoice.paid (1)")),
+        ]
+    );
 }

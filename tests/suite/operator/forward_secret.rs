@@ -119,7 +119,7 @@ async fn a_secret_that_the_endpoint_gave_is_taken_where_it_can_sign() {
     assert_eq!((&shown["source"], &shown["provider"]), (&Value::Null, &Value::Null));
     assert_eq!(
         shown["signing_secrets"][0],
-        json!({"position": 1, "ends_with": "ZWY=", "length": 50, "fault": null})
+        json!({"position": 1, "ends_with": "ZWY=", "length": 50, "fault": null, "concern": null})
     );
 }
 

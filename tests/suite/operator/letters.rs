@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::{DeadLetterQueue, Depth};
 use inbox_core::event::{Event, EventKey};
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use inbox_core::ledger::{Ledger as _, Record, State};
 use inbox_core::queue::Pointer;
 use inbox_local::paths;
@@ -164,9 +164,13 @@ impl Handler for Work {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         *self.ran.lock().unwrap().entry((event.key.clone(), run.life)).or_default() += 1;
-        let result = if self.fails { Err(HandlerError::permanent("still broken")) } else { Ok(()) };
+        let result = if self.fails {
+            Err(HandlerError::permanent("still broken"))
+        } else {
+            Ok(Handled::Done)
+        };
         async { result }.boxed()
     }
 }

@@ -69,7 +69,10 @@ async fn each_target_that_is_not_there_is_named() {
             format!("broken route tell: topic {gone_topic} {away}"),
             format!("broken route bus: bus no-such-bus {away}"),
             format!("broken route default: bus no-such-default-bus {away}"),
-            format!("ok route mirror: table {} is there", operator.bed.mirror_table),
+            format!(
+                "ok route mirror: table {} is there; 0 rows, 0 MB, none of which ever expires",
+                operator.bed.mirror_table
+            ),
         ]
     );
     let found = findings(&ran.json());
@@ -127,6 +130,16 @@ async fn a_function_that_may_run_longer_than_is_waited_for_is_told_with_the_limi
                     that takes longer counts as failed, and the function is called again beside it";
     assert!(says.starts_with(expected), "{says}");
     assert!(says.contains("(`handler_timeout_seconds`, at most 45)"), "{says}");
+
+    // A route that waits for less says so for itself.
+    let own = json!({"function": "slow", "timeout_seconds": 20});
+    let deployed = environment(&operator, &json!([route("crm", "invoke", &own)]));
+    operator
+        .deploy_processor_and(&deployed, |call| function(call, "slow", 25).unwrap_or(Fault::None));
+    let ran = operator.run(&["doctor", "--json"]).await.expect(1);
+    let found = findings(&ran.json());
+    let (_, says) = found.iter().find(|(about, _)| about == "warning route crm").expect("found");
+    assert!(says.contains("may run for 25 s, and `invoke` waits 20 s"), "{says}");
 }
 
 #[tokio::test]

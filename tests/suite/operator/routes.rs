@@ -161,7 +161,7 @@ async fn divided(operator: &Operator) {
     given.make(&ledger, &queue).await;
     let now = Timestamp::now();
     let record = begin(&ledger, &key, 1, now).await;
-    ledger.complete(&record, "archive", &["billing", "old"], now).await.unwrap();
+    ledger.complete(&record, "archive", &["billing", "old"], now.into()).await.unwrap();
     let failure = |error: &str, attempts, next_at| RouteFailure {
         error: error.into(),
         quote: None,

@@ -83,7 +83,7 @@ async fn what_is_held_is_shown_by_its_end_and_never_whole() {
     store(&operator, "stripe", &held.to_string()).await;
     let shown = operator.run(&["secret", "show", "stripe"]).await.expect(1);
     let lines: Vec<_> = shown.text().lines().collect();
-    assert!(lines[0].starts_with("stripe: secret test/"), "{}", shown.text());
+    assert!(lines[0].starts_with("stripe: secret test-"), "{}", shown.text());
     assert_eq!(lines[1], "#  ends with            characters  judged");
     assert_eq!(lines[2], "1  …IJ01                        38  good");
     assert_eq!(

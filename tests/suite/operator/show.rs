@@ -41,7 +41,7 @@ async fn the_life_of_an_event_is_told_in_order() {
             "received 1",
             "buried 1 after 1 attempt: billing: upstream timeout",
             "replayed 2 by ada: fixed in #412",
-            "handled by billing",
+            "handled 2 by billing",
             "done 2",
         ],
         "{text}"

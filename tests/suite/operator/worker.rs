@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use inbox_aws::{DynamoDbLedger, SqsQueue};
 use inbox_core::Timestamp;
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use inbox_processor::batch::{Message, Processor};
 use inbox_processor::budget::Budget;
 use inbox_processor::lane::Lane;
@@ -99,10 +99,14 @@ impl Handler for Noted {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         let noted = (event.key.id.clone(), run.life, run.route_id.clone());
         self.ran.lock().unwrap().push(noted);
-        let result = if self.fails { Err(HandlerError::permanent("still broken")) } else { Ok(()) };
+        let result = if self.fails {
+            Err(HandlerError::permanent("still broken"))
+        } else {
+            Ok(Handled::Done)
+        };
         async move { result }.boxed()
     }
 }

@@ -101,7 +101,7 @@ impl Given {
         match self.state {
             State::Received => unreachable!("handled above"),
             State::Done => {
-                ledger.complete(&record, "billing", &[], at).await.unwrap();
+                ledger.complete(&record, "billing", &[], at.into()).await.unwrap();
             }
             State::Failing => {
                 let next_at = Timestamp::now().plus(Duration::from_mins(5));

@@ -42,11 +42,15 @@ struct Answers {
 }
 
 impl Handler for Answers {
-    fn handle<'a>(&'a self, _: &'a Event, _: &'a Run) -> BoxFuture<'a, Result<(), HandlerError>> {
+    fn handle<'a>(
+        &'a self,
+        _: &'a Event,
+        _: &'a Run,
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             let after = if self.is_slow.load(Ordering::SeqCst) { SECOND * 25 } else { self.after };
             tokio::time::sleep(after).await;
-            Ok(())
+            Ok(Handled::Done)
         }
         .boxed()
     }

@@ -95,12 +95,12 @@ impl Handler for WaitsForMail {
         &'a self,
         event: &'a Event,
         _run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             while !self.0.get(&event.key).await.unwrap().is_some_and(|it| it.is_done("mail")) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            Ok(())
+            Ok(Handled::Done)
         }
         .boxed()
     }

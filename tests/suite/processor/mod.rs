@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use inbox_core::ledger::{Claimed, Ledger, Record, Reopen, Reopening, Rerun, Settled, State};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
@@ -59,11 +59,11 @@ impl Handler for Told {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         self.clock.fetch_add(self.takes_ms.load(Ordering::SeqCst), Ordering::SeqCst);
         self.ran.lock().unwrap().push(event.key.id.clone());
         self.runs.lock().unwrap().push(format!("{} {}", run.route_id, run.attempt));
-        (self.attempt)(event, run)
+        (self.attempt)(event, run).map_ok(|()| Handled::Done).boxed()
     }
 }
 

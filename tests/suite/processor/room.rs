@@ -22,7 +22,7 @@ impl Handler for Counted {
         &'a self,
         _event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
@@ -34,7 +34,7 @@ impl Handler for Counted {
                 tokio::task::yield_now().await;
             }
             self.now.fetch_sub(1, Ordering::SeqCst);
-            Ok(())
+            Ok(Handled::Done)
         }
         .boxed()
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use inbox_core::Timestamp;
 use inbox_core::event::{Event, EventKey};
 use inbox_core::ledger::{
-    Begin, Begun, Burial, Claimed, Completed, Deferral, Due, DuePage, Failure, Forgetting, Ledger,
-    LedgerError, NewEvent, Open, Record, Reopening, Settled,
+    Begin, Begun, Burial, Claimed, Completed, Completion, Deferral, Due, DuePage, Failure,
+    Forgetting, Ledger, LedgerError, NewEvent, Open, Record, Reopening, Settled,
 };
 use inbox_core::queue::{Backlog, DeadLetter, Queue, QueueError};
 use inbox_core::stack::stack;
@@ -238,7 +238,7 @@ impl Ledger for Seen {
         _: &Record,
         _: &str,
         _: &[&str],
-        _: Timestamp,
+        _: Completion,
     ) -> Result<Completed, LedgerError> {
         unreachable!("a sweep completes nothing")
     }

@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use inbox_core::event::Event;
-use inbox_core::handler::{HandlerError, Run};
+use inbox_core::handler::{Handled, HandlerError, Run};
 use inbox_local::calls::Fault;
 use serde_json::json;
 
@@ -64,7 +64,7 @@ async fn a_fifo_queue_takes_a_repetition_once_and_a_replay_again() {
     world.proxy.fail_next("sqs", "SendMessage", 1, Fault::DropReply);
     for attempt in 1..=2 {
         let run = Run { attempt, ..run() };
-        assert_eq!(enqueue.handle(&event, &run).await, Ok(()));
+        assert_eq!(enqueue.handle(&event, &run).await, Ok(Handled::Done));
     }
     assert_eq!(world.proxy.count("sqs", "SendMessage"), 3);
     let [message] = &world.received(&queue).await[..] else { panic!("not one message") };
@@ -73,7 +73,7 @@ async fn a_fifo_queue_takes_a_repetition_once_and_a_replay_again() {
     assert_eq!(attributes[&MessageSystemAttributeName::MessageDeduplicationId].len(), 64);
 
     let replayed = Run { life: 2, ..run() };
-    assert_eq!(enqueue.handle(&event, &replayed).await, Ok(()));
+    assert_eq!(enqueue.handle(&event, &replayed).await, Ok(Handled::Done));
     assert_eq!(world.received(&queue).await.len(), 1, "what an operator asks for is no repetition");
 }
 
@@ -86,7 +86,7 @@ async fn a_fifo_topic_takes_a_repetition_once() {
     let enqueue = world.handler("enqueue", &json!({ "topic_arn": topic }));
     for attempt in 1..=2 {
         let run = Run { attempt, ..run() };
-        assert_eq!(enqueue.handle(&event("evt_1", "{}"), &run).await, Ok(()));
+        assert_eq!(enqueue.handle(&event("evt_1", "{}"), &run).await, Ok(Handled::Done));
     }
     assert_eq!(world.bodies(&queue).await.len(), 1);
 }

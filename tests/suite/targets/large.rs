@@ -4,7 +4,7 @@
 use aws_sdk_sqs::types::QueueAttributeName;
 use inbox_aws::{DETACHED_BYTES_MIN, DynamoDbLedger, S3PayloadStore};
 use inbox_core::event::Event;
-use inbox_core::handler::{HandlerError, Run};
+use inbox_core::handler::{Handled, HandlerError, Run};
 use inbox_core::ledger::{Claimed, Forgetting, Ledger as _, PayloadRef, Record, Settled};
 use inbox_local::resources::sdk_config;
 use serde_json::{Value, json};
@@ -154,7 +154,11 @@ async fn what_lies_in_the_bucket_already_is_not_put_again() {
     let payload_ref = Some(PayloadRef { key: key.clone(), bytes: large.payload.bytes.len() });
     let run = Run { payload_ref, ..super::run() };
     for (handler, with, _) in &targets.limits {
-        assert_eq!(world.handler(handler, with).handle(&large, &run).await, Ok(()), "{with}");
+        assert_eq!(
+            world.handler(handler, with).handle(&large, &run).await,
+            Ok(Handled::Done),
+            "{with}"
+        );
         let expected = format!("s3://{}/{key}", world.bed.payload_bucket);
         assert_eq!(targets.arrived(&world).await["dataref"], expected, "{with}");
     }

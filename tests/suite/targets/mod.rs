@@ -134,7 +134,7 @@ fn run() -> Run {
 }
 
 async fn handle(handler: &Arc<dyn Handler>, event: &Event) -> Result<(), HandlerError> {
-    handler.handle(event, &run()).await
+    handler.handle(event, &run()).await.map(|_| ())
 }
 
 fn json_of(text: &str) -> Value {

@@ -98,10 +98,10 @@ pub use deferral::{
 };
 pub use expiry::{lasting, least_retention, payload_outlives_record, record_outlives_due};
 pub use record::{
-    ACTOR_CHARACTERS, ACTOR_PROCESSOR, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
-    HISTORY_ENTRIES, Lease, Open, PayloadRef, REQUEST_ID_CHARACTERS, ROUTE_ERROR_CHARACTERS,
-    ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, RouteFailure, SCHEMA, State, Transition,
-    TransitionKind,
+    ACTOR_CHARACTERS, ACTOR_PROCESSOR, Completion, ERROR_CHARACTERS, HISTORY_DETAIL_CHARACTERS,
+    HISTORY_ENTRIES, Lease, NOTHING_CHARACTERS, Open, PayloadRef, REQUEST_ID_CHARACTERS,
+    ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record, RouteFailure, SCHEMA, State,
+    Transition, TransitionKind, is_unrouted,
 };
 pub use rules::{
     apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,
@@ -368,7 +368,7 @@ pub trait Ledger: Send + Sync {
         record: &Record,
         route: &str,
         others: &[&str],
-        now: Timestamp,
+        completion: Completion,
     ) -> impl Future<Output = Result<Completed, LedgerError>> + Send;
 
     /// Records how each route stands after an attempt that leaves some to be tried

@@ -22,6 +22,8 @@ pub const ACTOR_PROCESSOR: &str = "processor";
 pub const ROUTE_ERROR_CHARACTERS: usize = 136;
 /// What a quote takes of those besides its text: in an item its name does.
 pub const ROUTE_QUOTE_OVERHEAD_CHARACTERS: usize = 2;
+/// Most characters of why a handler had nothing to do.
+pub const NOTHING_CHARACTERS: usize = 60;
 /// Most characters of an error or a reason in the history, which is long.
 pub const HISTORY_DETAIL_CHARACTERS: usize = 100;
 /// Most characters of a name in the history.
@@ -179,6 +181,30 @@ pub struct PayloadRef {
     pub bytes: usize,
 }
 
+/// When a route completed, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// When.
+    pub at: Timestamp,
+    /// Why the handler had nothing to do, where that is so.
+    pub nothing: Option<String>,
+}
+
+impl Completion {
+    /// Of a handler that had nothing to do.
+    #[must_use]
+    pub fn of_nothing(why: &str, at: Timestamp) -> Self {
+        Self { at, nothing: Some(clean_text(why, NOTHING_CHARACTERS)) }
+    }
+}
+
+/// Of a handler that did what it does.
+impl From<Timestamp> for Completion {
+    fn from(at: Timestamp) -> Self {
+        Self { at, nothing: None }
+    }
+}
+
 /// How a route failed last, or was left for later, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteFailure {
@@ -227,8 +253,8 @@ pub struct Record {
     pub last_error: Option<String>,
     /// When the event became done.
     pub done_at: Option<Timestamp>,
-    /// When each route completed, in this life or one before.
-    pub handlers: BTreeMap<String, Timestamp>,
+    /// How each route completed, in this life or one before.
+    pub handlers: BTreeMap<String, Completion>,
     /// The routes that have failed or were left for later in this life. Kept apart from `handlers`, so
     /// that recording a failure can never undo the completion that another, late
     /// process recorded meanwhile: a route in both has completed since.
@@ -286,6 +312,12 @@ impl Record {
     #[must_use]
     pub fn is_done(&self, route: &str) -> bool {
         self.handlers.contains_key(route)
+    }
+
+    /// Whether it is done and nothing was done with it: no route took it.
+    #[must_use]
+    pub fn is_unrouted(&self) -> bool {
+        is_unrouted(self.state, &self.handlers)
     }
 
     /// Whether this route is not to be run any more in this life.
@@ -373,6 +405,12 @@ impl Record {
             request_id: None,
         }
     }
+}
+
+/// [`Record::is_unrouted`], of what is known without the record.
+#[must_use]
+pub fn is_unrouted(state: State, handlers: &BTreeMap<String, Completion>) -> bool {
+    state == State::Done && handlers.is_empty()
 }
 
 /// What [`Record::attempts`] is set to when an attempt has come to its outcome: the

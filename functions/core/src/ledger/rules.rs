@@ -12,9 +12,9 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Due, ERROR_CHARACTERS, Failure,
-    NewEvent, Open, PayloadRef, ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS, Record,
-    RouteFailure, State, Suspects, TransitionKind, lasting, record::settled_attempts,
+    Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Completion, Due, ERROR_CHARACTERS,
+    Failure, NewEvent, Open, PayloadRef, ROUTE_ERROR_CHARACTERS, ROUTE_QUOTE_OVERHEAD_CHARACTERS,
+    Record, RouteFailure, State, Suspects, TransitionKind, lasting, record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::{EventKey, clean_text};
@@ -107,12 +107,13 @@ pub fn apply_complete(
     life: u32,
     route: &str,
     others: &[&str],
-    now: Timestamp,
+    completion: Completion,
 ) -> Completed {
     let Some(record) = existing.filter(|record| record.life == life) else {
         return Completed::Superseded;
     };
-    record.handlers.insert(route.to_owned(), now);
+    let now = completion.at;
+    record.handlers.insert(route.to_owned(), completion);
     if !others.iter().all(|other| record.is_done(other)) {
         return Completed::Pending;
     }

@@ -116,12 +116,14 @@ fn note_completions(record: &mut Record, cause: Reopen<'_>) {
         Reopen::Replay { rerun: Rerun::Unfinished, .. } | Reopen::Redrive { .. } => false,
     };
     let mut completed: Vec<(Timestamp, String)> = Vec::new();
-    for (route, at) in record.handlers.iter().filter(|(route, _)| is_again(route)) {
-        completed.push((*at, route.clone()));
+    for (route, it) in record.handlers.iter().filter(|(route, _)| is_again(route)) {
+        let nothing = it.nothing.as_ref();
+        let what = nothing.map(|why| format!("{route}, which had nothing to do: {why}"));
+        completed.push((it.at, what.unwrap_or_else(|| route.clone())));
     }
     completed.sort();
-    for (at, route) in completed {
-        let mut entry = record.transition(TransitionKind::Completed, &route, at);
+    for (at, what) in completed {
+        let mut entry = record.transition(TransitionKind::Completed, &what, at);
         (entry.life, entry.attempt) = (record.life_at(at), 0);
         record.history = record.history_with(entry);
     }

@@ -2,7 +2,7 @@
 
 use inbox_aws::Summary;
 use inbox_core::Timestamp;
-use inbox_core::ledger::State;
+use inbox_core::ledger::{State, is_unrouted};
 
 use crate::console::Tone;
 use crate::context::Context;
@@ -18,6 +18,9 @@ Examples:
   inbox events --source stripe --type 'invoice.*' --since 7d
   inbox events --state dead,failing              however old they are
   inbox events --since 2h --json | jq -r '.events[].id'";
+
+/// The state of an event that nothing was done with.
+pub(super) const DONE_WITHOUT_ROUTE: &str = "done (no route)";
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -78,7 +81,7 @@ pub(super) fn table(events: &[Summary], now: Timestamp) -> Table {
             event.key.source.as_str().into(),
             event.event_type.as_str().into(),
             event.key.id.as_str().into(),
-            state_cell(event.state),
+            state_cell(event),
             event.attempts.to_string().into(),
             event.life.to_string().into(),
             what(event, now).into(),
@@ -87,9 +90,12 @@ pub(super) fn table(events: &[Summary], now: Timestamp) -> Table {
     table
 }
 
-/// A state in its colour.
-pub(super) fn state_cell(state: State) -> Cell {
-    Cell::toned(tone(state), state.as_str())
+/// A state in its colour; one that looks handled and was not stands out.
+pub(super) fn state_cell(event: &Summary) -> Cell {
+    if is_unrouted(event.state, &event.handlers) {
+        return Cell::toned(Tone::Warning, DONE_WITHOUT_ROUTE);
+    }
+    Cell::toned(tone(event.state), event.state.as_str())
 }
 
 /// A state's colour.
@@ -120,7 +126,9 @@ fn what(event: &Summary, now: Timestamp) -> String {
             format!("deferred to the lane, as slow: {}{again}", left.join(", "))
         }
         (State::Done, _, Some(done_at)) => {
-            format!("after {}", span(done_at.since(event.received_at)))
+            let after = span(done_at.since(event.received_at));
+            let but = view::done_but(&event.handlers);
+            but.map_or_else(|| format!("after {after}"), |but| format!("{but}; after {after}"))
         }
         (State::Failing, Some(next_at), _) if next_at > now => {
             format!("again {}; {error}", relative(next_at, now))

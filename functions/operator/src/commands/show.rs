@@ -6,12 +6,12 @@
 
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::{Ledger as _, LedgerError, Record, State, TransitionKind};
+use inbox_core::ledger::{Completion, Ledger as _, LedgerError, Record, State, TransitionKind};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::events::tone;
+use super::events::{DONE_WITHOUT_ROUTE, tone};
 use crate::console::{Console, Tone};
 use crate::context::Context;
 use crate::deployment::Deployment;
@@ -118,6 +118,8 @@ fn document(record: &Record, unloaded: Option<&LedgerError>) -> Document {
             "due_at": time(record.open.map(inbox_core::ledger::Open::due_at)),
             "last_error": record.last_error,
             "handlers": view::times(&record.handlers),
+            "nothing_done": view::nothing_done(&record.handlers),
+            "is_unrouted": record.is_unrouted(),
             "failures": view::failures(record.state, &record.failures),
             "only": record.only,
             "history": history.collect::<Vec<_>>(),
@@ -147,7 +149,11 @@ struct Document {
 
 fn print(console: &Console, record: &Record, unloaded: Option<&LedgerError>, now: Timestamp) {
     let event = &record.event;
-    let state = console.tint(tone(record.state), record.state.as_str());
+    let state = if record.is_unrouted() {
+        console.tint(Tone::Warning, DONE_WITHOUT_ROUTE)
+    } else {
+        console.tint(tone(record.state), record.state.as_str())
+    };
     let title = pretty::printable(&format!("{} {}", event.key.source, event.key.id));
     let event_type = pretty::printable(&event.event_type);
     console.line(format!("{}  {event_type}  {state}", console.tint(Tone::Strong, &title)));
@@ -225,7 +231,11 @@ fn stands(record: &Record, now: Timestamp) -> String {
         }
         (State::Received | State::Failing, None) => format!("{tried} ended without an outcome"),
         (State::Done, _) => match record.done_at {
-            Some(at) => format!("done {}, life {}", relative(at, now), record.life),
+            Some(at) => {
+                let done = format!("done {}, life {}", relative(at, now), record.life);
+                let but = view::done_but(&record.handlers);
+                but.map_or_else(|| done.clone(), |but| format!("{done}; {but}"))
+            }
             None => "done".to_owned(),
         },
         (State::Dead, _) if record.forgotten_at.is_some() => "given up and forgotten".to_owned(),
@@ -261,9 +271,13 @@ fn life(record: &Record) -> Table {
         };
         add(entry.at, Some(tone), what, entry.life.to_string(), detail);
     }
-    for (route, at) in &record.handlers {
+    for (route, Completion { at, nothing }) in &record.handlers {
         let life = record.life_at(*at).to_string();
-        add(*at, Some(Tone::Good), HANDLED, life, format!("by {route}"));
+        let (tone, by) = match nothing {
+            None => (Tone::Good, format!("by {route}")),
+            Some(why) => (Tone::Warning, format!("by {route}, which had nothing to do: {why}")),
+        };
+        add(*at, Some(tone), HANDLED, life, by);
     }
     if let Some(at) = record.done_at {
         add(at, Some(Tone::Good), "done", record.life.to_string(), String::new());
@@ -296,13 +310,14 @@ fn handlers(record: &Record, now: Timestamp) -> Table {
         Column::new("detail").cut(),
     ];
     let mut table = Table::new(columns);
-    for (route, at) in &record.handlers {
-        table.row([
-            route.as_str().into(),
-            Cell::toned(Tone::Good, "done"),
-            "".into(),
-            format!("{} UTC", clock(*at)).into(),
-        ]);
+    for (route, Completion { at, nothing }) in &record.handlers {
+        let (result, detail) = match nothing {
+            None => (Cell::toned(Tone::Good, "done"), format!("{} UTC", clock(*at))),
+            Some(why) => {
+                (Cell::toned(Tone::Warning, "nothing to do"), format!("{} UTC; {why}", clock(*at)))
+            }
+        };
+        table.row([route.as_str().into(), result, "".into(), detail.into()]);
     }
     for (route, failure) in record.failures.iter().filter(|(route, _)| !record.is_done(route)) {
         let fate = match view::again_at(record.state, failure) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -87,10 +87,10 @@ impl Handler for Drill {
         &'a self,
         _event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             if self.attempts.is_some_and(|attempts| run.attempt > attempts) {
-                return Ok(());
+                return Ok(Handled::Done);
             }
             let reason = format!("drill: attempt {} fails on purpose", run.attempt);
             match self.outcome {
@@ -135,7 +135,7 @@ mod tests {
     const IS_CHILD: &str = "DRILL_TEST_IS_CHILD";
 
     /// `None` when it does not end.
-    fn end(with: &Value, attempt: u32) -> Option<Result<(), HandlerError>> {
+    fn end(with: &Value, attempt: u32) -> Option<Result<Handled, HandlerError>> {
         let drill = parse(with).unwrap();
         drill.handle(&event("{}"), &run(attempt)).now_or_never()
     }
@@ -151,7 +151,7 @@ mod tests {
         };
         assert_eq!(end(&with, 1), failed(1));
         assert_eq!(end(&with, 2), failed(2));
-        assert_eq!(end(&with, 3), Some(Ok(())));
+        assert_eq!(end(&with, 3), Some(Ok(Handled::Done)));
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
     fn hang_never_ends_until_its_attempts_are_over() {
         let with = json!({"outcome": "hang", "attempts": 1});
         assert_eq!(end(&with, 1), None);
-        assert_eq!(end(&with, 2), Some(Ok(())));
+        assert_eq!(end(&with, 2), Some(Ok(Handled::Done)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use serde_json::Value;
 
 use super::{Options, Resources};
@@ -26,7 +26,7 @@ impl Handler for Notify {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             // The payload, byte for byte; never log it.
             let Some(_json) = event.json() else {
@@ -36,7 +36,7 @@ impl Handler for Notify {
             // fail, say `HandlerError::retry("…")`.
             let key = run.idempotency_key(event);
             tracing::info!(channel = self.channel, key, "told");
-            Ok(())
+            Ok(Handled::Done)
         }
         .boxed()
     }

@@ -133,7 +133,7 @@ pub fn build(
 
 #[cfg(test)]
 mod tests {
-    use inbox_core::handler::HandlerError;
+    use inbox_core::handler::{Handled, HandlerError};
     use serde_json::json;
 
     use super::*;
@@ -186,7 +186,7 @@ mod tests {
         let built = example::build(&testing::resources(), &json!({"channel": "#billing"}));
         let handler = built.expect("a handler");
         let event = testing::event(r#"{"id":"evt_1"}"#);
-        assert_eq!(handler.handle(&event, &testing::run(1)).await, Ok(()));
+        assert_eq!(handler.handle(&event, &testing::run(1)).await, Ok(Handled::Done));
         let event = testing::event("no JSON");
         let refused = handler.handle(&event, &testing::run(1)).await;
         assert_eq!(refused, Err(HandlerError::permanent("not JSON")));

@@ -69,7 +69,7 @@ async fn a_processor_three_hours_ahead_sees_a_live_lease_as_over_and_the_first_o
     assert_eq!((first.attempts, second.attempts), (1, 2));
     // The one whose lease was taken can complete, since that is true, and not fail.
     assert_eq!(fail(&ledger, &first, 5).await, inbox_core::ledger::Settled::Refused);
-    ledger.complete(&first, "billing", &[], at(6)).await.expect("complete");
+    ledger.complete(&first, "billing", &[], at(6).into()).await.expect("complete");
     assert_eq!(held(&ledger).await.state, State::Done);
 }
 

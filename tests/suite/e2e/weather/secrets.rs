@@ -50,7 +50,12 @@ async fn a_secret_that_cannot_be_used_is_told_of_without_a_word_of_it() {
     let not_a_bundle = "stored secret is unusable: the secret's value must be JSON of the form \
                         {\"signing_secrets\":[\"…\"]}, all values text";
     for (provider, value, expected) in [
-        ("stripe", "hidden-word", not_a_bundle),
+        (
+            "stripe",
+            "hidden-word",
+            "stored secret is unusable: signing_secrets[0] has fewer than 16 characters, without a \
+             prefix: it can be guessed, or was cut",
+        ),
         ("stripe", r#"{"secrets":["hidden-word"]}"#, not_a_bundle),
         ("stripe", r#"{"signing_secrets":"hidden-word"}"#, not_a_bundle),
         (

@@ -17,6 +17,7 @@ mod routes;
 mod secrets;
 mod table;
 mod targets;
+mod unhandled;
 
 use serde::Serialize;
 use serde_json::json;
@@ -124,6 +125,7 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<Outcome, Fault
     secrets::check(context, &mut findings).await?;
     routes::check(context, &mut findings).await?;
     backlog::check(context, &mut findings, context.now()).await?;
+    unhandled::check(context, &mut findings, context.now()).await?;
     let is_unknown = |finding: &Finding| finding.verdict == Verdict::Unknown;
     if let Some(first) = findings.0.first().filter(|_| findings.0.iter().all(is_unknown)) {
         // Nothing was found to be wrong, because nothing was looked at.

@@ -5,7 +5,7 @@ use inbox_core::standard_webhooks::check_secret;
 
 use super::secrets::Held;
 use super::{Findings, Verdict, targets};
-use crate::commands::routes::deployed;
+use crate::commands::routes::{advice, deployed};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::moments::counted;
@@ -41,6 +41,9 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
     };
     let count = counted(routes.iter().count() as u64, "route");
     findings.ok(ABOUT, format!("{count}, as the processor reads them"));
+    for warning in advice::of(&routes, &context.deployment.providers()) {
+        findings.warn(ABOUT, warning, "put the routes right, or take out what sends such events");
+    }
     for route in routes.iter() {
         targets::check(context, route, &environment, findings).await?;
     }

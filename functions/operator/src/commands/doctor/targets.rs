@@ -25,6 +25,7 @@ use super::Findings;
 use crate::commands::routes::deployed::{self, Environment};
 use crate::context::Context;
 use crate::fault::Fault;
+use crate::moments::counted;
 
 /// What a target is, in words and as its handler names it.
 enum Target<'a> {
@@ -39,6 +40,12 @@ enum Target<'a> {
 enum Seen {
     /// It is there. Of a function, its time limit.
     There(Option<Duration>),
+    /// It is there: the mirror's table, with so many rows and bytes. `DynamoDB` counts them
+    /// some four times a day.
+    Kept {
+        rows: u64,
+        bytes: u64,
+    },
     Gone,
     /// This identity may not look.
     Forbidden,
@@ -73,7 +80,18 @@ pub(super) async fn check(
     let aws = deployed::aws_for(context, name).await?;
     match target.look(&aws).await {
         Seen::There(None) => findings.ok(about, format!("{what} {name} is there")),
-        Seen::There(Some(limit)) => check_time(&about, name, limit, environment, findings),
+        Seen::There(Some(limit)) => check_time(&about, name, limit, route, environment, findings),
+        // No metric of DynamoDB's tells a table's size, so no alarm can: it is told here.
+        Seen::Kept { rows, bytes } => {
+            let megabytes = bytes.div_ceil(1_000_000);
+            let rows = counted(rows, "row");
+            findings.ok(
+                about,
+                format!(
+                    "{what} {name} is there; {rows}, {megabytes} MB, none of which ever expires"
+                ),
+            );
+        }
         Seen::Gone => findings.broken(
             about,
             format!("{what} {name} is not there: its events are tried again and then given up"),
@@ -97,13 +115,16 @@ fn check_time(
     about: &str,
     name: &str,
     limit: Duration,
+    route: &Route,
     environment: &Environment,
     findings: &mut Findings,
 ) {
     let waits = environment.get("HANDLER_TIMEOUT_SECONDS").and_then(|text| text.parse().ok());
-    let waits = waits.unwrap_or(stack().defaults.handler_timeout_seconds);
+    let waits = waits.unwrap_or(stack().defaults.handler_timeout_seconds).into();
+    // What the route says for itself is never more.
+    let waits = route.timeout.map_or(waits, |own| own.as_secs().min(waits));
     let (limit, most) = (limit.as_secs(), longest_handler_seconds());
-    if limit <= u64::from(waits) {
+    if limit <= waits {
         let says = format!(
             "function {name} is there; it may run for {limit} s, and {waits} s are waited for"
         );
@@ -188,7 +209,18 @@ impl Target<'_> {
             }
             Self::Table(name) => {
                 let client = aws_sdk_dynamodb::Client::new(aws);
-                there("DescribeTable", client.describe_table().table_name(*name).send().await)
+                let asked = client.describe_table().table_name(*name).send().await;
+                let count = |number: Option<i64>| number.and_then(|it| u64::try_from(it).ok());
+                match asked {
+                    Ok(answer) => {
+                        let table = answer.table.as_ref();
+                        Seen::Kept {
+                            rows: count(table.and_then(|it| it.item_count)).unwrap_or(0),
+                            bytes: count(table.and_then(|it| it.table_size_bytes)).unwrap_or(0),
+                        }
+                    }
+                    Err(error) => seen("DescribeTable", &error),
+                }
             }
         }
     }

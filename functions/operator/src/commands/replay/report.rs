@@ -8,13 +8,13 @@ use inbox_core::event::EventKey;
 use inbox_core::ledger::State;
 use serde_json::json;
 
-use super::super::events::state_cell;
+use super::super::events::tone;
 use super::carry_out::{Done, Replay};
 use super::prospects::Prospects;
 use crate::console::Tone;
 use crate::moments::relative;
 use crate::plan::Planned;
-use crate::table::{Column, Table};
+use crate::table::{Cell, Column, Table};
 
 /// Events that are left out and named; of more, the number is.
 const SKIPPED_SHOWN: usize = 10;
@@ -163,7 +163,7 @@ fn summary_table(events: &[Summary], open: &[Planned], now: Timestamp) -> Table 
         table.row([
             source.into(),
             event_type.into(),
-            state_cell(state),
+            Cell::toned(tone(state), state.as_str()),
             count.to_string().into(),
             relative(oldest, now).into(),
         ]);

@@ -6,12 +6,14 @@
 //! here is accepted there. Whether a target is there is not asked: `inbox doctor` says so
 //! once they are deployed.
 
+pub(super) mod advice;
 pub(super) mod deployed;
 mod diff;
 mod list;
 mod planned;
 mod test;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -105,8 +107,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
     }
 }
 
+/// Routes that the processor starts with.
+#[derive(Debug, PartialEq, Eq)]
+struct Sound {
+    count: usize,
+    /// What to think about all the same.
+    advice: Vec<String>,
+}
+
+impl Sound {
+    /// Of an inbox with these sources, by their providers.
+    fn of(routes: &Routes, sources: &BTreeMap<String, String>) -> Self {
+        Self { count: routes.iter().count(), advice: advice::of(routes, sources) }
+    }
+}
+
 fn check(context: &Context, routes: Result<Routes, Vec<String>>) -> Outcome {
-    let judged = routes.map(|routes| routes.iter().count());
+    let sources = context.deployment.providers();
+    let judged = routes.map(|routes| Sound::of(&routes, &sources));
     if context.console.json {
         context.console.value(&document(&judged));
     } else {
@@ -148,20 +166,24 @@ fn tell_planned(context: &Context, planned: &[Planned]) -> Outcome {
     if planned.iter().any(is_wrong) { Outcome::Negative } else { Outcome::Done }
 }
 
-fn document(judged: &Result<usize, Vec<String>>) -> serde_json::Value {
-    let (count, problems) = match judged {
-        Ok(count) => (*count, [].as_slice()),
-        Err(problems) => (0, problems.as_slice()),
+fn document(judged: &Result<Sound, Vec<String>>) -> serde_json::Value {
+    let none = [].as_slice();
+    let (count, problems, warnings) = match judged {
+        Ok(Sound { count, advice }) => (*count, none, advice.as_slice()),
+        Err(problems) => (0, problems.as_slice(), none),
     };
-    json!({"routes": count, "problems": problems})
+    json!({"routes": count, "problems": problems, "warnings": warnings})
 }
 
-fn tell(context: &Context, judged: &Result<usize, Vec<String>>) {
+fn tell(context: &Context, judged: &Result<Sound, Vec<String>>) {
     let console = &context.console;
     match judged {
-        Ok(count) => {
+        Ok(Sound { count, advice }) => {
             let routes = counted(*count as u64, "route");
             console.line(format!("{}  {routes}", console.tint(Tone::Good, "sound")));
+            for warning in advice {
+                console.line(format!("{}  {warning}", console.tint(Tone::Warning, "warning")));
+            }
         }
         Err(problems) => {
             for problem in problems {

@@ -8,16 +8,21 @@
 //! What is not known yet is left alone: a route may name what the same apply makes.
 //! <https://developer.hashicorp.com/terraform/internals/json-format>
 
+use std::collections::BTreeMap;
+
 use inbox_processor::config::split;
 use inbox_processor::routes::{Routes, Surroundings};
 use serde_json::Value;
 
+use super::Sound;
 use super::deployed::handler_timeout;
 use crate::fault::Fault;
 
-/// The resource of `infra/modules/inbox` that runs the routes.
 const TYPE: &str = "aws_lambda_function";
-const NAME: &str = "processor";
+/// The resource of `infra/modules/inbox` that runs the routes.
+const PROCESSOR: &str = "processor";
+/// Those that receive, one for each source.
+const RECEIVER: &str = "receiver";
 const VARIABLE_ROUTES: &str = "ROUTES";
 
 static NOTHING: Value = Value::Null;
@@ -28,7 +33,7 @@ pub(super) struct Planned {
     /// `module.inbox.aws_lambda_function.processor`
     pub(super) address: String,
     /// What the processor's own code says of its routes; `None` while they are unknown.
-    pub(super) routes: Option<Result<usize, Vec<String>>>,
+    pub(super) routes: Option<Result<Sound, Vec<String>>>,
 }
 
 /// Every inbox of a plan, with its routes judged.
@@ -51,21 +56,34 @@ pub(super) fn read(text: &str) -> Result<Vec<Planned>, Fault> {
     }
     let mut found = Vec::new();
     collect(root, &mut found);
-    Ok(found.into_iter().map(|resource| judged(resource, &plan)).collect())
+    let judged = |(resource, sources): (_, Sources)| judged(resource, &sources, &plan);
+    Ok(found.into_iter().map(judged).collect())
 }
 
-/// The processors of a module and of those that it calls.
-fn collect<'a>(module: &'a Value, found: &mut Vec<&'a Value>) {
-    let resources = module["resources"].as_array().into_iter().flatten();
-    found.extend(resources.filter(|resource| {
-        resource["mode"] == "managed" && resource["type"] == TYPE && resource["name"] == NAME
-    }));
+/// The sources of an inbox, by their providers.
+type Sources = BTreeMap<String, String>;
+
+/// The processors of a module and of those that it calls, each with the sources of its own.
+fn collect<'a>(module: &'a Value, found: &mut Vec<(&'a Value, Sources)>) {
+    let functions = |name: &'static str| {
+        let resources = module["resources"].as_array().into_iter().flatten();
+        resources.filter(move |resource| {
+            resource["mode"] == "managed" && resource["type"] == TYPE && resource["name"] == name
+        })
+    };
+    let sources = functions(RECEIVER).filter_map(|receiver| {
+        let variables = &receiver["values"]["environment"][0]["variables"];
+        let given = |name: &str| Some(variables[name].as_str()?.to_owned());
+        Some((given("SOURCE")?, given("PROVIDER")?))
+    });
+    let sources: Sources = sources.collect();
+    found.extend(functions(PROCESSOR).map(|processor| (processor, sources.clone())));
     for child in module["child_modules"].as_array().into_iter().flatten() {
         collect(child, found);
     }
 }
 
-fn judged(resource: &Value, plan: &Value) -> Planned {
+fn judged(resource: &Value, sources: &Sources, plan: &Value) -> Planned {
     let address = resource["address"].as_str().unwrap_or_default().to_owned();
     let variables = Variables {
         known: &resource["values"]["environment"][0]["variables"],
@@ -91,7 +109,7 @@ fn judged(resource: &Value, plan: &Value) -> Planned {
         handler_timeout: handler_timeout(variables.known("HANDLER_TIMEOUT_SECONDS")),
     };
     let routes = Routes::of_deployed(variables.known(VARIABLE_ROUTES), &surroundings);
-    Planned { address, routes: Some(routes.map(|routes| routes.iter().count())) }
+    Planned { address, routes: Some(routes.map(|routes| Sound::of(&routes, sources))) }
 }
 
 /// The processor's variables, as far as a plan tells.
@@ -131,8 +149,13 @@ mod tests {
 
     fn plan(variables: &Value, unknown: &Value) -> String {
         let function = json!({
-            "address": ADDRESS, "mode": "managed", "type": TYPE, "name": NAME,
+            "address": ADDRESS, "mode": "managed", "type": TYPE, "name": PROCESSOR,
             "values": {"environment": [{"variables": variables}]},
+        });
+        let receiver = json!({
+            "address": "module.inbox.aws_lambda_function.receiver[\"eu\"]", "mode": "managed",
+            "type": TYPE, "name": RECEIVER,
+            "values": {"environment": [{"variables": {"SOURCE": "eu", "PROVIDER": "stripe"}}]},
         });
         let other = json!({
             "address": "aws_lambda_function.mine", "mode": "managed", "type": TYPE, "name": "mine",
@@ -142,7 +165,7 @@ mod tests {
             "format_version": "1.2",
             "planned_values": {"root_module": {
                 "resources": [other],
-                "child_modules": [{"address": "module.inbox", "resources": [function]}],
+                "child_modules": [{"address": "module.inbox", "resources": [receiver, function]}],
             }},
             "resource_changes": [
                 {"address": ADDRESS, "change": {"after_unknown": {"environment": unknown}}},
@@ -151,7 +174,7 @@ mod tests {
         .to_string()
     }
 
-    fn judged(variables: &Value, unknown: &Value) -> Option<Result<usize, Vec<String>>> {
+    fn judged(variables: &Value, unknown: &Value) -> Option<Result<Sound, Vec<String>>> {
         let mut found = read(&plan(variables, unknown)).expect("a plan");
         assert_eq!(found.len(), 1, "the team's own functions are not the inbox's: {found:?}");
         assert_eq!(found[0].address, ADDRESS);
@@ -162,7 +185,16 @@ mod tests {
     fn routes_are_judged_by_the_processors_own_code() {
         let mirror = r#"[{"id":"a","match":"*:*","handler":"mirror"}]"#;
         let known = json!({"ROUTES": mirror, "MIRROR_TABLE_NAME": "m"});
-        assert_eq!(judged(&known, &json!([{"variables": {}}])), Some(Ok(1)));
+        let sound = |count, advice: &[&str]| {
+            let advice = advice.iter().map(|it| (*it).to_owned()).collect();
+            Some(Ok(Sound { count, advice }))
+        };
+        assert_eq!(judged(&known, &json!([{"variables": {}}])), sound(1, &[]));
+        let misspelt = mirror.replace("*:*", "us:*");
+        let known = json!({"ROUTES": misspelt, "MIRROR_TABLE_NAME": "m", "SOURCES": "eu"});
+        let said = judged(&known, &json!([{"variables": {}}]));
+        let Some(Ok(Sound { advice, .. })) = said else { panic!("{said:?}") };
+        assert_eq!(advice.len(), 2, "by the plan's own sources: {advice:?}");
         let without_table = json!({"ROUTES": mirror});
         let told = judged(&without_table, &json!([{"variables": {}}]));
         let expected = "route 1 (\"a\"): handler mirror: needs the name of the mirror's table";
@@ -172,7 +204,7 @@ mod tests {
         );
         // The table is made by the same apply.
         let to_come = json!([{"variables": {"MIRROR_TABLE_NAME": true}}]);
-        assert_eq!(judged(&without_table, &to_come), Some(Ok(1)));
+        assert_eq!(judged(&without_table, &to_come), sound(1, &[]));
     }
 
     #[test]

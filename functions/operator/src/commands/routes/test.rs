@@ -2,7 +2,7 @@
 
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::Record;
+use inbox_core::ledger::{Completion, Record};
 use inbox_processor::routes::{Match, Route, Routes};
 use serde_json::json;
 
@@ -156,8 +156,11 @@ fn why(route: &Route, is: Match, subject: &Subject) -> String {
 /// What has become of the event on this route.
 fn fate(route: &Route, subject: &Subject) -> (Option<Tone>, String) {
     let Some(record) = &subject.record else { return (None, String::new()) };
-    if let Some(at) = record.handlers.get(&route.id) {
-        return (Some(Tone::Good), format!("done {}", at.to_rfc3339()));
+    if let Some(Completion { at, nothing }) = record.handlers.get(&route.id) {
+        return match nothing {
+            None => (Some(Tone::Good), format!("done {}", at.to_rfc3339())),
+            Some(why) => (Some(Tone::Warning), format!("had nothing to do: {why}")),
+        };
     }
     let Some(failure) = record.failures.get(&route.id) else { return (None, String::new()) };
     match again_at(record.state, failure) {

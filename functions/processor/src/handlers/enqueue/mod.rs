@@ -28,7 +28,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::S3PayloadStore;
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use serde_json::Value;
 
 use self::message::{Message, SERVICE_TAKES_BYTES};
@@ -101,7 +101,7 @@ impl Handler for Enqueue {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             let write = |cloudevent: Bytes| {
                 let message = Message::of(event, &String::from_utf8_lossy(&cloudevent));
@@ -110,7 +110,8 @@ impl Handler for Enqueue {
             let payloads = self.payloads.as_ref();
             let message = fitting(event, run, payloads, self.max_bytes, write).await?;
             let deduplication_id = self.is_fifo.then(|| message::deduplication_id(event, run));
-            self.send(event, run, message, deduplication_id).await
+            self.send(event, run, message, deduplication_id).await?;
+            Ok(Handled::Done)
         }
         .boxed()
     }

@@ -47,11 +47,11 @@ mod silence;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use inbox_aws::SecretsManagerSecrets;
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use inbox_core::secrets::{SecretCache, Secrets};
 use inbox_core::standard_webhooks::{HEADER_SIGNATURE, check_secret};
 use serde_json::Value;
@@ -220,8 +220,8 @@ impl<S: Secrets> Handler for Forward<S> {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
-        self.forward(event, run).boxed()
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
+        self.forward(event, run).map_ok(|()| Handled::Done).boxed()
     }
 
     /// What is posted is the shared envelope, or the payload itself.

@@ -43,7 +43,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::S3PayloadStore;
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use serde_json::Value;
 
 use super::breaker::Guard;
@@ -93,7 +93,7 @@ impl Handler for Invoke {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             let payloads = self.payloads.as_ref();
             let payload = fitting(event, run, payloads, PAYLOAD_BYTES_MAX, Some).await?;
@@ -120,7 +120,8 @@ impl Handler for Invoke {
             let answer =
                 called.map_err(|error| fault("Invoke", &error, event, self.quotes, &HOPELESS))?;
             let reply = answer.payload().map(Blob::as_ref).unwrap_or_default();
-            reply::read(answer.function_error(), reply, event, self.quotes)
+            reply::read(answer.function_error(), reply, event, self.quotes)?;
+            Ok(Handled::Done)
         }
         .boxed()
     }

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -58,6 +58,12 @@ const READERS: &[(&str, Read)] = &[
     ("stripe", stripe::read),
     ("twilio", twilio::read),
 ];
+
+/// Whether the mirror understands this provider's events.
+#[must_use]
+pub fn knows(provider: &str) -> bool {
+    READERS.iter().any(|(known, _)| *known == provider)
+}
 
 /// The row that an event leaves where nothing is held yet.
 ///
@@ -88,14 +94,14 @@ impl<M: Mirror> Handler for KeepLatest<M> {
         &'a self,
         event: &'a Event,
         _run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             let (source, event_type) = (event.key.source.as_str(), event.event_type.as_str());
             let row = match read(event) {
                 Ok(row) => row,
                 Err(nothing) => {
                     debug!(source, event_type, reason = %nothing, "nothing to mirror");
-                    return Ok(());
+                    return Ok(Handled::Nothing(nothing.0));
                 }
             };
             // Every fault of the table is one that somebody can mend without
@@ -105,7 +111,7 @@ impl<M: Mirror> Handler for KeepLatest<M> {
             let kept =
                 self.mirror.keep(&row).await.map_err(|e| HandlerError::retry(e.to_string()))?;
             debug!(source, event_type, ?kept, "mirrored");
-            Ok(())
+            Ok(Handled::Done)
         }
         .boxed()
     }

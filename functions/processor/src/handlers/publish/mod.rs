@@ -33,7 +33,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use inbox_aws::{S3PayloadStore, describe};
 use inbox_core::event::Event;
-use inbox_core::handler::{Handler, HandlerError, Reason, Run};
+use inbox_core::handler::{Handled, Handler, HandlerError, Reason, Run};
 use serde_json::Value;
 
 use self::entry::{Entry, MAX_BYTES, SERVICE_TAKES_BYTES};
@@ -99,7 +99,7 @@ impl<B: Bus> Handler for Publish<B> {
         &'a self,
         event: &'a Event,
         run: &'a Run,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
         async move {
             let write = |cloudevent: Bytes| {
                 let entry = Entry::of(event, String::from_utf8_lossy(&cloudevent).into_owned());
@@ -107,7 +107,9 @@ impl<B: Bus> Handler for Publish<B> {
             };
             let payloads = self.payloads.as_ref();
             let entry = fitting(event, run, payloads, self.max_bytes, write).await?;
-            self.gatherer.put(entry).await.map_err(|fault| failed(fault, event, self.quotes))
+            let put = self.gatherer.put(entry).await;
+            put.map_err(|fault| failed(fault, event, self.quotes))?;
+            Ok(Handled::Done)
         }
         .boxed()
     }
