@@ -14,6 +14,7 @@ use crate::options::Binaries;
 /// Where the field `e_machine` stands in an ELF header.
 /// <https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html>
 const MACHINE_OFFSET: usize = 18;
+const ELF: &[u8] = b"\x7fELF";
 const MACHINE_X86_64: u16 = 62;
 const MACHINE_AARCH64: u16 = 183;
 
@@ -56,8 +57,11 @@ fn write_executable(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::rename(unfinished, path)
 }
 
-/// Why this machine cannot run it.
+/// Why this machine cannot run it. A script, which Lambda takes too, is for any.
 fn foreign(binary: &[u8]) -> Option<String> {
+    if !binary.starts_with(ELF) {
+        return None;
+    }
     let own = if cfg!(target_arch = "aarch64") { MACHINE_AARCH64 } else { MACHINE_X86_64 };
     let field = binary.get(MACHINE_OFFSET..MACHINE_OFFSET + 2)?;
     let machine = u16::from_le_bytes([field[0], field[1]]);
@@ -83,6 +87,7 @@ mod tests {
         let mut other = own;
         other[MACHINE_OFFSET] = 243;
         let reason = foreign(&other).expect("a reason");
+        assert_eq!(foreign(b"#!/bin/sh\nexec ./receiver\n"), None, "a script");
         assert!(reason.starts_with("it is for machine 243, and this machine is "), "{reason}");
     }
 }

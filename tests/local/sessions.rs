@@ -4,7 +4,7 @@
 //! names the bed, `SOURCE` makes it a receiver, `DLQ_URL` the processor. From that follow
 //! the module's variables, and from those its role: the test has to do nothing for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -21,25 +21,30 @@ use crate::iam::Iam;
 use crate::permissions::{Inbox, Permissions, Role, Source};
 use crate::{LocalError, testbed};
 
-/// Names of the beds of this process.
-static BEDS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// The emulators of this process's beds, by the beds' names.
+static BEDS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 /// Sessions that were made, by role; a role's name tells its policies apart.
 static SESSIONS: LazyLock<tokio::sync::Mutex<BTreeMap<String, AccessKey>>> =
     LazyLock::new(tokio::sync::Mutex::default);
 
 /// From now on functions in whose environment this table stands get a role.
-pub(crate) fn register(bed: &str) {
-    BEDS.lock().unwrap_or_else(PoisonError::into_inner).insert(bed.to_owned());
+pub(crate) fn register(bed: &str, endpoint_url: &str) {
+    let mut beds = BEDS.lock().unwrap_or_else(PoisonError::into_inner);
+    beds.insert(bed.to_owned(), endpoint_url.to_owned());
 }
 
-/// The key of a function with this environment, in the emulator that tests share. None
+fn emulator_of(bed: &str) -> Option<String> {
+    BEDS.lock().unwrap_or_else(PoisonError::into_inner).get(bed).cloned()
+}
+
+/// The key of a function with this environment, in its bed's emulator. None
 /// where it is no function of a bed.
 pub(crate) async fn of_function(
     environment: &BTreeMap<String, String>,
 ) -> Result<Option<AccessKey>, LocalError> {
     let given = |name: &str| environment.get(name).map_or("", String::as_str);
     let name = given("TABLE_NAME").to_owned();
-    if !BEDS.lock().unwrap_or_else(PoisonError::into_inner).contains(&name) {
+    if emulator_of(&name).is_none() {
         return Ok(None);
     }
     let mut inbox = Inbox { name, ..Inbox::default() };
@@ -75,7 +80,10 @@ async fn of(inbox: &Inbox, function: &str) -> Result<AccessKey, LocalError> {
     if let Some(key) = sessions.get(&role.name) {
         return Ok(key.clone());
     }
-    let iam = Iam::new(testbed::shared_emulator().await?.endpoint_url());
+    let iam = match emulator_of(&inbox.name) {
+        Some(endpoint_url) => Iam::new(&endpoint_url),
+        None => Iam::new(testbed::shared_emulator().await?.endpoint_url()),
+    };
     iam.create_role(&role).await?;
     let key = iam.session(&role.name, function).await?;
     sessions.insert(role.name, key.clone());

@@ -1,10 +1,12 @@
-//! Tables and queues of a test's own, in an emulator that the tests share.
+//! Tables and queues of a test's own, in one of two emulators that the tests share.
 //!
-//! The emulator is started by the first test that asks and ends with the test
-//! binary, since it reads this process's end of a pipe. Starting one takes 1.5 s,
-//! making a bed some 30 ms.
+//! An emulator is one process that computes on one core, and what is waited for in most
+//! tests: two use both cores of a small machine. They are started by the first tests that
+//! ask and end with the test binary, since they read this process's end of a pipe. Starting
+//! one takes 1.5 s, making a bed some 30 ms.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::OnceCell;
@@ -21,15 +23,23 @@ use inbox_core::stack::{Stack, stack};
 /// Directories of earlier runs are kept this long: the log of a failure is there.
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
-static EMULATOR: OnceCell<Emulator> = OnceCell::const_new();
+static EMULATORS: [OnceCell<Emulator>; 2] = [const { OnceCell::const_new() }; 2];
+/// Counts beds, which take turns.
+static BEDS: AtomicUsize = AtomicUsize::new(0);
 
-/// The emulator that this process's tests share.
+/// An emulator that this process's tests share, for those that need no bed or several in
+/// the same.
 pub async fn shared_emulator() -> Result<&'static Emulator, LocalError> {
-    EMULATOR
+    emulator(0).await
+}
+
+async fn emulator(n: usize) -> Result<&'static Emulator, LocalError> {
+    EMULATORS[n]
         .get_or_try_init(|| async {
             let all = paths::local_directory().join("tests");
             remove_old(&all);
-            Emulator::start(&all.join(std::process::id().to_string())).await
+            let name = if n == 0 { "emulator" } else { "emulator-2" };
+            Emulator::start(&all.join(std::process::id().to_string()).join(name)).await
         })
         .await
 }
@@ -87,7 +97,13 @@ impl TestBed {
 
     /// The same with a quicker queue.
     pub async fn with(overrides: QueueOverrides) -> Result<Self, LocalError> {
-        let endpoint_url = shared_emulator().await?.endpoint_url().to_owned();
+        let turn = BEDS.fetch_add(1, Ordering::Relaxed) % EMULATORS.len();
+        Self::on(emulator(turn).await?, overrides).await
+    }
+
+    /// The same in a certain emulator.
+    pub async fn on(emulator: &Emulator, overrides: QueueOverrides) -> Result<Self, LocalError> {
+        let endpoint_url = emulator.endpoint_url().to_owned();
         let facts = stack().clone();
         let config = resources::sdk_config(&endpoint_url);
         let dynamodb = aws_sdk_dynamodb::Client::new(&config);
@@ -106,7 +122,7 @@ impl TestBed {
         let inbox = Inbox { name: name.clone(), ..Inbox::default() };
         let permissions = Permissions::of(&inbox)?;
         enforcement::put_resource_policies(&config, &permissions).await?;
-        sessions::register(&name);
+        sessions::register(&name, &endpoint_url);
         Ok(Self {
             endpoint_url,
             region: REGION,

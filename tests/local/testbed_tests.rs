@@ -109,7 +109,9 @@ async fn the_open_index_is_sparse_and_sorts_numbers() {
 
 #[tokio::test]
 async fn beds_do_not_see_each_other() {
-    let (one, two) = tokio::join!(TestBed::new(), TestBed::new());
+    let emulator = shared_emulator().await.expect("an emulator");
+    let bed = || TestBed::on(emulator, QueueOverrides::default());
+    let (one, two) = tokio::join!(bed(), bed());
     let (one, two) = (one.expect("a bed"), two.expect("a bed"));
     assert_eq!(one.endpoint_url, two.endpoint_url);
     one.sqs()

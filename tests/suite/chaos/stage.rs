@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::Message;
 use inbox_aws::DynamoDbLedger;
+use inbox_local::emulator::Emulator;
 use inbox_local::microburst::Microburst;
 use inbox_local::proxy::Proxy;
 use inbox_local::resources::QueueOverrides;
@@ -35,6 +36,7 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The way to AWS: see the picture in [`super::journal`].
 pub(super) struct Chain {
+    emulator: &'static Emulator,
     pub(super) microburst: Microburst,
     pub(super) journal: Arc<Journal>,
     _back: Proxy,
@@ -52,7 +54,7 @@ impl Chain {
         let back = back.await.expect("a proxy");
         let directory = directory("microburst");
         let microburst = Microburst::start(&directory, back.url()).await.expect("microburst");
-        Self { microburst, journal, _back: back, _turn: turn }
+        Self { emulator, microburst, journal, _back: back, _turn: turn }
     }
 }
 
@@ -84,7 +86,7 @@ impl Stage {
         // Who counts receives is the ledger; SQS itself would move messages away.
         let overrides =
             QueueOverrides { max_receive_count: Some(1000), ..QueueOverrides::default() };
-        let bed = TestBed::with(overrides).await.expect("tables and queues");
+        let bed = TestBed::on(chain.emulator, overrides).await.expect("tables and queues");
         Self {
             // The journal notes what there is to know; the calls themselves are too many.
             front: Proxy::witnessed(chain.microburst.url(), Arc::new(|_| {}))

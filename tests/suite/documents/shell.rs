@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use super::blocks::Block;
 
 /// Notes every command down instead of running it. `xargs` hands over what it would run;
-/// files that documents read from are there, and empty.
+/// files that documents read from are there, and empty. A call is one write, since the ends
+/// of a pipe run side by side.
 const PREAMBLE: &str = r#"
-note() { printf '%s\0' "$@" >>"$CALLS"; printf '\n\0' >>"$CALLS"; }
+note() { printf '%s\0' "$@" $'\n' >>"$CALLS"; }
 command_not_found_handle() { note "$@"; }
 xargs() { while [[ ${1:-} == -* ]]; do [[ $1 == -d ]] && shift; shift; done; "$@"; }
 : >request.txt; : >deliveries.jsonl

@@ -195,7 +195,7 @@ async fn a_processor_that_is_not_fed_is_named() {
     // As a team writes it: the secret is made for the route that forwards.
     let routes = json!([
         {"id": "mirror", "match": "*:*", "handler": "mirror"},
-        {"id": "crm", "match": "nobody:*", "handler": "forward",
+        {"id": "crm", "match": "stripe:nothing", "handler": "forward",
          "with": {"url": "https://crm.example.com/"}},
     ]);
     let options = StackOptions { directory: directory.clone(), routes, ..StackOptions::default() };

@@ -15,7 +15,10 @@ use super::world::{Given, begin, ids, make};
 const HOUR: u64 = 3600;
 
 /// 320 events of two sources over six hours, in every state.
-async fn busy_day(operator: &Operator) {
+///
+/// Returns when it was made: the ages are of then.
+async fn busy_day(operator: &Operator) -> Timestamp {
+    let made_at = Timestamp::now();
     let states = [State::Done, State::Dead, State::Failing, State::Received];
     let given = ids("evt", 300).into_iter().enumerate().map(|(n, id)| {
         let age = Duration::from_secs(30 + n as u64 * 6 * HOUR / 300);
@@ -27,6 +30,7 @@ async fn busy_day(operator: &Operator) {
         Given::new(&id, State::Done, Duration::from_mins(n as u64)).of("github", "push")
     });
     make(operator, given.chain([old]).chain(pushes)).await;
+    made_at
 }
 
 fn found(answer: &Value) -> Vec<&str> {
@@ -36,7 +40,7 @@ fn found(answer: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn events_are_found_by_every_filter_the_newest_first() {
     let operator = Operator::new().await;
-    busy_day(&operator).await;
+    let made_at = busy_day(&operator).await;
 
     let ran = operator.run(&["events", "--source", "stripe", "--json"]).await.expect(0);
     let answer = ran.json();
@@ -76,13 +80,14 @@ async fn events_are_found_by_every_filter_the_newest_first() {
     dead.push("evt-old".into());
     assert_eq!(found(&ran.json()), dead);
 
+    let ago = |minutes| made_at.minus(Duration::from_mins(minutes)).to_rfc3339();
     let ran = operator
         .run(&[
             "events",
             "--since",
-            "90m",
+            &ago(90),
             "--until",
-            "30m",
+            &ago(30),
             "--provider",
             "stripe",
             "--limit",

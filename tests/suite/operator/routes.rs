@@ -304,7 +304,7 @@ pub(super) async fn deployed_routes_are_shown(operator: &Operator) {
         listed,
         json!({"routes": [
             {"id": "mirror", "match": "*:*", "handler": "mirror", "with": Value::Null},
-            {"id": "crm", "match": "nobody:*", "handler": "forward", "with": {
+            {"id": "crm", "match": "stripe:nothing", "handler": "forward", "with": {
                 "url": "https://crm.example.com/", "secret_id": "webhook-inbox/forward/crm"}},
         ]})
     );

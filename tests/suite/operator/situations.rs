@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::rig::{Operator, Ran};
 
 /// No situation takes so long to come about or to be over.
-const WITHIN: Duration = Duration::from_mins(1);
+const WITHIN: Duration = Duration::from_mins(3);
 
 struct Situation {
     operator: Operator,
@@ -85,8 +85,10 @@ impl Situation {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        let in_time = tokio::time::timeout(WITHIN, reached).await;
-        assert!(in_time.is_ok(), "{} {state} events, not {count}", self.count(state).await);
+        if tokio::time::timeout(WITHIN, reached).await.is_err() {
+            let held = self.run(&format!("events --state {state} --limit 1000 --json")).await;
+            panic!("not {count} {state} events: {}", held.text());
+        }
     }
 }
 
@@ -106,7 +108,7 @@ async fn the_five_situations_of_the_readme_are_solved_by_its_commands() {
 async fn a_handler_bug_killed_200_events(situation: &Situation) {
     // On a busy machine some requests get 503, whether their event was kept or not:
     // the provider would send them again.
-    let line = "send stripe --type payment_intent.succeeded --count 200 --rate 40";
+    let line = "send stripe --type payment_intent.succeeded --count 200 --rate 15";
     let ran = situation.run(line).await;
     assert!(ran.code <= 1, "{}", ran.stderr);
     situation.until("received,failing", 0).await;

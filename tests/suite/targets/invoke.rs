@@ -55,6 +55,9 @@ async fn a_function_that_takes_too_long_is_tried_again_whoever_ends_it() {
     let invoke = world.handler("invoke", &json!({ "function": function }));
     let sleeps = event("evt_1", r#"{"ask":"sleep","for":30}"#);
 
+    // The role that it runs under is made with the first call, and a function starts.
+    assert_eq!(handle(&invoke, &event("evt_1", r#"{"reply":null}"#)).await, Ok(()));
+
     // The run's time is over before Lambda ends the function.
     let started = Instant::now();
     let hurried = Run { timeout: Duration::from_secs(1), ..run() };

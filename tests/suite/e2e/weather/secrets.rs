@@ -48,7 +48,8 @@ async fn a_secret_that_is_not_there_is_told_of_and_used_as_soon_as_it_is() {
 #[tokio::test]
 async fn a_secret_that_cannot_be_used_is_told_of_without_a_word_of_it() {
     let not_a_bundle = "stored secret is unusable: the secret's value must be JSON of the form \
-                        {\"signing_secrets\":[\"…\"]}, all values text";
+                        {\"signing_secrets\":[\"…\"]}, all values text, or one signing secret as it \
+                        is";
     for (provider, value, expected) in [
         (
             "stripe",

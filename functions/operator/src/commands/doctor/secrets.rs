@@ -90,7 +90,9 @@ impl Held<'_> {
                 findings.broken(about, says, format!("`{first_by}` gives it one"));
                 return;
             }
-            Err(SecretsError::Unavailable(text)) if text.contains("marked for deletion") => {
+            // So AWS answers of one that is scheduled for deletion.
+            // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
+            Err(SecretsError::Unavailable(text)) if text.contains("InvalidRequestException") => {
                 let says = format!("its secret {secret_id} is marked for deletion");
                 let fix = "`aws secretsmanager restore-secret --secret-id …` brings it back";
                 findings.broken(about, says, fix);
