@@ -16,7 +16,7 @@ use inbox_core::queue::{DeadLetter, Queue as _};
 use inbox_core::request::Request;
 use inbox_core::secrets::{Secret, SecretBundle};
 use inbox_local::Delivery;
-use inbox_processor::batch::Message;
+use inbox_processor::message::Message;
 use inbox_receiver::gateway::GatewayEvent;
 use inbox_receiver::providers;
 use zeroize::Zeroizing;

@@ -45,6 +45,7 @@ use crate::budget::{Budget, bytes_of, envelope_bytes, payload_bytes_most};
 use crate::ending::receives_most;
 use crate::fates::{Conclusion, Fates};
 use crate::lane::Lane;
+use crate::message::{Disposition, Message};
 use crate::retry::RetryPolicy;
 use crate::routes::{Route, Routes};
 use crate::run::{Failed, Outcome, run_handler};
@@ -54,31 +55,6 @@ use crate::run::{Failed, Outcome, run_handler};
 pub const RESERVE: Duration = Duration::from_secs(10);
 /// How long a message is hidden that found no room: its batch is over by then, or soon.
 const ROOM_WAIT_SECONDS: u32 = 5;
-
-/// A message as SQS delivered it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Named in the batch's answer when it shall be kept.
-    pub id: String,
-    /// Needed to hide it.
-    pub receipt_handle: String,
-    /// What it says.
-    pub body: String,
-    /// How often SQS has handed it out, this time included.
-    pub receives: u32,
-    /// Whether it came from the lane, the queue of slow routes.
-    pub from_lane: bool,
-}
-
-/// The body's size: one that is no pointer may hold anything.
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Message")
-            .field("id", &self.id)
-            .field("body_bytes", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
 
 /// Everything that handling needs.
 pub struct Processor<L, Q> {
@@ -106,17 +82,6 @@ pub struct Processor<L, Q> {
     pub chance: Arc<dyn Fn() -> f64 + Send + Sync>,
     /// The memory that events take up at once.
     pub budget: Budget,
-}
-
-/// What becomes of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disposition {
-    /// Delete it.
-    Acknowledge,
-    /// Keep it in the queue.
-    Leave,
-    /// Look at it again when the others are through.
-    Suspect,
 }
 
 impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {

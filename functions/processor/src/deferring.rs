@@ -19,9 +19,10 @@ use inbox_core::queue::Queue;
 use inbox_core::stack::stack;
 use inbox_core::telemetry::Metrics;
 
-use crate::batch::{Disposition, Message, Processor};
+use crate::batch::Processor;
 use crate::fates::Fates;
 use crate::lane::Change;
+use crate::message::{Disposition, Message};
 use crate::routes::Route;
 use crate::run::Outcome;
 

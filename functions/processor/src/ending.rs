@@ -21,8 +21,9 @@ use inbox_core::queue::{DeadLetter, Queue};
 use inbox_core::stack::stack;
 use inbox_core::telemetry::Metrics;
 
-use crate::batch::{Disposition, Message, Processor};
+use crate::batch::Processor;
 use crate::fates::{Conclusion, Fates};
+use crate::message::{Disposition, Message};
 
 /// Messages that were received so often are not kept for another wait: SQS itself moves
 /// them away after `max_receive_count`, behind the ledger's back.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse};
 use serde::Deserialize;
 
-use crate::batch::Message;
+use crate::message::Message;
 
 /// Names no message, so that Lambda keeps them all.
 const ALL: &str = "";

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! invocation.rs what the function is called with, and its answer
+//! message.rs    a message, and what can become of it
 //! batch.rs      what happens to a batch of messages, on one page
+//! budget.rs     how much memory events take up at once
 //! fates.rs      what becomes of each route
 //! outlook.rs    what a life will do, said before it is opened
 //! ending.rs     how an attempt ends
@@ -24,6 +26,7 @@ mod fates;
 pub mod handlers;
 pub mod invocation;
 pub mod lane;
+pub mod message;
 pub mod outlook;
 pub mod retry;
 pub mod routes;

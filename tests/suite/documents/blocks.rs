@@ -13,7 +13,7 @@ pub(super) const DOCUMENTS: [&str; 4] = [
 ];
 
 /// A fenced block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Block {
     /// Document and line of its first line, for messages.
     pub(super) place: String,

@@ -4,7 +4,7 @@ use hcl::expr::{Expression, ObjectKey};
 use inbox_processor::routes::{Routes, Surroundings};
 use serde_json::Value;
 
-use super::blocks::{in_language, read};
+use super::blocks::{Block, in_language, read};
 
 /// What the processor itself says of routes, but for the example's own handler, which no
 /// registry has.
@@ -34,7 +34,10 @@ fn every_json_is_json_and_routes_in_it_are_taken_by_the_processor() {
 #[test]
 fn every_terraform_snippet_is_hcl_whose_routes_and_variables_are_those_of_the_module() {
     let variables = read("infra/modules/inbox/variables.tf") + &read("infra/variables.tf");
-    let all = in_language("hcl");
+    let mut all = in_language("hcl");
+    // What the guide to a first deployment has copied.
+    let settings = "infra/settings.tfvars.example";
+    all.push(Block { place: settings.to_owned(), text: read(settings), ..all[0].clone() });
     assert!(all.len() >= 4, "{}", all.len());
     let mut routes_seen = 0;
     for block in all {

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::bad_input::noise;
 use super::requests::batch;
 use super::rig::{
-    Answer, DEADLINE, Rig, When, answered, key, names, payment, to_drill, to_mirror,
+    Answer, DEADLINE, Rig, When, key, names, payment, sent_until_kept, to_drill, to_mirror,
     to_mirror_instead,
 };
 use super::stack::{Stack, header};
@@ -127,8 +127,7 @@ async fn the_largest_event_that_lambda_takes_is_accepted_and_handled() {
         let (event, delivery) = event(if is_base64 { room / 4 * 3 } else { room });
         let size = event.to_string().len();
         assert!((EVENT_BYTES - 8..=EVENT_BYTES).contains(&size), "{size}");
-        let answer = receiver.invoke_json(&event, DEADLINE).await.expect("an answer");
-        assert_eq!(answered(&answer), Answer::accepted());
+        sent_until_kept(&mut receiver, &event).await;
         let mut record = rig.record(&event_of_payment()).await.expect("the event");
         rig.ledger.load(&mut record).await.expect("a payload");
         assert!(record.event.payload.bytes == delivery.body, "byte for byte");
@@ -155,7 +154,7 @@ async fn a_batch_of_the_largest_events_fits_the_functions_memory() {
     let batch_size = stack().event_source_mapping.batch_size;
     for n in 0..batch_size {
         let delivery = enlarged(payment(), 4_600_000).replacing("evt_test_1", &format!("evt_{n}"));
-        assert_eq!(rig.deliver(&mut receiver, &delivery).await, Ok(Answer::accepted()));
+        sent_until_kept(&mut receiver, &rig.gateway_event(&delivery)).await;
     }
     let peak = peak_of_memory(receiver.process_id());
     assert!(peak < u64::from(stack().receiver.memory_mb), "receiver: {peak} MB");

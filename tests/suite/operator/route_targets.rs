@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::doctor::findings;
 use super::rig::{Operator, Ran};
+use crate::targets::made;
 
 /// A route to this target.
 fn route(id: &str, handler: &str, with: &Value) -> Value {
@@ -85,7 +86,6 @@ async fn each_target_that_is_not_there_is_named() {
 #[tokio::test]
 async fn targets_that_are_there_are_told_so() {
     let mut operator = Operator::new().await;
-    operator.run_by_an_administrator();
     let aws = operator.bed.sdk_config();
     let name = format!("doctor-{}", uuid::Uuid::new_v4().simple());
     let topic = Sns::new(&aws).create_topic().name(&name).send().await.expect("a topic");
@@ -93,22 +93,24 @@ async fn targets_that_are_there_are_told_so() {
     EventBridge::new(&aws).create_event_bus().name(&name).send().await.expect("a bus");
     let queue = operator.bed.sqs().create_queue().queue_name(&name).send().await.expect("a queue");
     let queue = queue.queue_url().expect("a URL").to_owned();
+    let function = made::function(&operator.bed).await;
     let routes = json!([
-        route("crm", "invoke", &json!({"function": "billing"})),
+        route("crm", "invoke", &json!({"function": function})),
         route("ship", "enqueue", &json!({"queue_url": queue})),
         route("tell", "enqueue", &json!({"topic_arn": topic})),
         route("bus", "publish", &json!({"bus": name})),
     ]);
-    let deployed = environment(&operator, &routes);
-    operator.deploy_processor_and(&deployed, |call| {
-        function(call, "billing", 30).unwrap_or(Fault::None)
-    });
+    // As who has the module's policies for operators and nothing else.
+    operator.deploy_processor(&environment(&operator, &routes));
     let ran = operator.run(&["doctor", "--json"]).await.expect(1);
     assert_eq!(
         told(&ran),
         [
-            "ok route crm: function billing is there; it may run for 30 s, and 30 s are waited for"
-                .to_owned(),
+            format!(
+                "ok route crm: function {function} is there; it may run for {} s, and 30 s are \
+                 waited for",
+                made::FUNCTION_SECONDS
+            ),
             format!("ok route ship: queue {queue} is there"),
             format!("ok route tell: topic {topic} is there"),
             format!("ok route bus: bus {name} is there"),

@@ -10,9 +10,10 @@ use inbox_aws::{DynamoDbLedger, SqsQueue};
 use inbox_core::Timestamp;
 use inbox_core::event::Event;
 use inbox_core::handler::{Handled, Handler, HandlerError, Run};
-use inbox_processor::batch::{Message, Processor};
+use inbox_processor::batch::Processor;
 use inbox_processor::budget::Budget;
 use inbox_processor::lane::Lane;
+use inbox_processor::message::Message;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 

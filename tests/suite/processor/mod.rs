@@ -22,9 +22,10 @@ use inbox_core::handler::{Handled, Handler, HandlerError, Run};
 use inbox_core::ledger::{Claimed, Ledger, Record, Reopen, Reopening, Rerun, Settled, State};
 use inbox_core::memory::{MemoryLedger, MemoryQueue};
 use inbox_core::queue::{DeadLetter, Pointer, Queue, QueueError};
-use inbox_processor::batch::{Message, Processor};
+use inbox_processor::batch::Processor;
 use inbox_processor::budget::Budget;
 use inbox_processor::lane::{Lane, Pace};
+use inbox_processor::message::Message;
 use inbox_processor::retry::RetryPolicy;
 use inbox_processor::routes::{Route, Routes};
 
