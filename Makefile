@@ -142,7 +142,7 @@ deploy: account inbox package packed initialised ## deploy into the AWS account:
 destroy: account packed initialised ## take a deployment down, with everything that it holds: ENV=dev
 	@$(TF) output -json >$(call quoted,$(TF_FOLDER)/outputs.json)
 	@stopped=; \
-	AWS=$(call given,AWS) $(PYTHON) infra/obstacles.py $(call quoted,$(REGION)) <$(call quoted,$(TF_FOLDER)/outputs.json) || stopped=1; \
+	AWS=$(call given,AWS) YES=$(call given,YES) $(PYTHON) infra/obstacles.py $(call quoted,$(REGION)) <$(call quoted,$(TF_FOLDER)/outputs.json) || stopped=1; \
 	if $(TF) show -json | grep -q '"deletion_protection_enabled":true'; then stopped=1; \
 	  echo "the tables of "$(call given,ENV)" refuse to be deleted: put \`deletion_protection = false\` into" >&2; \
 	  echo $(call quoted,$(SETTINGS))" and run \`make deploy ENV="$(call given,ENV)"\`" >&2; fi; \

@@ -22,6 +22,7 @@ catches what the functions may have started themselves.
 import asyncio
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -31,7 +32,7 @@ import sys
 import threading
 import time
 
-from emulator_door import Door
+from emulator_door import Door, guard_runtime_api
 from emulator_iam import decide_like_iam
 
 # A request line with all its headers. Hypercorn's 16 KB would refuse what the
@@ -109,14 +110,19 @@ def hasten_invocations():
     ProvidedWorker._drain_stderr_bounded = lambda self, **_: self._drain_stderr()
 
 
-def let_functions_find_aws(port):
-    """Functions that name no other address find AWS here, as they do on Lambda."""
+def let_functions_find_aws(port, secret):
+    """Functions that name no other address find AWS here, as they do on Lambda.
+
+    The Runtime API is theirs alone: its address holds a secret.
+    """
     from ministack.services import lambda_svc
 
     made = lambda_svc._provided_worker_env
 
     def with_address(*arguments):
-        return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **made(*arguments)}
+        environment = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **made(*arguments)}
+        environment["AWS_LAMBDA_RUNTIME_API"] += f"/{secret}"
+        return environment
 
     lambda_svc._provided_worker_env = with_address
 
@@ -159,7 +165,9 @@ def main():
     from ministack.app import app
 
     hasten_invocations()
-    let_functions_find_aws(port)
+    secret = secrets.token_hex(16)
+    let_functions_find_aws(port, secret)
+    guard_runtime_api(secret)
     keep_what_has_expired()
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]

@@ -11,7 +11,8 @@ loopback, where every web page and every user of the machine can knock:
 
 `127.0.0.1` with any port, since the stack's own proxies pass `Host` as it was signed.
 The front door of the stack passes providers' requests, which carry no key: it shows
-the run's root key instead, and gets no further than the HTTP API.
+the run's root key instead, and gets no further than the HTTP API. Functions ask for their
+work at ports of their own, whose paths hold a secret.
 
 MiniStack takes four kinds of keys for root without looking at the signature: none,
 `test`, any twelve digits, and the one in its environment. Only the last passes here;
@@ -100,6 +101,33 @@ class Door:
         if len(headers) == len(scope["headers"]) and not any(name.lower() == b"x-forwarded-proto" for name, _ in headers):
             headers.append((b"x-forwarded-proto", b"https"))
         return {**scope, "headers": headers}
+
+
+def guard_runtime_api(secret):
+    """The Runtime APIs, one port for each function, are for who was started with the secret.
+
+    Whoever else could take a provider's request out of there, or answer it.
+    """
+    from ministack.core.lambda_runtime import ProvidedWorker
+
+    built = ProvidedWorker._build_handler_class
+    prefix = f"/{secret}/"
+
+    def guarded(worker, *arguments):
+        class Guarded(built(worker, *arguments)):
+            def parse_request(self):
+                if not super().parse_request():
+                    return False
+                if hmac.compare_digest(self.path[: len(prefix)].encode(), prefix.encode()):
+                    self.path = self.path[len(prefix) - 1 :]
+                    return True
+                self.close_connection = True
+                self.send_error(403)
+                return False
+
+        return Guarded
+
+    ProvidedWorker._build_handler_class = guarded
 
 
 async def refuse(send, reason):

@@ -221,6 +221,11 @@ pub(crate) fn to_record(item: &Item) -> Result<Record, LedgerError> {
     }
     let table = &stack().table;
     let key = EventKey { source: fields.text("source")?, id: fields.text("event_id")? };
+    // Who may write a source's items alone is held to their keys: what such an item says
+    // of itself must be the same.
+    if fields.text(&table.partition_key)? != key.to_string() {
+        return Err(unreadable("source or event_id"));
+    }
     let payload_ref = fields.payload_ref()?;
     let payload = match &payload_ref {
         Some(_) if !item.contains_key(PAYLOAD) => Bytes::new(),

@@ -36,6 +36,9 @@ pub struct Stack {
     pub event_source_mapping: EventSourceMapping,
     /// How Lambda reads the lane, the queue of slow routes, where it differs.
     pub lane: Lane,
+    /// The alias by which each function is called: what it points at runs, whatever has
+    /// been changed since.
+    pub function_alias: String,
     /// Size and time limit of each receiver.
     pub receiver: Function,
     /// Size and time limit of the processor.

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::config::Credentials;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_aws::{AwsClock, DynamoDbLedger, Limits, S3PayloadStore, SqsQueue};
 use inbox_core::Timestamp;
+use inbox_core::stack::stack;
 use tokio::sync::OnceCell;
 
 use crate::console::{Colour, Console};
@@ -137,6 +138,13 @@ impl Context {
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.deployment.endpoint_url.is_some()
+    }
+
+    /// Which version of a function is spoken of: the one that is called. The local stack's
+    /// functions have no other.
+    #[must_use]
+    pub fn function_alias(&self) -> Option<String> {
+        (!self.is_local()).then(|| stack().function_alias.clone())
     }
 
     /// The time: AWS's, as far as its answers told it, else this machine's.

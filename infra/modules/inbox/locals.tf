@@ -14,7 +14,7 @@ locals {
   region     = data.aws_region.this.region
 
   # What callers call each function by.
-  alias = "live"
+  alias = local.stack.function_alias
 
   # A namespace for each inbox: its alarms must not count another's events.
   metrics_namespace = "WebhookInbox/${var.name}"

@@ -38,6 +38,10 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("hook_ids must be", r#"sources = { a = { provider = "github", hook_ids = ["one"] } }"#),
     (
+        "at most 100 of a source",
+        r#"sources = { a = { provider = "github", hook_ids = [for n in range(101) : "${n}"] } }"#,
+    ),
+    (
         "Of two sources whose provider signs its URL",
         r#"
         sources = {

@@ -161,6 +161,17 @@ fn an_item_that_cannot_be_read_says_which_attribute_and_nothing_of_its_content()
         let fault = to_record(&item).unwrap_err().to_string();
         assert!(fault.contains(name) && !fault.contains("4242"), "{name}: {fault}");
     }
+    // Who may write items of one source cannot make one of another's event.
+    for (name, value) in [("source", "another"), ("event_id", "another"), ("pk", "github#evt_1")] {
+        let mut forged = whole.clone();
+        forged.insert(name.into(), text(value));
+        let fault = to_record(&forged).unwrap_err().to_string();
+        assert_eq!(
+            fault,
+            "ledger item unreadable: attribute source or event_id is missing or of another kind",
+            "{name}"
+        );
+    }
     let mut newer = whole;
     newer.insert("schema".into(), number(SCHEMA + 1));
     assert_eq!(

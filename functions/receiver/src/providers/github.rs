@@ -16,7 +16,8 @@
 //!   the delivery's id and the hook's: who holds one signed body can send it again
 //!   under another id. Where that matters, the source deduplicates by content.
 //! - What the body lacks of the event that the header names (`events.rs`) makes the
-//!   type `unknown`, so that no route of the claimed type runs.
+//!   type `unknown`, so that no route of the claimed type runs; so does a name that
+//!   GitHub cannot give.
 //! - `X-GitHub-Delivery` is of the event: all hooks that it is sent to share it, as
 //!   does a redelivery. So the key is `<delivery id>@<hook id>`, and an event that
 //!   two hooks at one address bring counts twice; without the hook's header it is
@@ -95,7 +96,8 @@ impl Provider for GitHub {
             .map(Cow::into_owned);
         let json: &[u8] = payload.as_deref().unwrap_or(request.body());
         let [action, repository] = json::members(json, ["action", "repository"]);
-        let event = header_name_or_id(request, HEADER_EVENT).filter(|it| is_told(it, json));
+        let event = header_name_or_id(request, HEADER_EVENT);
+        let event = event.filter(|it| is_event_name(it) && is_told(it, json));
         let delivery_id = header_name_or_id(request, HEADER_DELIVERY);
         let hook_id = hook_id(request);
         Identity {
@@ -199,6 +201,12 @@ fn hook_id(request: &Request<Verified>) -> Option<String> {
     let id = header_name_or_id(request, HEADER_HOOK)?;
     let is_number = id.len() <= HOOK_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then_some(id)
+}
+
+/// GitHub's names have no other letters. One with a dot would read as a name and an
+/// action, of which the body need not know anything.
+fn is_event_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// Whether the body can be one of this event.
@@ -404,6 +412,20 @@ mod tests {
         assert_eq!(read("new_thing", body).event_type.as_deref(), Some("new_thing.opened"));
         let nothing = r#"{"action":"deleted","repository":{},"starred_at":null}"#;
         assert_eq!(read("star", nothing).event_type.as_deref(), Some("star.deleted"));
+        // A name and an action in one would be a type of its own, whatever the body lacks.
+        let push = r#"{"after":"b","before":"a","pusher":{},"ref":"refs/heads/main"}"#;
+        for claimed in [
+            "deployment.created",
+            "release.published",
+            "deployment_.x",
+            "Deployment",
+            "push,push",
+            "push-x",
+            "pull_request:x",
+        ] {
+            assert_eq!(read(claimed, push).event_type, None, "{claimed}");
+        }
+        assert_eq!(read("push", push).event_type.as_deref(), Some("push"));
         // What is no JSON object holds nothing.
         assert_eq!(read("push", "[]").event_type, None);
     }

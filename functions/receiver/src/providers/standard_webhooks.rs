@@ -154,10 +154,14 @@ fn headers<State>(request: &Request<State>) -> Option<[Cow<'_, str>; 3]> {
 
 /// The readable `v1` entries of the list.
 fn readable(list: &str) -> Vec<Vec<u8>> {
-    list.split(' ')
-        .filter_map(|entry| entry.split_once(','))
-        .filter(|(version, _)| *version == VERSION)
-        .filter_map(|(_, text)| signature::decode_base64(text))
+    // `v1,… v1,…`; some put `, ` between them, and gateways `,` between header lines.
+    let parts: Vec<&str> = list.split([' ', ',']).filter(|part| !part.is_empty()).collect();
+    let after = |(at, version): (usize, &&str)| {
+        (*version == VERSION).then(|| parts.get(at + 1).copied()).flatten()
+    };
+    let entries = parts.iter().enumerate().filter_map(after);
+    entries
+        .filter_map(signature::decode_base64)
         .filter(|bytes| bytes.len() == SIGNATURE_BYTES)
         .collect()
 }

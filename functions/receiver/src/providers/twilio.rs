@@ -291,8 +291,11 @@ fn covering_parameters(request: &Request) -> Result<Vec<form::Pair<'_>>, Rejecti
             };
         }
     }
-    match form::first(request.raw_query().as_bytes(), BODY_HASH) {
-        Some(hash) => {
+    // Twilio puts it behind the query that was configured. Further to the front, it could
+    // be out of somebody's text message, cut into the URL with what stands before it.
+    let last = form::pairs(request.raw_query().as_bytes()).last();
+    match last.filter(|(name, _)| **name == *BODY_HASH.as_bytes()) {
+        Some((_, hash)) => {
             let holds = std::str::from_utf8(&hash)
                 .is_ok_and(|hex| signature::sha256_hex_equals(request.body(), hex));
             // Not fresh: no newer secret will make another body of it.

@@ -42,7 +42,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
         ),
     }
     check_lane(context, &client, &arn, function, findings).await;
-    check_function(&client, function, findings).await;
+    check_function(context, &client, function, findings).await;
     Ok(())
 }
 
@@ -133,9 +133,15 @@ fn check_mapping(mapping: &EventSourceMappingConfiguration, findings: &mut Findi
     }
 }
 
-async fn check_function(client: &Client, function: &str, findings: &mut Findings) {
+async fn check_function(
+    context: &Context,
+    client: &Client,
+    function: &str,
+    findings: &mut Findings,
+) {
     let about = "processor";
-    let answer = client.get_function_configuration().function_name(function).send().await;
+    let asked = client.get_function_configuration().function_name(function);
+    let answer = asked.set_qualifier(context.function_alias()).send().await;
     let held = match answer {
         Ok(held) => held,
         Err(error) => {

@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome, Fault>
         ));
     };
     if let Some(directory) = &context.deployment.logs {
-        return tail(directory.join(format!("{name}.log")), args.no_follow).await;
+        return tail(directory.join(format!("{}.log", args.function)), args.no_follow).await;
     }
     let since = parse_moment(&args.since, context.now())
         .map_err(|problem| Fault::usage(format!("--since: {problem}"), ""))?;

@@ -24,6 +24,9 @@ use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::fault::{Fault, NO_ENVIRONMENT};
 
+/// The processor's variables that name the inbox's own queues, which no route may send to.
+pub(super) const OWN_QUEUES: [&str; 3] = ["QUEUE_URL", "LANE_QUEUE_URL", "DLQ_URL"];
+
 /// The environment of the deployed processor, as far as routes go.
 pub(in crate::commands) struct Environment(HashMap<String, String>);
 
@@ -40,7 +43,7 @@ impl Environment {
             mirror_table: given("MIRROR_TABLE_NAME"),
             event_bus: given("EVENT_BUS_NAME"),
             payload_bucket: given("PAYLOAD_BUCKET"),
-            own_queues: ["QUEUE_URL", "DLQ_URL"].into_iter().filter_map(given).collect(),
+            own_queues: OWN_QUEUES.into_iter().filter_map(given).collect(),
             sources: split(self.get("SOURCES")),
             handler_timeout: handler_timeout(self.get("HANDLER_TIMEOUT_SECONDS")),
         }
@@ -58,7 +61,7 @@ pub(in crate::commands) fn parse(
     text: &str,
     deployment: &Deployment,
 ) -> Result<Routes, Vec<String>> {
-    let own_queues = [&deployment.queue_url, &deployment.dlq_url];
+    let own_queues = [&deployment.queue_url, &deployment.lane_url, &deployment.dlq_url];
     let own_queues = own_queues.into_iter().flatten().cloned().collect();
     let surroundings = Surroundings {
         sources: deployment.sources.keys().cloned().collect(),
@@ -126,7 +129,8 @@ pub(in crate::commands) async fn environment(context: &Context) -> Result<Enviro
         )
     })?;
     let client = Client::new(context.aws().await?);
-    let answer = client.get_function_configuration().function_name(function).send().await;
+    let asked = client.get_function_configuration().function_name(function);
+    let answer = asked.set_qualifier(context.function_alias()).send().await;
     let held =
         answer.map_err(|error| Fault::unavailable(describe("GetFunctionConfiguration", &error)))?;
     let environment = held.environment.unwrap_or_else(|| EnvironmentResponse::builder().build());

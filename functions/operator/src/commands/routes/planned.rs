@@ -15,7 +15,7 @@ use inbox_processor::routes::{Routes, Surroundings};
 use serde_json::Value;
 
 use super::Sound;
-use super::deployed::handler_timeout;
+use super::deployed::{OWN_QUEUES, handler_timeout};
 use crate::fault::Fault;
 
 const TYPE: &str = "aws_lambda_function";
@@ -101,7 +101,7 @@ fn judged(resource: &Value, sources: &Sources, plan: &Value) -> Planned {
         mirror_table: variables.known_or_to_come("MIRROR_TABLE_NAME"),
         event_bus: variables.known_or_to_come("EVENT_BUS_NAME"),
         payload_bucket: variables.known_or_to_come("PAYLOAD_BUCKET"),
-        own_queues: ["QUEUE_URL", "DLQ_URL"]
+        own_queues: OWN_QUEUES
             .into_iter()
             .filter_map(|name| variables.known(name).map(str::to_owned))
             .collect(),

@@ -26,6 +26,11 @@ fn one_good_entry_is_enough_whatever_stands_beside_it() {
         format!("v1,{good}"),
         format!("v1,{zeros} v1,{good}"),
         format!("junk v1,? v1a,{zeros}  v2,{zeros} v1,{good} "),
+        // As some senders join them, and as gateways join two lines of a header.
+        format!("v1,{good}, v1,{zeros}"),
+        format!("v1,{zeros}, v1,{good}"),
+        format!("v1,{good},v1,{zeros}"),
+        format!("v1,{zeros},v1a,{zeros},v1,{good}"),
     ] {
         assert_eq!(judged(&list), Ok(()), "{list}");
     }

@@ -146,6 +146,23 @@ fn every_body_is_covered_by_something() {
     assert_eq!(judge(&separators), Err(Rejection::MissingSignature));
 }
 
+/// A text message is somebody's own words, and its end could be cut into the URL.
+#[test]
+fn the_hash_of_a_body_counts_at_the_end_of_the_query_alone() {
+    let hash = signature::sha256_hex(&[b"{}"]);
+    for query in [
+        format!("a=1Body=x&bodySHA256={hash}&From=1"),
+        format!("bodySHA256={hash}&a"),
+        "a=1".into(),
+    ] {
+        let url = format!("{URL}?{query}");
+        let cut = Delivery::signed_to(&Twilio, TOKEN, JSON, b"{}", &url);
+        assert_eq!(judge(&cut), Err(Rejection::MissingSignature), "{query}");
+    }
+    let url = format!("{URL}?bodySHA256=00&bodySHA256={hash}");
+    assert_eq!(judge(&Delivery::signed_to(&Twilio, TOKEN, JSON, b"{}", &url)), Ok(()));
+}
+
 #[test]
 fn a_captured_json_request_is_no_empty_form() {
     let captured = json(r#"{"a":1}"#);
