@@ -121,7 +121,8 @@ def let_functions_find_aws(port, secret):
 
     def with_address(*arguments):
         environment = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **made(*arguments)}
-        environment["AWS_LAMBDA_RUNTIME_API"] += f"/{secret}"
+        # With its scheme, as the Rust runtime reads no path without one.
+        environment["AWS_LAMBDA_RUNTIME_API"] = f"http://{environment['AWS_LAMBDA_RUNTIME_API']}/{secret}"
         return environment
 
     lambda_svc._provided_worker_env = with_address

@@ -14,7 +14,8 @@ import time
 import urllib.error
 import urllib.request
 
-API = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime"
+ADDRESS = os.environ["AWS_LAMBDA_RUNTIME_API"]
+API = f"{ADDRESS if '://' in ADDRESS else 'http://' + ADDRESS}/2018-06-01/runtime"
 SHOWN = ("SOURCE", "PROVIDER", "SECRET_ID", "PUBLIC_BASE_URL", "TABLE_NAME", "QUEUE_URL", "DLQ_URL",
          "MIRROR_TABLE_NAME", "ROUTES", "RETRY_DELAYS_SECONDS", "PARK_ABOVE_SECONDS", "SWEEP_GRACE_SECONDS",
          "HANDLER_TIMEOUT_SECONDS", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID",

@@ -99,14 +99,14 @@ async fn a_request_reaches_its_source_as_it_was_sent() {
     assert_eq!(environment["AWS_PROFILE"], Value::Null);
     // Where it asks for requests, nobody else gets one, or answers one.
     let api = environment["AWS_LAMBDA_RUNTIME_API"].as_str().expect("an address");
-    let (host, secret) = api.split_once('/').expect("a secret behind the port");
+    let (host, secret) = api.rsplit_once('/').expect("a secret behind the port");
     assert_eq!(secret.len(), 32);
     for (method, path) in [
         ("GET", "2018-06-01/runtime/invocation/next".to_owned()),
         ("GET", format!("{}/2018-06-01/runtime/invocation/next", "0".repeat(32))),
         ("POST", "2018-06-01/runtime/invocation/1/response".to_owned()),
     ] {
-        let url = format!("http://{host}/{path}");
+        let url = format!("{host}/{path}");
         let asked = http_client::build(method, &url, &[], "{}".into()).expect("a request");
         let answer = http_client::send(asked).await.expect("an answer");
         assert_eq!(answer.status(), 403, "{method} {path}");

@@ -50,6 +50,9 @@ const DATE_RESOLUTION_MS: i64 = 1000;
 /// So long a better answer is preferred to a newer one that agrees with it: clocks drift
 /// by some milliseconds in that time.
 const BETTER_FOR: Duration = Duration::from_mins(1);
+/// An answer that leaves more doubt replaces no better one that it agrees with, however
+/// old that is.
+const GOOD_ENOUGH: Duration = Duration::from_millis(2500);
 
 /// How much AWS's clock is ahead of this machine's: something between two bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +137,8 @@ impl AwsClock {
         let is_no_better = held.is_some_and(|held| {
             held.difference.doubt() < difference.doubt()
                 && held.difference.overlaps(difference)
-                && received.distance(held.received) < BETTER_FOR
+                && (received.distance(held.received) < BETTER_FOR
+                    || difference.doubt() > GOOD_ENOUGH)
         });
         if !is_no_better {
             *held = Some(Reading { difference, received });
@@ -277,9 +281,11 @@ mod tests {
         // The clock was set right in between: what was known of it is no more so.
         let set = (700, 7_000, 3_000);
         assert_eq!(after(7_100, &[quick, set]).now(), at(7_100));
-        // An answer of long ago is not preferred for ever.
-        let later = (200_000, 206_000, 83_000);
-        assert_eq!(doubt(&[quick, later]), Duration::from_secs(7));
+        // An answer of long ago is not preferred for ever, but to one that says little.
+        let later = (200_000, 201_000, 80_500);
+        assert_eq!(doubt(&[quick, later]), Duration::from_secs(2));
+        let slow_and_later = (200_000, 206_000, 83_000);
+        assert_eq!(doubt(&[quick, slow_and_later]), Duration::from_millis(1100));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use inbox_core::ledger::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Completion, Deferral, Due, DuePage,
     Failure, Forgetting, Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled,
     State, Suspects, apply_begin, apply_bury, apply_complete, apply_defer, apply_fail,
-    apply_forget, apply_reopen,
+    apply_finish, apply_forget, apply_reopen,
 };
 use inbox_core::stack::stack;
 
@@ -36,7 +36,7 @@ use crate::error::describe;
 use crate::item::{self, Item, number, seconds, text};
 use crate::payloads::{self, S3PayloadStore};
 use crate::steering;
-use crate::update::Update;
+use crate::update::{Form, Update, is_mine};
 
 /// A condition that no item meets.
 const NEVER: &str = "attribute_exists(#pk) AND attribute_not_exists(#pk)";
@@ -210,12 +210,14 @@ impl Ledger for DynamoDbLedger {
     }
 
     async fn finish(&self, mine: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
-        let write = Update::new(&mine.event.key, "#life = :life")
+        let write = Update::new(&mine.event.key, format!("#life = :life AND {}", is_mine(mine)))
             .value(":life", number(mine.life))
+            .value(":token", text(mine.lease_token.clone().unwrap_or_default()))
             .done(now);
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Completed::Done),
-            Written::Refused(_) => Ok(Completed::Superseded),
+            // Done already, or another's to finish: nothing is written either way.
+            Written::Refused(item) => Ok(apply_finish(record(item.as_ref())?.as_mut(), mine, now)),
         }
     }
 
@@ -226,28 +228,35 @@ impl Ledger for DynamoDbLedger {
         others: &[&str],
         completion: Completion,
     ) -> Result<Completed, LedgerError> {
-        // Two exclusive forms; what is known of the others says which to try
-        // first, and the item returned by a refusal says whether to go on. They
-        // can only alternate while other routes complete in between.
-        let mut is_last = others.iter().all(|other| mine.is_done(other));
-        for _ in 0..=2 * others.len() + 1 {
-            let write = Update::completion(mine, route, others, is_last, &completion);
+        // Exclusive forms; what is known of the others says which to try first, and the
+        // item returned by a refusal says whether to go on. They can only alternate
+        // while other routes complete, or others begin, in between.
+        let all_done =
+            |known: &Record| others.iter().all(|other| known.is_done(other) || *other == route);
+        let mut form = if all_done(mine) { Form::Last } else { Form::NotLast };
+        for _ in 0..=2 * others.len() + 3 {
+            let write = Update::completion(mine, route, others, &form, &completion);
             match self.update(write, ReturnValue::None).await? {
-                Written::Yes(_) if is_last => return Ok(Completed::Done),
+                Written::Yes(_) if form.finishes() => return Ok(Completed::Done),
                 Written::Yes(_) => return Ok(Completed::Pending),
                 Written::Refused(item) => {
                     let mut held = record(item.as_ref())?;
-                    match apply_complete(
-                        held.as_mut(),
-                        mine.life,
-                        route,
-                        others,
-                        completion.clone(),
-                    ) {
-                        Completed::Superseded => return Ok(Completed::Superseded),
-                        Completed::Done => is_last = true,
-                        Completed::Pending => is_last = false,
-                    }
+                    let before = held.clone();
+                    let completed =
+                        apply_complete(held.as_mut(), mine, route, others, completion.clone());
+                    let Some(before) = before.filter(|_| completed != Completed::Superseded) else {
+                        return Ok(Completed::Superseded);
+                    };
+                    form = if !all_done(&before) {
+                        Form::NotLast
+                    } else if before.lease_token == mine.lease_token {
+                        Form::Last
+                    } else if before.state.is_unfinished() {
+                        Form::Late
+                    } else {
+                        let finishes = completed == Completed::Done;
+                        Form::AfterTheEnd { held: Box::new(before), finishes }
+                    };
                 }
             }
         }

@@ -15,7 +15,34 @@ use crate::item::{
     self, ATTEMPTS, DONE_AT, FAILURES, FORGOTTEN_AT, HANDLERS, HISTORY, Item, LAST_ERROR,
     LEASE_TOKEN, LEASED_UNTIL, LIFE, NEXT_AT, ONLY, STATE, SWEEPS, number, seconds, text,
 };
+use crate::ledger::UNFINISHED;
 use crate::{route_history, steering};
+
+/// How a completion is written.
+pub(crate) enum Form {
+    /// The last one, which also finishes the event.
+    Last,
+    /// One before it.
+    NotLast,
+    /// Another has begun since, and finishes.
+    Late,
+    /// The event has ended, as it was seen.
+    AfterTheEnd { held: Box<Record>, finishes: bool },
+}
+
+impl Form {
+    pub(crate) fn finishes(&self) -> bool {
+        matches!(self, Self::Last | Self::AfterTheEnd { finishes: true, .. })
+    }
+}
+
+/// That nobody has begun since this record was read.
+pub(crate) fn is_mine(mine: &Record) -> &'static str {
+    match mine.lease_token {
+        Some(_) => "(attribute_exists(#lease_token) AND #lease_token = :token)",
+        None => "attribute_not_exists(#lease_token)",
+    }
+}
 
 /// One conditional write. Placeholders for attributes always mean the same, and
 /// only those in use are sent: `DynamoDB` refuses the others.
@@ -134,31 +161,38 @@ impl Update {
         self.set("#expires_at", ":expires_at", number(after.expires_at.unix_seconds()))
     }
 
-    /// One of the two exclusive forms of a completion: the last one, which also
-    /// finishes the event, or one before it.
+    /// One of the exclusive forms of a completion.
     pub(crate) fn completion(
         mine: &Record,
         route: &str,
         others: &[&str],
-        is_last: bool,
+        form: &Form,
         completion: &Completion,
     ) -> Self {
         let done: Vec<String> =
             (0..others.len()).map(|n| format!("attribute_exists(#handlers.#other{n})")).collect();
         let others_done = done.join(" AND ");
-        let condition = match (is_last, others.is_empty()) {
-            (true, true) => "#life = :life".to_owned(),
-            (true, false) => format!("#life = :life AND {others_done}"),
-            (false, _) => format!("#life = :life AND NOT ({others_done})"),
+        let mine_still = is_mine(mine);
+        let condition = match form {
+            Form::Last if others.is_empty() => mine_still.to_owned(),
+            Form::Last => format!("{mine_still} AND {others_done}"),
+            Form::NotLast => format!("NOT ({others_done})"),
+            Form::Late => format!("NOT {mine_still} AND {UNFINISHED}"),
+            Form::AfterTheEnd { .. } => format!("NOT {UNFINISHED} AND #failures = :seen_failures"),
         };
-        let mut write = Self::new(&mine.event.key, condition)
+        let mut write = Self::new(&mine.event.key, format!("#life = :life AND {condition}"))
+            .unfinished()
             .value(":life", number(mine.life))
+            .value(":token", text(mine.lease_token.clone().unwrap_or_default()))
             .route("#route", route)
             .set("#handlers.#route", ":completion", item::completion(completion));
         for (n, other) in others.iter().enumerate() {
             write = write.route(&format!("#other{n}"), other);
         }
-        if is_last { write.done(completion.at) } else { write }
+        if let Form::AfterTheEnd { held, .. } = form {
+            write = write.value(":seen_failures", item::failures(&held.failures));
+        }
+        if form.finishes() { write.done(completion.at) } else { write }
     }
 
     pub(crate) fn condition(&self) -> &str {

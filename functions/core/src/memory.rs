@@ -65,7 +65,7 @@ impl Ledger for MemoryLedger {
 
     async fn finish(&self, record: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
         let mut records = self.records();
-        Ok(apply_finish(records.get_mut(&record.event.key), record.life, now))
+        Ok(apply_finish(records.get_mut(&record.event.key), record, now))
     }
 
     async fn complete(
@@ -77,7 +77,7 @@ impl Ledger for MemoryLedger {
     ) -> Result<Completed, LedgerError> {
         let mut records = self.records();
         let held = records.get_mut(&record.event.key);
-        Ok(apply_complete(held, record.life, route, others, completion))
+        Ok(apply_complete(held, record, route, others, completion))
     }
 
     async fn fail(&self, failure: &Failure<'_>, now: Timestamp) -> Result<Settled, LedgerError> {

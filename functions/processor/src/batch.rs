@@ -32,6 +32,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use inbox_core::Timestamp;
 use inbox_core::envelope::Envelope;
+use inbox_core::event::Event;
 use inbox_core::handler::{Handled, Run};
 use inbox_core::ledger::{
     ACTOR_PROCESSOR, Begin, Begun, Completed, Completion, Lease, Ledger, LedgerError, Record,
@@ -53,6 +54,9 @@ use crate::run::{Failed, Outcome, run_handler};
 /// Kept free at the end of an invocation, after the handlers, to write down what
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
+/// Why an event is buried of which an attempt came to no outcome, and then lost a route.
+const LOST_ROUTE: &str = "an attempt ended without an outcome, and a route that took such events is \
+                          gone";
 /// How long a message is hidden that found no room: its batch is over by then, or soon.
 const ROOM_WAIT_SECONDS: u32 = 5;
 
@@ -230,10 +234,24 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         let mut fates = Fates::of(record, &scope, self.retry.max_attempts(), self.now());
         fates.use_up(record);
         if fates.conclusion() == Conclusion::AllDone {
+            if record.attempts_without_outcome() > 0 && self.routes.lost(&record.event) {
+                return self.bury(record, LOST_ROUTE, fates.failures()).await;
+            }
+            self.tell_unrouted(&record.event);
             let finished = self.ledger.finish(record, self.now()).await;
             return self.completed(record, finished);
         }
         self.settle(message, record, fates).await
+    }
+
+    /// No route takes an event.
+    fn tell_unrouted(&self, event: &Event) {
+        if self.routes.matching(event).next().is_some() {
+            return;
+        }
+        let source = Metrics::of_source(&event.key.source).count("Unrouted", 1);
+        let source = if self.routes.lost(event) { source.count("RouteLost", 1) } else { source };
+        source.note("event_type", &event.event_type).emit(self.now());
     }
 
     async fn run(&self, message: &Message, mut record: Record, deadline: Timestamp) -> Disposition {
@@ -251,12 +269,7 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
             return self.without_payload(message, &record, fates, &fault).await;
         }
         let event = Arc::new(record.event.clone());
-        if routes.is_empty() {
-            let source = Metrics::of_source(&event.key.source).count("Unrouted", 1);
-            let lost = usize::from(self.routes.took(&event));
-            let source = if lost > 0 { source.count("RouteLost", lost) } else { source };
-            source.note("event_type", &event.event_type).emit(self.now());
-        }
+        self.tell_unrouted(&event);
         // Beginning may have been slow; what became of the event must be written
         // down all the same.
         let left = deadline.since(self.now()).saturating_sub(RESERVE);
@@ -322,6 +335,13 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         }
         match fates.conclusion() {
             Conclusion::AllDone if was_run => Disposition::Acknowledge,
+            // The attempt before this one ended with its process, perhaps by a route that
+            // has been taken away since, and of which the record then says nothing.
+            Conclusion::AllDone
+                if record.attempts_without_outcome() > 1 && self.routes.lost(&record.event) =>
+            {
+                self.bury(&record, LOST_ROUTE, fates.failures()).await
+            }
             Conclusion::AllDone => {
                 let finished = self.ledger.finish(&record, self.now()).await;
                 self.completed(&record, finished)

@@ -125,7 +125,7 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
     }
 
     /// First the dead letter, then the state: who sees `dead` sees the letter.
-    async fn bury(
+    pub(crate) async fn bury(
         &self,
         record: &Record,
         error: &str,

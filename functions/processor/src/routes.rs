@@ -114,6 +114,18 @@ pub struct Routes {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Pattern(String, String);
 
+impl Pattern {
+    fn of(route: &Route) -> Self {
+        let (said, endpoint) = Names::of(&route.endpoint);
+        // What a plain name means among these sources is remembered with it.
+        let endpoint = match (said, route.names) {
+            (Names::Both, Names::Sources) => format!("source/{endpoint}"),
+            _ => route.endpoint.clone(),
+        };
+        Self(endpoint, route.event_type.clone())
+    }
+}
+
 impl Routes {
     /// Reads the JSON form and makes the handlers.
     ///
@@ -201,16 +213,7 @@ impl Routes {
     /// whatever order.
     #[must_use]
     pub fn patterns(&self) -> String {
-        let pattern = |route: &Route| {
-            let (said, endpoint) = Names::of(&route.endpoint);
-            // What a plain name means among these sources is remembered with it.
-            let endpoint = match (said, route.names) {
-                (Names::Both, Names::Sources) => format!("source/{endpoint}"),
-                _ => route.endpoint.clone(),
-            };
-            Pattern(endpoint, route.event_type.clone())
-        };
-        let patterns: BTreeSet<Pattern> = self.all.iter().map(pattern).collect();
+        let patterns: BTreeSet<Pattern> = self.all.iter().map(Pattern::of).collect();
         serde_json::to_string(&patterns).unwrap_or_default()
     }
 
@@ -223,15 +226,17 @@ impl Routes {
         self
     }
 
-    /// Whether a route took such events that is not configured any more.
+    /// Whether a route took such events that is not configured any more: by what it
+    /// matched, so that a route that only got another id is not lost.
     #[must_use]
-    pub fn took(&self, event: &Event) -> bool {
+    pub fn lost(&self, event: &Event) -> bool {
         let (source, provider) = (&event.key.source, &event.provider);
         let takes = |Pattern(endpoint, event_type): &Pattern| {
             let (names, endpoint) = Names::of(endpoint);
             look_at(names, endpoint, event_type, source, provider, &event.event_type).takes()
         };
-        self.former.iter().any(takes)
+        let current: BTreeSet<Pattern> = self.all.iter().map(Pattern::of).collect();
+        self.former.iter().filter(|former| !current.contains(former)).any(takes)
     }
 
     /// The same for an inbox with these sources: a name that is a source's means that

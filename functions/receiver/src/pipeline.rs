@@ -119,8 +119,12 @@ impl<L: Ledger, Q: Queue, S: Secrets> Receiver<L, Q, S> {
         let claimed = self.ledger.claim(&new).await?;
         match claimed {
             Claimed::Fresh => self.queue.send(&new.event, 1).await?,
-            Claimed::Unconfirmed { life } | Claimed::Conflict { unconfirmed: Some(life) } => {
-                self.queue.send(&new.event, life).await?;
+            Claimed::Unconfirmed { life } => self.queue.send(&new.event, life).await?,
+            Claimed::Conflict { unconfirmed: Some(life) } => {
+                // What is kept is of another size.
+                let mut kept = new.event.clone();
+                kept.payload.bytes.clear();
+                self.queue.send(&kept, life).await?;
             }
             Claimed::Duplicate | Claimed::Conflict { unconfirmed: None } => {}
         }

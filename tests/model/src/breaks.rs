@@ -36,6 +36,9 @@ pub enum Break {
     OneFormOfComplete,
     /// `complete` does not compare the life.
     CompleteWithoutLife,
+    /// A completion or `finish` does not ask whether another has begun since: a route that
+    /// was added, and that the other runs, is passed over.
+    LateFinishes,
     /// `reopen` compares neither life nor lease.
     ReopenWithoutCondition,
     /// An operator's replay is judged by the operator's own clock, which is minutes
@@ -97,7 +100,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 34] = [
+    pub const ALL: [(&'static str, Self); 35] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -110,6 +113,7 @@ impl Break {
         ("early-dropped", Self::EarlyDropped),
         ("one-form-of-complete", Self::OneFormOfComplete),
         ("complete-without-life", Self::CompleteWithoutLife),
+        ("late-finishes", Self::LateFinishes),
         ("reopen-without-condition", Self::ReopenWithoutCondition),
         ("operators-own-clock", Self::OperatorsOwnClock),
         ("reopen-writes-handlers", Self::ReopenWritesHandlers),
@@ -167,7 +171,7 @@ impl Break {
             Self::ExpiryNotMoved => Property::RecordLasts,
             Self::PayloadNotRenewed => Property::PayloadLasts,
             Self::OnlyForgotten => Property::OnlyTheAskedRun,
-            Self::GoneIsPassedOver => Property::DoneLeavesNothing,
+            Self::GoneIsPassedOver | Self::LateFinishes => Property::DoneLeavesNothing,
             Self::AttemptsNotSettled => Property::EachHasItsAttempts,
             Self::ExhaustedBuriesAll => Property::DeadWaitsForNothing,
         })
@@ -234,6 +238,15 @@ impl Break {
             Self::CompleteWithoutLife => {
                 Config { replays: &[Again::All], left: left(1, 1, 1), ..two }
             }
+            Self::LateFinishes => Config {
+                adds: true,
+                routes: 2,
+                handlers: [Handler::Willing, Handler::Broken],
+                processors: 2,
+                messages: 2,
+                left: left(1, 2, 0),
+                ..small
+            },
             Self::ReopenWithoutCondition | Self::OperatorsOwnClock | Self::ReopenWritesHandlers => {
                 Config { replays: &[Again::Unfinished], left: left(1, 1, 1), ..two }
             }

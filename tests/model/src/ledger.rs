@@ -135,6 +135,7 @@ impl Rules {
         &self,
         held: Option<Item>,
         run: Run,
+        slot: u8,
         n: usize,
         known: u8,
     ) -> (Completed, Option<Item>) {
@@ -146,19 +147,28 @@ impl Rules {
         if self.has(Break::OneFormOfComplete) {
             others = if all_known { vec![] } else { vec!["one that is not done"] };
         }
-        let mut life = u32::from(run.life);
+        let mut mine = self.mine(run.life, Holder::Nobody);
+        mine.lease_token = token(held, slot, run.token);
         if let Some(record) = record.as_ref().filter(|_| self.has(Break::CompleteWithoutLife)) {
-            life = record.life;
+            mine.life = record.life;
         }
-        let completed = apply_complete(record.as_mut(), life, ROUTES[n], &others, now().into());
+        if let Some(record) = record.as_ref().filter(|_| self.has(Break::LateFinishes)) {
+            mine.lease_token.clone_from(&record.lease_token);
+        }
+        let completed = apply_complete(record.as_mut(), &mine, ROUTES[n], &others, now().into());
         (completed, written(held, record.as_ref()))
     }
 
     /// Records that nothing is left to run.
     #[must_use]
-    pub fn finish(&self, held: Option<Item>, run: Run) -> (Completed, Option<Item>) {
+    pub fn finish(&self, held: Option<Item>, run: Run, slot: u8) -> (Completed, Option<Item>) {
         let mut record = self.record(held);
-        let completed = apply_finish(record.as_mut(), run.life.into(), now());
+        let mut mine = self.mine(run.life, Holder::Nobody);
+        mine.lease_token = token(held, slot, run.token);
+        if let Some(record) = record.as_ref().filter(|_| self.has(Break::LateFinishes)) {
+            mine.lease_token.clone_from(&record.lease_token);
+        }
+        let completed = apply_finish(record.as_mut(), &mine, now());
         (completed, written(held, record.as_ref()))
     }
 

@@ -168,9 +168,8 @@ pub struct Run {
     pub deferrals: [u8; 2],
     /// Its lease has ended: what is on its way may still land, nothing starts.
     pub late: bool,
-    /// A completion has finished the event, and with it given up this run's lease,
-    /// though a handler of it may still run: it had completed in a run before that
-    /// overslept, and that was recorded late.
+    /// A completion of its own, whose answer was lost, has finished the event, and with it
+    /// given up its lease.
     pub freed: bool,
     /// A completion could not be recorded, so the message is to be kept.
     pub keeps: bool,

@@ -16,7 +16,7 @@ const TWO: Config = Config { processors: 2, messages: 3, ..Config::SMALL };
 const HANDLERS: Config = Config { routes: 2, messages: 2, ..TWO };
 
 /// Those that every test run explores: a minute of one core for all.
-pub const QUICK: [Config; 21] = [
+pub const QUICK: [Config; 22] = [
     Config { name: "duplicates", left: left(2, 2, 0), ..TWO },
     Config { name: "three-faults", left: left(1, 3, 0), messages: 2, ..TWO },
     Config { name: "three-attempts", left: left(1, 2, 0), max_attempts: 3, ..TWO },
@@ -92,6 +92,16 @@ pub const QUICK: [Config; 21] = [
         adds: true,
         replays: &[Again::First],
         redrives: true,
+        routes: 2,
+        messages: 2,
+        ..Config::SMALL
+    },
+    Config {
+        name: "route-added-beside-another",
+        left: left(1, 2, 0),
+        adds: true,
+        handlers: [Handler::Willing, Handler::Broken],
+        processors: 2,
         routes: 2,
         messages: 2,
         ..Config::SMALL

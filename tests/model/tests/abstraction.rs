@@ -74,9 +74,9 @@ fn outcomes(item: Item, detail: Detail) -> Vec<String> {
                 let run = Run { routes: [Route::Deferred, Route::GivenUp], ..run };
                 outcomes.push(format!("defer {:?}", rules.defer(held, run, slot, lane)));
             }
-            outcomes.push(format!("finish {:?}", rules.finish(held, run)));
+            outcomes.push(format!("finish {:?}", rules.finish(held, run, slot)));
             for route in 0..2 {
-                outcomes.push(format!("complete {:?}", rules.complete(held, run, route, 0)));
+                outcomes.push(format!("complete {:?}", rules.complete(held, run, slot, route, 0)));
             }
             for (own, same_token) in BOTH.into_iter().flat_map(|own| BOTH.map(|same| (own, same))) {
                 let given_up = [own, false];

@@ -52,6 +52,7 @@ worlds! {
     one_that_fails_beside_one_that_is_left_for_later_has_its_attempts: "left-for-later-one-fails", 10_000;
     a_poison_message_that_is_left_for_later_ends_dead: "left-for-later-poison", 10_000;
     a_route_that_is_added_runs_only_where_it_is_asked_for: "route-added", 10_000;
+    a_completion_that_comes_late_finishes_past_no_route_that_was_added: "route-added-beside-another", 10_000;
     a_route_that_is_removed_leaves_nothing_behind_in_silence: "route-removed", 10_000;
     an_unfinished_event_outlasts_weeks_and_its_payload_with_it: "weeks", 10_000;
 }

@@ -1,7 +1,7 @@
 //! Beginning, completing, failing.
 
 use inbox_core::ledger::{
-    Begun, Completed, Completion, Ledger, Open, Reopen, Rerun, Settled, State, Suspects,
+    Begun, Burial, Completed, Completion, Ledger, Open, Reopen, Rerun, Settled, State, Suspects,
     TransitionKind,
 };
 
@@ -24,6 +24,9 @@ on_every_ledger!(
     an_event_is_done_when_all_its_routes_are,
     a_completion_holds_whatever_was_known_of_the_other_routes,
     a_late_completion_is_true_after_the_lease_and_after_burial,
+    a_late_completion_finishes_past_no_route_of_a_newer_run,
+    a_late_completion_leaves_dead_what_another_route_has_given_up,
+    a_run_that_overslept_finishes_nothing_that_a_newer_one_runs,
     a_completion_in_another_life_changes_nothing,
     an_event_without_routes_is_completed_at_once,
     a_failure_gives_up_the_lease_and_names_the_time,
@@ -217,6 +220,54 @@ async fn a_late_completion_is_true_after_the_lease_and_after_burial<L: Ledger>(l
     let record = held(ledger).await;
     assert_eq!((record.state, record.open), (State::Done, None));
     assert_eq!(begun(ledger, "c", 2, 74).await, "finished");
+}
+
+/// A route may have been added in between, of which the late run knows nothing.
+async fn a_late_completion_finishes_past_no_route_of_a_newer_run<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let sleeper = run(ledger, "a", 1, 0).await;
+    let newer = run(ledger, "b", 1, 71).await;
+    let late = ledger.complete(&sleeper, "billing", &[], at(73).into()).await;
+    assert_eq!(late.expect("complete"), Completed::Pending);
+    let record = held(ledger).await;
+    assert!(record.is_done("billing"), "it is true all the same");
+    assert_eq!((record.state, record.leased_until), (State::Received, newer.leased_until));
+    let again = ledger.complete(&sleeper, "billing", &[], at(73).into()).await;
+    assert_eq!(again.expect("complete"), Completed::Pending);
+    let last = ledger.complete(&newer, "added", &["billing"], at(74).into()).await;
+    assert_eq!(last.expect("complete"), Completed::Done);
+    // Of an event that is done, a late one says no more than that.
+    let late = ledger.complete(&sleeper, "billing", &[], at(75).into()).await;
+    assert_eq!(late.expect("complete"), Completed::Done);
+}
+
+async fn a_late_completion_leaves_dead_what_another_route_has_given_up<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let sleeper = run(ledger, "a", 1, 0).await;
+    let newer = run(ledger, "b", 1, 71).await;
+    let given_up =
+        failures(&[("added", "card declined", 1, None), ("billing", "no answer", 1, None)]);
+    let burial = Burial {
+        record: &newer,
+        max_attempts: MAX_ATTEMPTS,
+        error: "added: card declined",
+        failures: &given_up,
+    };
+    assert_eq!(ledger.bury(&burial, at(72)).await.expect("bury"), Settled::Written);
+    let late = ledger.complete(&sleeper, "billing", &[], at(73).into()).await;
+    assert_eq!(late.expect("complete"), Completed::Pending);
+    let record = held(ledger).await;
+    assert_eq!((record.state, record.is_done("billing")), (State::Dead, true));
+}
+
+async fn a_run_that_overslept_finishes_nothing_that_a_newer_one_runs<L: Ledger>(ledger: &L) {
+    claim(ledger, 0).await;
+    let sleeper = run(ledger, "a", 1, 0).await;
+    let newer = run(ledger, "b", 1, 71).await;
+    assert_eq!(ledger.finish(&sleeper, at(72)).await.expect("finish"), Completed::Pending);
+    assert_eq!(held(ledger).await, newer);
+    assert_eq!(ledger.finish(&newer, at(73)).await.expect("finish"), Completed::Done);
+    assert_eq!(ledger.finish(&sleeper, at(74)).await.expect("finish"), Completed::Done);
 }
 
 async fn a_completion_in_another_life_changes_nothing<L: Ledger>(ledger: &L) {

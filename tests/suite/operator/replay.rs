@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
 use inbox_core::ledger::{Ledger as _, Record, State, TransitionKind};
 use inbox_local::calls::Fault;
+use serde_json::json;
 
 use super::rig::{Operator, finish};
 use super::worker::Worker;
-use super::world::{Given, ids, make};
+use super::world::{Given, begin, ids, make};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -423,4 +425,42 @@ async fn a_handler_that_ran_twice_is_shown_twice_with_its_lives() {
     let lives: Vec<&str> =
         handled.map(|line| line.split_whitespace().rev().nth(2).unwrap_or_default()).collect();
     assert_eq!(lives, ["1", "2"], "{}", shown.text());
+}
+
+#[tokio::test]
+async fn what_is_named_is_asked_only_of_events_that_it_has_to_do_with() {
+    let mut operator = Operator::new().await;
+    let invoice = Given::new("evt-a", State::Done, MINUTE);
+    let refund = Given::new("evt-b", State::Done, MINUTE).of("stripe", "charge.refunded");
+    make(&operator, [invoice, refund]).await;
+    let route = |id: &str, pattern: &str| json!({"id": id, "match": pattern, "handler": "drill", "with": {"outcome": "retry"}});
+    operator.deploy_routes(&json!([
+        route("billing", "stripe:invoice.*"),
+        route("refunds", "stripe:charge.refunded"),
+    ]));
+    let named = ["--handler", "billing", "--handler", "refunds", "--yes"];
+    let replay = [&["replay", "--source", "stripe", "--since", "1h"][..], &named].concat();
+    operator.run(&replay).await.expect(0);
+    for (id, route) in [("evt-a", "billing"), ("evt-b", "refunds")] {
+        let record = held(&operator, id).await;
+        let only = record.only.expect("named routes").into_iter().collect::<Vec<_>>();
+        assert_eq!((record.life, only), (2, vec![route.to_owned()]), "{id}");
+    }
+}
+
+/// Where the routes cannot be read, an event is asked for what it has been to.
+#[tokio::test]
+async fn without_the_routes_nothing_is_asked_of_an_event_that_was_never_there() {
+    let operator = Operator::new().await;
+    make(&operator, [Given::new("evt-a", State::Done, MINUTE)]).await;
+    make(&operator, [Given::new("evt-b", State::Received, MINUTE)]).await;
+    let key = EventKey { source: "stripe".into(), id: "evt-b".into() };
+    let record = begin(&operator.ledger(), &key, 1, Timestamp::now()).await;
+    operator.ledger().finish(&record, Timestamp::now()).await.unwrap();
+    let replay = ["replay", "--source", "stripe", "--since", "1h", "--handler", "billing", "--yes"];
+    let ran = operator.run(&replay).await;
+    assert!(ran.text().contains("has never been to what is named"), "{}{}", ran.text(), ran.stderr);
+    assert_eq!(held(&operator, "evt-a").await.life, 2);
+    let other = held(&operator, "evt-b").await;
+    assert_eq!((other.life, other.state), (1, State::Done));
 }

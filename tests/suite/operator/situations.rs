@@ -159,7 +159,7 @@ async fn a_secret_leaked(situation: &Situation) {
 /// shell, with a stand-in for Stripe's command.
 async fn stripes_own_command_forwards_to_this_machine(situation: &Situation) {
     let readme = std::fs::read_to_string(paths::workspace_root().join("README.md")).unwrap();
-    let mut blocks = readme.split("```\n");
+    let mut blocks = readme.split("```sh\n").filter_map(|block| block.split("```").next());
     let block = blocks.find(|block| block.contains("stripe listen --print-secret"));
     let lines = block.expect("README.md says how `stripe listen` is used");
     let url = situation.stack.description().public_base_url.as_str();

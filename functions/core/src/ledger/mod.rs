@@ -104,8 +104,8 @@ pub use record::{
     Transition, TransitionKind, is_unrouted,
 };
 pub use rules::{
-    apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep, is_swept,
-    judge_claim, shard_of, sweep_due_at,
+    answers_for_all, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish,
+    apply_sweep, is_swept, judge_claim, shard_of, sweep_due_at,
 };
 pub use scope::InScope;
 pub use steering::{Reopened, apply_forget, apply_reopen};

@@ -348,7 +348,13 @@ impl Record {
     #[must_use]
     pub fn attempts_of(&self, route: &str) -> u32 {
         let before = self.failures.get(route).map_or(0, |failure| failure.attempts);
-        before + self.attempts.saturating_sub(settled_attempts(&self.failures))
+        before + self.attempts_without_outcome()
+    }
+
+    /// Beginnings of this life since the last outcome, the running one included.
+    #[must_use]
+    pub fn attempts_without_outcome(&self) -> u32 {
+        self.attempts.saturating_sub(settled_attempts(&self.failures))
     }
 
     /// The most attempts that any route has had.

@@ -100,16 +100,16 @@ pub fn apply_begin(existing: Option<Record>, begin: &Begin, now: Timestamp) -> B
 }
 
 /// Records that a route is done. A late completion is true, so it needs no
-/// lease, only the same life.
+/// lease, only the same life. `mine` is what `begin` returned.
 #[must_use]
 pub fn apply_complete(
     existing: Option<&mut Record>,
-    life: u32,
+    mine: &Record,
     route: &str,
     others: &[&str],
     completion: Completion,
 ) -> Completed {
-    let Some(record) = existing.filter(|record| record.life == life) else {
+    let Some(record) = existing.filter(|record| record.life == mine.life) else {
         return Completed::Superseded;
     };
     let now = completion.at;
@@ -117,15 +117,30 @@ pub fn apply_complete(
     if !others.iter().all(|other| record.is_done(other)) {
         return Completed::Pending;
     }
-    apply_finish(Some(record), life, now)
+    apply_finish(Some(record), mine, now)
 }
 
-/// Records that there is nothing left to run.
+/// Whether a run that knows of nothing left to do may say so of the event. Not where
+/// another began since: a route may have been added that the other runs, and it
+/// finishes, or the next beginning does. Of an event that has ended, its record says
+/// what was left.
 #[must_use]
-pub fn apply_finish(existing: Option<&mut Record>, life: u32, now: Timestamp) -> Completed {
-    let Some(record) = existing.filter(|record| record.life == life) else {
+pub fn answers_for_all(record: &Record, mine: &Record) -> bool {
+    let mut left = record.failures.keys().chain(record.only.iter().flatten());
+    record.lease_token == mine.lease_token
+        || !record.state.is_unfinished() && left.all(|route| record.is_done(route))
+}
+
+/// Records that there is nothing left to run, as far as `mine`, what `begin` returned,
+/// can know.
+#[must_use]
+pub fn apply_finish(existing: Option<&mut Record>, mine: &Record, now: Timestamp) -> Completed {
+    let Some(record) = existing.filter(|record| record.life == mine.life) else {
         return Completed::Superseded;
     };
+    if !answers_for_all(record, mine) {
+        return Completed::Pending;
+    }
     record.state = State::Done;
     record.done_at.get_or_insert(now);
     record.leased_until = None;

@@ -71,6 +71,9 @@ pub(super) enum SecretSpelling {
 #[serde(deny_unknown_fields)]
 pub(super) struct SignatureList {
     pub(super) separator: String,
+    /// Whether two lines of the header, which gateways join by a comma, are a list too.
+    #[serde(default)]
+    pub(super) joins_lines: bool,
     /// How many entries before the first signature are something else.
     pub(super) leading: usize,
     /// An entry that reads well and matches nothing.

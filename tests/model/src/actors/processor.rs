@@ -23,8 +23,8 @@ use inbox_core::ledger::{Completed, Reopened};
 use crate::action::ProcessorStep;
 use crate::breaks::Break;
 use crate::config::{Config, Handler};
-use crate::item::{Fate, Holder, Item, ROUTES};
-use crate::ledger::{Beginning, Ending};
+use crate::item::{self, Fate, Item, ROUTES};
+use crate::ledger::{Beginning, Ending, token};
 use crate::properties::Property;
 use crate::world::{Grave, Message, Processor, Route, Run, Token, World, place};
 
@@ -308,7 +308,7 @@ fn run_step(
             run.routes[usize::from(route)] = Route::Unrecorded;
         }
         ProcessorStep::Finish | ProcessorStep::FinishReplyLost => {
-            let (_, item) = config.rules().finish(world.item, run);
+            let (_, item) = config.rules().finish(world.item, run, slot);
             world.write(item);
             if step == ProcessorStep::Finish {
                 put(world, slot, Processor::Ending { message });
@@ -385,24 +385,17 @@ fn defer(
 fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) -> Completed {
     let known = (0..ROUTES.len()).filter(|n| run.routes[*n] == Route::Through);
     let known = known.map(|n| 1_u8 << n).sum();
-    let (completed, item) = config.rules().complete(world.item, run, n, known);
+    let (completed, item) = config.rules().complete(world.item, run, slot, n, known);
     if completed == Completed::Superseded {
         return completed;
     }
     world.write(item);
     world.past.recorded |= 1 << n;
     let Some(item) = item else { return completed };
-    if completed == Completed::Pending && run.scope & !item.completed == 0 {
+    // Where another began since, it is that one's to finish.
+    let is_newest = item::token(item.token) == token(Some(item), slot, run.token);
+    if completed == Completed::Pending && is_newest && run.scope & !item.completed == 0 {
         world.breaks(Property::LastFinishes);
-    }
-    for (other, processor) in (0..).zip(&mut world.processors) {
-        if other != slot
-            && completed == Completed::Done
-            && item.token == Holder::Processor(other)
-            && let Processor::Running { run, .. } = processor
-        {
-            run.freed = true;
-        }
     }
     completed
 }

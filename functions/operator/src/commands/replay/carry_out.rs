@@ -13,7 +13,7 @@ use inbox_core::queue::Queue as _;
 use inbox_processor::routes::Routes;
 
 use super::Args;
-use super::prospects::{self, Fortune, Prospects, TO_RUN_ALL, fortune, is_to_run_all};
+use super::prospects::{self, Asked, Fortune, Prospects, TO_RUN_ALL, fortune, is_to_run_all};
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::pace::Pace;
@@ -138,9 +138,13 @@ impl Replay<'_> {
             {
                 return Ok(Some(reason));
             }
+            let asked = Asked::of(&record, self.args.rerun(), self.routes.as_ref());
+            let Some(rerun) = asked.rerun(self.args.rerun()) else {
+                return Ok(Some("has never been to what is named"));
+            };
             let reopening = Reopening {
                 record: &record,
-                cause: Reopen::Replay { seen: planned.life, rerun: self.args.rerun() },
+                cause: Reopen::Replay { seen: planned.life, rerun },
                 actor: &self.context.actor,
                 reason: &self.plan.reason,
                 request_id: &self.plan.id,

@@ -48,6 +48,31 @@ pub(super) enum Fortune {
     Skipped(&'static str),
 }
 
+/// The routes that are asked for of one event, of those that are named for all.
+pub(super) struct Asked(Vec<String>);
+
+impl Asked {
+    /// Those that take the event; where the routes are not known, those that it has been
+    /// to. Any other would be given up as gone, and the event buried with it.
+    pub(super) fn of(record: &Record, rerun: Rerun<'_>, routes: Option<&Routes>) -> Self {
+        let Rerun::Routes(named) = rerun else { return Self(Vec::new()) };
+        let is_of_it = |name: &&String| match routes {
+            Some(routes) => routes.matching(&record.event).any(|route| route.id == **name),
+            None => record.handlers.contains_key(*name) || record.failures.contains_key(*name),
+        };
+        Self(named.iter().filter(is_of_it).cloned().collect())
+    }
+
+    /// What is asked for; nothing where none of what is named has to do with the event.
+    pub(super) fn rerun<'a>(&'a self, all: Rerun<'a>) -> Option<Rerun<'a>> {
+        match all {
+            Rerun::Routes(_) if self.0.is_empty() => None,
+            Rerun::Routes(_) => Some(Rerun::Routes(&self.0)),
+            all => Some(all),
+        }
+    }
+}
+
 /// What becomes of an event as it was read.
 pub(super) fn fortune(
     record: &Record,
@@ -58,6 +83,8 @@ pub(super) fn fortune(
     if matches!(rerun, Rerun::Routes(_)) && is_to_run_all(record) {
         return Fortune::Skipped(TO_RUN_ALL);
     }
+    let asked = Asked::of(record, rerun, Some(routes));
+    let Some(rerun) = asked.rerun(rerun) else { return Fortune::Skipped(NOTHING) };
     let mut opened = record.clone();
     let reopening = Reopening {
         record,
