@@ -25,8 +25,8 @@ Examples:
   inbox forget stripe evt_1QabcDEF --unhandled --yes    though it is dead or unfinished
 
 Not reached by it: what handlers have written elsewhere (the mirror's table among it), the
-table's point-in-time recovery for up to 35 days, and an event's dead letter, which may name
-its subject and its error (`inbox dlq`).";
+table's point-in-time recovery for up to 35 days, and an event's dead letter, which names its
+id and the class of its error and holds nothing of its content (`inbox dlq`).";
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -148,8 +148,6 @@ fn tell(context: &Context, record: &Record, at: Timestamp, is_new: bool) {
     let when = if is_new { "is forgotten" } else { "was forgotten before" };
     console.line(format!("{} {} {when}; that it was received stays known", key.source, key.id));
     if is_new && record.state == State::Dead {
-        console.note(
-            "its dead letter, if one is left, may still name its subject and error: `inbox dlq`",
-        );
+        console.note("its dead letter, if one is left, still names its id and error: `inbox dlq`");
     }
 }
