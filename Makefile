@@ -93,7 +93,7 @@ replay: inbox ## run an event again: ID=evt_1, with SOURCE= where several have i
 	@$(INBOX) replay $(if $(value REASON),$(call quoted,--reason=$(value REASON))) $(ARGS) \
 	  $(if $(value SOURCE)$(value ID),-- $(if $(value SOURCE),$(call given,SOURCE)) $(if $(value ID),$(call given,ID)))
 
-redrive: inbox ## send dead letters back to the queue; ARGS='--error "*timeout*"' filters
+redrive: inbox ## send dead letters back to the queue; ARGS='--error "*no answer within*"' filters
 	@$(INBOX) redrive $(ARGS)
 
 doctor: inbox ## check that the deployment is sound

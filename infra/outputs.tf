@@ -8,7 +8,7 @@ output "next_steps" {
     ${var.environment} is deployed. Point the operator's command (`make inbox` builds
     target/debug/inbox) at it:
 
-      export INBOX_STACK=.local/deployed.json
+      export INBOX_STACK=$PWD/.local/deployed.json PATH=$PWD/target/debug:$PATH
 
     For each source, give the provider the address, and the inbox the signing
     secret that the provider shows for it. Until then the source answers 503.

@@ -15,7 +15,7 @@ Examples:
   inbox show stripe evt_1QabcDEF
   inbox dlq
   inbox replay --source stripe --state dead --since 6h --reason 'fixed in #412'
-  inbox redrive --error '*timeout*' --dry-run
+  inbox redrive --error '*no answer within*' --dry-run
   inbox verify --provider stripe --secret whsec_… < request.txt
 
 Exit codes:

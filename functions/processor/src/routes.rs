@@ -379,6 +379,14 @@ mod tests {
         assert_eq!(problems(one_line), ["route 1: needs `id`"], "it has no line worth telling");
     }
 
+    /// What nobody asked for would copy data, and cost.
+    #[test]
+    fn what_is_not_configured_is_no_route() {
+        let routes = Routes::parse(None, &testing::resources());
+        let routes = routes.unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(routes.iter().count(), 0);
+    }
+
     #[test]
     fn a_route_takes_what_its_source_or_provider_and_type_match() {
         let json = r#"[{"id":"a","match":"stripe*:invoice.*","handler":"mirror"}]"#;

@@ -182,7 +182,7 @@ pub struct LetterFilter {
     /// Only of event types that match, for example invoice.*
     #[arg(long = "type", value_name = "GLOB")]
     pub event_type: Option<String>,
-    /// Only with an error that matches, for example '*timeout*'
+    /// Only with an error that matches, for example '*no answer within*'
     #[arg(long, value_name = "GLOB")]
     pub error: Option<String>,
 }

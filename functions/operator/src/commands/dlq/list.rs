@@ -14,7 +14,7 @@ use crate::table::{Cell, Column, Table};
 const EXAMPLES: &str = "\
 Examples:
   inbox dlq list
-  inbox dlq list --source stripe --error '*timeout*'
+  inbox dlq list --source stripe --error '*no answer within*'
   inbox dlq list --json --limit 100000 | jq -r '.letters[] | select(.fate == \"alive\") | .id'";
 
 /// What the command takes.

@@ -33,7 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   inbox redrive --dry-run
   inbox redrive                          everything, after a question
-  inbox redrive --source stripe --error '*timeout*' --rate 20
+  inbox redrive --source stripe --error '*no answer within*' --rate 20
   inbox redrive --yes --json             for scripts
 
 Ctrl-C stops it, and the same command goes on from there. An event whose letter is gone
