@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use inbox_core::Timestamp;
 use inbox_core::ledger::{
-    Begin, Begun, Claimed, Lease, Ledger as _, Reopen, Rerun, Settled, State, Suspects,
+    Begin, Begun, Claimed, Completed, Lease, Ledger as _, Reopen, Rerun, Settled, State, Suspects,
 };
 use inbox_core::memory::MemoryLedger;
 use inbox_core::stack::stack;
@@ -69,7 +69,12 @@ async fn a_processor_three_hours_ahead_sees_a_live_lease_as_over_and_the_first_o
     assert_eq!((first.attempts, second.attempts), (1, 2));
     // The one whose lease was taken can complete, since that is true, and not fail.
     assert_eq!(fail(&ledger, &first, 5).await, inbox_core::ledger::Settled::Refused);
-    ledger.complete(&first, "billing", &[], at(6).into()).await.expect("complete");
+    // The event is finished by the one that holds the lease.
+    let mine = ledger.complete(&first, "billing", &[], at(6).into()).await;
+    assert_eq!(mine.expect("complete"), Completed::Pending);
+    assert!(held(&ledger).await.is_done("billing"));
+    let last = ledger.complete(&second, "billing", &[], at(7).into()).await;
+    assert_eq!(last.expect("complete"), Completed::Done);
     assert_eq!(held(&ledger).await.state, State::Done);
 }
 
