@@ -226,7 +226,9 @@ impl Update {
             .chain(keys)
             .filter(|(placeholder, _)| self.uses(placeholder))
             .map(|(placeholder, attribute)| (placeholder.to_owned(), attribute.to_owned()));
-        known.chain(self.routes.clone()).collect()
+        let routes = self.routes.iter().filter(|(placeholder, _)| self.uses(placeholder));
+        let routes = routes.map(|(placeholder, route)| (placeholder.clone(), route.clone()));
+        known.chain(routes).collect()
     }
 
     pub(crate) fn values(&self) -> Item {
@@ -241,5 +243,65 @@ impl Update {
             let rest = &text[at + placeholder.len()..];
             !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use inbox_core::Timestamp;
+    use inbox_core::event::Event;
+    use inbox_core::ledger::NewEvent;
+    use inbox_core::provider::Payload;
+
+    use super::*;
+
+    fn record(token: Option<&str>) -> Record {
+        let now = Timestamp::from_unix_seconds(1_764_000_000).unwrap();
+        let event = Event {
+            key: EventKey { source: "stripe".into(), id: "evt_1".into() },
+            provider: "stripe".into(),
+            event_type: "invoice.paid".into(),
+            delivery_id: None,
+            subject: None,
+            occurred_at: None,
+            received_at: now,
+            traceparent: None,
+            payload: Payload { content_type: String::new(), bytes: Bytes::new() },
+            headers: BTreeMap::new(),
+        };
+        let request_id = "request-1".into();
+        let new = NewEvent { event, request_id, due_at: now, expires_at: now };
+        Record { lease_token: token.map(str::to_owned), ..Record::claimed(&new) }
+    }
+
+    /// The emulator takes names that no expression uses; `DynamoDB` refuses the request:
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CommonErrors.html>.
+    #[test]
+    fn every_form_of_a_completion_sends_just_the_placeholders_that_it_uses() {
+        let twelve: Vec<String> = (0..12).map(|n| format!("route-{n}")).collect();
+        let twelve: Vec<&str> = twelve.iter().map(String::as_str).collect();
+        for token in [Some("mine"), None] {
+            let mine = record(token);
+            let ended = |finishes| Form::AfterTheEnd { held: Box::new(record(None)), finishes };
+            for form in [Form::Last, Form::NotLast, Form::Late, ended(true), ended(false)] {
+                for others in [&twelve[..], &twelve[..1], &[]] {
+                    if others.is_empty() && matches!(form, Form::NotLast) {
+                        continue;
+                    }
+                    let completion = mine.event.received_at.into();
+                    let write = Update::completion(&mine, "own", others, &form, &completion);
+                    let text = format!("{} {}", write.condition, write.expression());
+                    let words = text.split(|c: char| !(c.is_alphanumeric() || "_#:".contains(c)));
+                    let used: BTreeSet<&str> =
+                        words.filter(|word| word.starts_with(['#', ':'])).collect();
+                    let (names, values) = (write.names(), write.values());
+                    let sent: BTreeSet<&str> =
+                        names.keys().chain(values.keys()).map(String::as_str).collect();
+                    assert_eq!(sent, used, "{text}");
+                }
+            }
+        }
     }
 }
