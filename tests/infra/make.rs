@@ -157,6 +157,13 @@ fn what_would_stop_a_destruction_half_way_is_said_before_anything_goes() {
     ] {
         assert!(said.contains(&command), "{command} is not said: {said}");
     }
+    // Nobody reads what could not be looked at where nothing is asked.
+    place.script("aws", r#"case "$*" in *identity*) echo 123456789012;; *) exit 254;; esac"#);
+    let said = place.refuses(&["destroy", "YES=1"], &[]);
+    assert!(
+        said.contains("not looked at: aws") && said.contains("nothing was destroyed"),
+        "{said}"
+    );
     // And what is empty and nobody's goes.
     place.script("aws", r#"case "$*" in *identity*) echo 123456789012;; *) echo '{}';; esac"#);
     let output = place.make(&["destroy", "YES=1"], &[]);

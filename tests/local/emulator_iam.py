@@ -126,11 +126,11 @@ def name_what_is_asked():
         # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_DescribeEventBus.html
         if service == "events" and headers.get("x-amz-target", "").endswith(".DescribeEventBus"):
             return found.replace(":rule/default/", ":event-bus/")
-        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
         # Who names a secret by its whole ARN is told that it is not there. Tests name theirs
         # shorter, and mean the same.
         if service == "secretsmanager" and found.startswith("arn:") and not secret_is_there(found):
             return found if re.search("-[A-Za-z0-9]{6}$", found) else found + "-000000"
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
         if service == "sqs" and found == "*":
             try:
                 return json.loads(body).get("SourceArn") or found

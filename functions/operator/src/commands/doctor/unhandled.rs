@@ -63,7 +63,7 @@ pub(super) async fn check(
         if more > 0 {
             each = format!("{each} and {}", counted(more as u64, "other type"));
         }
-        let says = format!("{} of {looked_at} looks handled; {but}: {each}", counted(sum, "event"));
+        let says = format!("{but}: {each}; {} of {looked_at}", counted(sum, "event"));
         findings.warn(ABOUT, says, FIX);
     }
     Ok(())
