@@ -65,7 +65,7 @@ test: setup examples ## format, lints, build, all tests: what CI runs
 	@$(CARGO) build --locked --quiet --workspace
 	@echo "… testing"
 	@rm -rf $(DECISIONS)
-	@INBOX_DECISIONS='$(CURDIR)/$(DECISIONS)' $(CARGO) test --locked --quiet --workspace
+	@INBOX_DECISIONS='$(CURDIR)/$(DECISIONS)' $(CARGO) test --locked --quiet --workspace --no-fail-fast
 	@$(LOCAL) needed $(DECISIONS)
 	@echo "all tests passed"
 

@@ -9,6 +9,7 @@ use crate::access::AccessKey;
 use crate::functions::zip_of;
 use crate::iam::Iam;
 use crate::permissions::{Policy, Role};
+use crate::resources::QueueOverrides;
 use crate::{TestBed, http_client, testbed};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
@@ -41,7 +42,9 @@ async fn asked(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
 /// the machine can: the emulator would run what is posted, as the developer.
 #[tokio::test]
 async fn no_page_and_no_other_user_makes_and_runs_a_function() {
-    let bed = TestBed::new().await.expect("a bed");
+    // The role must exist where the function is made: a bed of its own may be elsewhere.
+    let emulator = testbed::shared_emulator().await.expect("an emulator");
+    let bed = TestBed::on(emulator, QueueOverrides::default()).await.expect("a bed");
     let role = bed.create_bare_role("code").await.expect("a role");
     let left = testbed::directory("code").expect("a directory").join(&bed.table);
     let body = code(&left, &role);
