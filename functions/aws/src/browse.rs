@@ -1,7 +1,7 @@
 //! Finding events: what the operator's command reads besides single records.
 //!
 //! ```text
-//! timeline   {source}#{hour}#{shard} / {received at}#{id}   every event, by arrival
+//! timeline   {source}#{day}#{shard} / {received at}#{id}    every event, by arrival
 //! open       {pending|dead}#{shard}  / due_at               unfinished and dead ones
 //! summaries  BatchGetItem                                   what has become of them
 //! ```
@@ -153,7 +153,7 @@ pub struct Page<T> {
 pub struct Cursor(Item);
 
 impl DynamoDbLedger {
-    /// Arrivals of one source within one hour and one shard, between two moments
+    /// Arrivals of one source within one day and one shard, between two moments
     /// (both included), the newest first or the oldest.
     ///
     /// # Errors
@@ -170,7 +170,7 @@ impl DynamoDbLedger {
         let from = partition.since.to_rfc3339();
         let to = format!("{}#\u{FFFF}", partition.until.to_rfc3339());
         let shard =
-            item::timeline_partition(partition.source, partition.within_hour, partition.shard);
+            item::timeline_partition(partition.source, partition.within_day, partition.shard);
         let answer = self
             .client()
             .query()
@@ -305,8 +305,8 @@ impl DynamoDbLedger {
 pub struct TimelinePartition<'a> {
     /// The endpoint.
     pub source: &'a str,
-    /// Any moment of the hour.
-    pub within_hour: Timestamp,
+    /// Any moment of the day (UTC).
+    pub within_day: Timestamp,
     /// One of `stack().table.timeline_index.shards`.
     pub shard: u32,
     /// Not before.

@@ -136,9 +136,10 @@ fn timeline_shard(event: &Event) -> String {
     timeline_partition(&event.key.source, event.received_at, shard)
 }
 
-/// `{source}#{hour}#{shard}`: an hour of one source, spread over the shards.
-pub(crate) fn timeline_partition(source: &str, within_hour: Timestamp, shard: u32) -> String {
-    format!("{source}#{}#{shard}", &within_hour.to_rfc3339()[..13])
+/// `{source}#{day}#{shard}`: a day of one source, spread over the shards. Shorter stretches
+/// would make a quiet week slow to read, and would not spread what arrives at one moment.
+pub(crate) fn timeline_partition(source: &str, within_day: Timestamp, shard: u32) -> String {
+    format!("{source}#{}#{shard}", &within_day.to_rfc3339()[..10])
 }
 
 fn timeline_at(event: &Event) -> String {

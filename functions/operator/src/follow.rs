@@ -13,7 +13,7 @@
 //! nothing: the next look begins where the last good one did.
 //!
 //! The clock here may be wrong: the cursor goes by the newest event, and by the
-//! clock only ten minutes behind it, so that quiet hours are not read for ever.
+//! clock only ten minutes behind it, so that quiet days are not read for ever.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use inbox_core::stack::stack;
 const LATE_BY: Duration = Duration::from_mins(1);
 /// How wrong the clock here may be.
 const SKEW: Duration = Duration::from_mins(10);
-const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 const AT_ONCE: usize = 32;
 
 /// Where a follower stands.
@@ -70,15 +70,15 @@ impl Follower {
         now: Timestamp,
     ) -> Result<Vec<Arrival>, LedgerError> {
         let until = now.max(self.newest).plus(SKEW);
-        let hours = self.hours(until);
+        let days = self.days(until);
         let shards = stack().table.timeline_index.shards;
         let places = self.sources.iter().flat_map(|source| {
-            hours.iter().flat_map(move |hour| (0..shards).map(move |shard| (source, *hour, shard)))
+            days.iter().flat_map(move |day| (0..shards).map(move |shard| (source, *day, shard)))
         });
         let found: Vec<Vec<Arrival>> = stream::iter(places)
-            .map(|(source, within_hour, shard)| {
+            .map(|(source, within_day, shard)| {
                 let since = self.cursor;
-                all(ledger, TimelinePartition { source, within_hour, shard, since, until })
+                all(ledger, TimelinePartition { source, within_day, shard, since, until })
             })
             .buffer_unordered(AT_ONCE)
             .try_collect()
@@ -105,16 +105,16 @@ impl Follower {
         self.given.retain(|_, received_at| *received_at >= cursor);
     }
 
-    /// A moment in each hour from the cursor's on.
-    fn hours(&self, until: Timestamp) -> Vec<Timestamp> {
-        let mut hours = vec![self.cursor];
-        let mut hour = self.cursor.unix_seconds() / 3600;
-        while hour < until.unix_seconds() / 3600 {
-            hour += 1;
-            let last = hours[hours.len() - 1];
-            hours.push(last.plus(HOUR));
+    /// A moment of each day from the cursor's on.
+    fn days(&self, until: Timestamp) -> Vec<Timestamp> {
+        let mut days = vec![self.cursor];
+        let mut day = self.cursor.unix_seconds() / 86_400;
+        while day < until.unix_seconds() / 86_400 {
+            day += 1;
+            let last = days[days.len() - 1];
+            days.push(last.plus(DAY));
         }
-        hours
+        days
     }
 }
 
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn every_hour_between_cursor_and_end_is_read() {
-        let follower = Follower::new(vec![], at("10:59:59"));
-        assert_eq!(follower.hours(at("10:59:59.500")).len(), 1);
-        assert_eq!(follower.hours(at("11:00:00")).len(), 2);
-        let hours = follower.hours(at("14:01:00"));
-        let names: Vec<String> =
-            hours.iter().map(|hour| hour.to_rfc3339()[11..13].into()).collect();
-        assert_eq!(names, ["10", "11", "12", "13", "14"]);
+    fn every_day_between_cursor_and_end_is_read() {
+        let follower = Follower::new(vec![], at("23:59:59"));
+        assert_eq!(follower.days(at("23:59:59.500")).len(), 1);
+        let later = |seconds| at("23:59:59").plus(Duration::from_secs(seconds));
+        assert_eq!(follower.days(later(1)).len(), 2);
+        let days = follower.days(later(3 * 86_400 + 1));
+        let names: Vec<String> = days.iter().map(|day| day.to_rfc3339()[8..10].into()).collect();
+        assert_eq!(names, ["22", "23", "24", "25", "26"]);
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_are_not_read_for_ever_and_a_fast_clock_skips_nothing() {
+    fn quiet_days_are_not_read_for_ever_and_a_fast_clock_skips_nothing() {
         let mut follower = Follower::new(vec![], at("10:00:00"));
         follower.move_on(&[], at("18:00:00"));
         assert_eq!(follower.cursor, at("17:50:00"));

@@ -1,4 +1,4 @@
-//! The timeline, the newest arrival first: hour by hour, and within an hour all
+//! The timeline, the newest arrival first: day by day, and within a day all
 //! shards of all sources merged, each read no further than is needed.
 
 use std::collections::VecDeque;
@@ -14,19 +14,19 @@ use crate::console::Progress;
 
 /// Queries under way at once.
 const AT_ONCE: usize = 32;
-const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A walk back through the timeline.
 pub(crate) struct Walk {
     sources: Vec<String>,
     since: Timestamp,
     until: Timestamp,
-    /// The hour that `lanes` are of; `None` when the walk is over.
-    hour: Option<Timestamp>,
+    /// A moment of the day that `lanes` are of; `None` when the walk is over.
+    day: Option<Timestamp>,
     lanes: Vec<Lane>,
 }
 
-/// One shard of one source in one hour.
+/// One shard of one source in one day.
 struct Lane {
     source: String,
     shard: u32,
@@ -42,7 +42,7 @@ enum Next {
 
 impl Walk {
     pub(crate) fn new(sources: Vec<String>, since: Timestamp, until: Timestamp) -> Self {
-        let mut walk = Self { sources, since, until, hour: Some(until), lanes: Vec::new() };
+        let mut walk = Self { sources, since, until, day: Some(until), lanes: Vec::new() };
         walk.lanes = walk.fresh_lanes();
         walk
     }
@@ -64,50 +64,50 @@ impl Walk {
         ledger: &DynamoDbLedger,
         progress: &Progress,
     ) -> Result<Option<Arrival>, LedgerError> {
-        while let Some(hour) = self.hour {
-            let hours = |from, to| u64::try_from(hour_of(from) - hour_of(to)).unwrap_or(0) + 1;
-            progress.set(hours(self.until, hour), hours(self.until, self.since));
-            self.fill(ledger, hour).await?;
+        while let Some(day) = self.day {
+            let days = |from, to| u64::try_from(day_of(from) - day_of(to)).unwrap_or(0) + 1;
+            progress.set(days(self.until, day), days(self.until, self.since));
+            self.fill(ledger, day).await?;
             let place =
                 |lane: &Lane| lane.rows.front().map(|row| (row.received_at, row.key.clone()));
             let newest = self.lanes.iter_mut().filter(|lane| !lane.rows.is_empty());
             if let Some(lane) = newest.max_by_key(|lane| place(lane)) {
                 return Ok(lane.rows.pop_front());
             }
-            // An hour earlier, unless that is over before it begins.
-            let earlier = hour.minus(HOUR);
-            let is_over = hour_of(hour) <= hour_of(self.since) || earlier == hour;
-            self.hour = (!is_over).then_some(earlier);
+            // A day earlier, unless that is over before it begins.
+            let earlier = day.minus(DAY);
+            let is_over = day_of(day) <= day_of(self.since) || earlier == day;
+            self.day = (!is_over).then_some(earlier);
             self.lanes = self.fresh_lanes();
         }
         Ok(None)
     }
 
     /// Every lane has a row, or has come to its end.
-    async fn fill(&mut self, ledger: &DynamoDbLedger, hour: Timestamp) -> Result<(), LedgerError> {
+    async fn fill(&mut self, ledger: &DynamoDbLedger, day: Timestamp) -> Result<(), LedgerError> {
         let (since, until) = (self.since, self.until);
         let empty = self.lanes.iter_mut().filter(|lane| lane.rows.is_empty());
         stream::iter(empty.filter(|lane| !matches!(lane.next, Next::End)))
             .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |lane| lane.read(ledger, hour, since, until))
+            .try_for_each_concurrent(AT_ONCE, |lane| lane.read(ledger, day, since, until))
             .await
     }
 }
 
-fn hour_of(moment: Timestamp) -> i64 {
-    moment.unix_seconds() / 3600
+fn day_of(moment: Timestamp) -> i64 {
+    moment.unix_seconds() / 86_400
 }
 
 impl Lane {
     async fn read(
         &mut self,
         ledger: &DynamoDbLedger,
-        within_hour: Timestamp,
+        within_day: Timestamp,
         since: Timestamp,
         until: Timestamp,
     ) -> Result<(), LedgerError> {
         let (source, shard) = (self.source.as_str(), self.shard);
-        let partition = TimelinePartition { source, within_hour, shard, since, until };
+        let partition = TimelinePartition { source, within_day, shard, since, until };
         while self.rows.is_empty() {
             let after = match std::mem::replace(&mut self.next, Next::End) {
                 Next::Start => None,

@@ -67,7 +67,7 @@ pub fn run(data: &[u8]) {
     let moment = Timestamp::from_unix_seconds(1_772_366_400).expect("a moment");
     let partition = TimelinePartition {
         source: "shop",
-        within_hour: moment,
+        within_day: moment,
         shard: 0,
         since: moment,
         until: moment,

@@ -52,7 +52,7 @@ async fn events_are_found_by_every_filter_the_newest_first() {
         ["stripe", "stripe", "invoice.paid", "done"]
     );
 
-    // All that there is within a day, over pages, shards and hours.
+    // All that there is within a day, over pages, shards and days.
     let ran = operator.run(&["events", "--limit", "1000", "--json"]).await.expect(0);
     let answer = ran.json();
     assert_eq!((found(&answer).len(), &answer["has_more"]), (320, &Value::Bool(false)));
