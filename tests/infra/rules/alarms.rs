@@ -3,7 +3,8 @@
 use inbox_core::telemetry::NAMESPACE;
 use serde_json::json;
 
-use super::{catches, holds};
+use super::{catches, holds, planned};
+use crate::infra;
 use crate::plan::{Instance, Plan};
 
 /// The alarms on one metric of one thing. A dimension is given by what it may be.
@@ -156,4 +157,14 @@ fn metrics_are_looked_for_where_the_functions_write_them() {
         let alarm = plan.all("aws_cloudwatch_metric_alarm").next().unwrap().address();
         plan.set(&alarm, "/namespace", json!("WebhookOutbox"));
     });
+}
+
+#[test]
+fn the_documents_count_the_alarms_that_cost() {
+    let alarms =
+        planned(&hcl::Value::Object(hcl::Map::new())).all("aws_cloudwatch_metric_alarm").count();
+    let file = infra().join("README.md");
+    let text = std::fs::read_to_string(&file).expect("infra/README.md");
+    let said = format!("alarms {alarms} × $0.10");
+    assert!(text.contains(&said), "say \"{said}\" in infra/README.md, and what it comes to");
 }
