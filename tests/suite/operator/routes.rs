@@ -6,9 +6,11 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use inbox_core::Timestamp;
 use inbox_core::ledger::{Failure, Ledger as _, RouteFailure, Settled, State};
+use inbox_local::access::AccessKey;
+use inbox_local::calls::Fault;
 use serde_json::{Value, json};
 
-use super::rig::Operator;
+use super::rig::{Operator, environment, finish};
 use super::world::{Given, begin};
 
 const ROUTES: &str = r#"[
@@ -310,4 +312,30 @@ pub(super) async fn deployed_routes_are_shown(operator: &Operator) {
     );
     let tested = operator.run(&["routes", "test", "github:push"]).await.expect(0);
     assert!(tested.text().contains("source github matches *"), "{}", tested.text());
+}
+
+/// On AWS a deployment moves the alias. `$LATEST` may be of one that never got so far.
+#[tokio::test]
+async fn on_aws_the_version_that_is_called_is_looked_at() {
+    let mut operator = Operator::new().await;
+    operator.run_by_an_administrator();
+    let name = operator.processor();
+    operator.set("functions", json!({"processor": name}));
+    let live = format!("/2015-03-31/functions/{name}/configuration?Qualifier=live");
+    let body = json!({"FunctionName": name, "Environment": environment(&json!([]))});
+    operator.proxy.set_hook(move |call| match &call.path {
+        path if *path == live => Fault::Answer { status: 200, body: body.clone() },
+        _ => Fault::None,
+    });
+    // A stack file of a deployment names neither an address nor a key.
+    let aws = operator.proxy.url().to_owned();
+    operator.set("endpoint_url", Value::Null);
+    operator.set("operator", Value::Null);
+    for (arguments, said) in [(&["routes"][..], "no route"), (&["doctor"], "no route")] {
+        let mut command = operator.command(arguments);
+        command.envs(AccessKey::root().environment()).env("AWS_ENDPOINT_URL", &aws);
+        let ran = finish(command.spawn().expect("inbox starts")).await;
+        let told = format!("{}{}", ran.text(), ran.stderr);
+        assert!(told.contains(said), "{arguments:?}: {told}");
+    }
 }

@@ -113,3 +113,23 @@ async fn what_can_never_pass_is_given_up_and_everything_else_is_tried_again() {
     };
     assert!(reason.text().starts_with("Publish: NotFound"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_queue_and_a_topic_that_do_not_answer_are_left_alone_for_a_while() {
+    let world = World::new().await;
+    let queue = json!({ "queue_url": made::queue(&world.bed, "target").await });
+    let topic = json!({ "topic_arn": made::topic(&world.bed, "topic").await });
+    for with in [queue, topic] {
+        let enqueue = world.handler("enqueue", &with);
+        world.proxy.set_hook(|_| Fault::DropBefore);
+        for attempt in 1..=5 {
+            let failed = handle(&enqueue, &event("evt_1", "{}")).await;
+            assert!(matches!(failed, Err(HandlerError::Retry { .. })), "{attempt}: {failed:?}");
+        }
+        world.proxy.clear_hook();
+        let _ = world.proxy.take_calls();
+        let failed = handle(&enqueue, &event("evt_1", "{}")).await;
+        assert!(matches!(failed, Err(HandlerError::NotTried { .. })), "{with}: {failed:?}");
+        assert_eq!(world.proxy.take_calls().len(), 0, "{with}: nothing was sent");
+    }
+}

@@ -96,3 +96,24 @@ async fn a_call_is_made_once_and_its_fault_is_tried_again_by_the_ledger() {
     let gone = handle(&invoke, &event("evt_1", "{}")).await;
     assert_eq!(gone, Err(HandlerError::retry("Invoke: ResourceNotFoundException")));
 }
+
+/// Lambda itself answers, and the function does not: five in a row are enough.
+#[tokio::test]
+async fn a_function_that_hangs_is_left_alone_until_it_is_time_to_look_again() {
+    let world = World::new().await;
+    let invoke = world.handler("invoke", &json!({ "function": "hanging" }));
+    let not_tried = async |run: &Run| {
+        let failed = invoke.handle(&event("evt_1", "{}"), run).await;
+        matches!(failed, Err(HandlerError::NotTried { .. }))
+    };
+    world.proxy.set_hook(|_| Fault::Delay(Duration::from_secs(30)));
+    let hurried = Run { timeout: Duration::from_millis(600), ..run() };
+    for attempt in 1..=5 {
+        assert!(!not_tried(&hurried).await, "attempt {attempt} is made");
+    }
+    world.proxy.clear_hook();
+    let _ = world.proxy.take_calls();
+    assert!(not_tried(&hurried).await, "the sixth is not");
+    assert_eq!(world.proxy.take_calls().len(), 0);
+    assert!(!not_tried(&Run { insists: true, ..hurried }).await, "unless the run insists");
+}

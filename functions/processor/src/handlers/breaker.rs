@@ -105,11 +105,15 @@ impl Guard {
     }
 }
 
-/// Whether nobody answered. Credentials that are not to be had are no fault of the target.
+/// Whether nobody answered. Credentials that are not to be had are no fault of the target;
+/// a connection that was closed before an answer is, and the SDK has a kind of error for it
+/// that is transient.
 fn is_silence<E>(error: &SdkError<E>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_timeout() || failure.is_io(),
+        SdkError::DispatchFailure(failure) => {
+            failure.is_timeout() || failure.is_io() || failure.as_other().is_some()
+        }
         _ => false,
     }
 }
