@@ -6,12 +6,13 @@ use inbox_core::ledger::{Deferral, Record};
 
 use crate::item::{self, number, seconds, text};
 use crate::ledger::UNFINISHED;
-use crate::update::Update;
+use crate::update::{Update, is_mine};
 
 /// Writes what the rules made of the record that was begun.
 pub(crate) fn deferring(deferral: &Deferral<'_>, after: &Record) -> Update {
     let key = &after.event.key;
-    let condition = format!("#life = :life AND #lease_token = :token AND {UNFINISHED}");
+    let held = is_mine(deferral.record);
+    let condition = format!("#life = :life AND {UNFINISHED} AND {held}");
     let write = Update::new(key, condition)
         .unfinished()
         .value(":life", number(after.life))

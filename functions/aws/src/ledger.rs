@@ -27,7 +27,7 @@ use inbox_core::ledger::{
     Begin, Begun, Burial, CLOCK_TOLERANCE, Claimed, Completed, Completion, Deferral, Due, DuePage,
     Failure, Forgetting, Ledger, LedgerError, NewEvent, Record, Reopened, Reopening, Settled,
     State, Suspects, apply_begin, apply_bury, apply_complete, apply_defer, apply_fail,
-    apply_finish, apply_forget, apply_reopen,
+    apply_finish, apply_forget, apply_reopen, is_held,
 };
 use inbox_core::stack::stack;
 
@@ -156,6 +156,25 @@ pub(crate) fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError>
     item.map(item::to_record).transpose()
 }
 
+/// When an event may be marked dead: by the run that holds it, or where no attempt is left;
+/// and only while one of so many routes, if any is named, has not completed.
+fn burying(mine: &Record, given_up: usize) -> String {
+    let exhausted = "(#attempts >= :max_attempts \
+                     AND (attribute_not_exists(#leased_until) OR #leased_until < :now))";
+    let may = match mine.lease_token {
+        Some(_) => format!("({} OR {exhausted})", is_mine(mine)),
+        None => exhausted.to_owned(),
+    };
+    let condition = format!("#life = :life AND {UNFINISHED} AND {may}");
+    let done: Vec<String> =
+        (0..given_up).map(|n| format!("attribute_exists(#handlers.#given{n})")).collect();
+    if done.is_empty() {
+        condition
+    } else {
+        format!("{condition} AND NOT ({})", done.join(" AND "))
+    }
+}
+
 fn settled(written: bool) -> Settled {
     if written { Settled::Written } else { Settled::Refused }
 }
@@ -210,13 +229,15 @@ impl Ledger for DynamoDbLedger {
     }
 
     async fn finish(&self, mine: &Record, now: Timestamp) -> Result<Completed, LedgerError> {
-        let write = Update::new(&mine.event.key, format!("#life = :life AND {}", is_mine(mine)))
+        let condition = format!("#life = :life AND {UNFINISHED} AND {}", is_mine(mine));
+        let write = Update::new(&mine.event.key, condition)
+            .unfinished()
             .value(":life", number(mine.life))
             .value(":token", text(mine.lease_token.clone().unwrap_or_default()))
             .done(now);
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Completed::Done),
-            // Done already, or another's to finish: nothing is written either way.
+            // Done already, or another's to finish, or given up: nothing is written.
             Written::Refused(item) => Ok(apply_finish(record(item.as_ref())?.as_mut(), mine, now)),
         }
     }
@@ -249,7 +270,7 @@ impl Ledger for DynamoDbLedger {
                     };
                     form = if !all_done(&before) {
                         Form::NotLast
-                    } else if before.lease_token == mine.lease_token {
+                    } else if is_held(&before, mine) {
                         Form::Last
                     } else if before.state.is_unfinished() {
                         Form::Late
@@ -269,7 +290,8 @@ impl Ledger for DynamoDbLedger {
             return Ok(Settled::Refused);
         }
         let key = &after.event.key;
-        let condition = format!("#life = :life AND #lease_token = :token AND {UNFINISHED}");
+        let held = is_mine(failure.record);
+        let condition = format!("#life = :life AND {UNFINISHED} AND {held}");
         let write = Update::new(key, condition)
             .unfinished()
             .value(":life", number(after.life))
@@ -284,7 +306,10 @@ impl Ledger for DynamoDbLedger {
         self.outlast(failure.record, &after).await?;
         match self.update(write, ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
-            Written::Refused(_) => Ok(Settled::Refused),
+            // Our own write, repeated by the SDK, finds its own work.
+            Written::Refused(item) => {
+                Ok(settled(apply_fail(record(item.as_ref())?.as_mut(), failure, now)))
+            }
         }
     }
 
@@ -296,7 +321,9 @@ impl Ledger for DynamoDbLedger {
         self.outlast(deferral.record, &after).await?;
         match self.update(deferring(deferral, &after), ReturnValue::None).await? {
             Written::Yes(_) => Ok(Settled::Written),
-            Written::Refused(_) => Ok(Settled::Refused),
+            Written::Refused(item) => {
+                Ok(settled(apply_defer(record(item.as_ref())?.as_mut(), deferral)))
+            }
         }
     }
 
@@ -306,11 +333,9 @@ impl Ledger for DynamoDbLedger {
             return Ok(Settled::Refused);
         }
         let key = &after.event.key;
-        let condition = format!(
-            "#life = :life AND {UNFINISHED} AND (#lease_token = :token OR (#attempts >= :max_attempts \
-             AND (attribute_not_exists(#leased_until) OR #leased_until < :now)))"
-        );
-        let write = Update::new(key, condition)
+        let given_up: Vec<&String> = burial.failures.keys().collect();
+        let write = Update::new(key, burying(burial.record, given_up.len()))
+            .routes("#given", given_up)
             .unfinished()
             .value(":life", number(after.life))
             .value(":token", text(after.lease_token.clone().unwrap_or_default()))

@@ -24,7 +24,7 @@ pub(crate) enum Form {
     Last,
     /// One before it.
     NotLast,
-    /// Another has begun since, and finishes.
+    /// Another has begun since, or acted in its place, and finishes.
     Late,
     /// The event has ended, as it was seen.
     AfterTheEnd { held: Box<Record>, finishes: bool },
@@ -36,11 +36,18 @@ impl Form {
     }
 }
 
-/// That nobody has begun since this record was read.
+/// That an event is still with the run whose `begin` returned this record: `is_held` of
+/// the ledger's rules, but for life and state.
 pub(crate) fn is_mine(mine: &Record) -> &'static str {
-    match mine.lease_token {
-        Some(_) => "(attribute_exists(#lease_token) AND #lease_token = :token)",
-        None => "attribute_not_exists(#lease_token)",
+    match (&mine.lease_token, &mine.leased_until) {
+        (Some(_), Some(_)) => "(#lease_token = :token AND attribute_exists(#leased_until))",
+        (Some(_), None) => "(#lease_token = :token AND attribute_not_exists(#leased_until))",
+        (None, Some(_)) => {
+            "(attribute_not_exists(#lease_token) AND attribute_exists(#leased_until))"
+        }
+        (None, None) => {
+            "(attribute_not_exists(#lease_token) AND attribute_not_exists(#leased_until))"
+        }
     }
 }
 
@@ -90,6 +97,16 @@ impl Update {
     pub(crate) fn route(mut self, placeholder: &str, route: &str) -> Self {
         self.routes.insert(placeholder.to_owned(), route.to_owned());
         self
+    }
+
+    /// Placeholders for the names of several: the prefix and a number, from 0.
+    pub(crate) fn routes<'a>(
+        self,
+        prefix: &str,
+        routes: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>,
+    ) -> Self {
+        let numbered = routes.into_iter().enumerate();
+        numbered.fold(self, |write, (n, it)| write.route(&format!("{prefix}{n}"), it.as_ref()))
     }
 
     pub(crate) fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
@@ -174,10 +191,13 @@ impl Update {
         let others_done = done.join(" AND ");
         let mine_still = is_mine(mine);
         let condition = match form {
-            Form::Last if others.is_empty() => mine_still.to_owned(),
-            Form::Last => format!("{mine_still} AND {others_done}"),
+            Form::Last if others.is_empty() => format!("{UNFINISHED} AND {mine_still}"),
+            Form::Last => format!("{UNFINISHED} AND {mine_still} AND {others_done}"),
             Form::NotLast => format!("NOT ({others_done})"),
             Form::Late => format!("NOT {mine_still} AND {UNFINISHED}"),
+            Form::AfterTheEnd { held, .. } if held.failures.is_empty() => format!(
+                "NOT {UNFINISHED} AND (attribute_not_exists(#failures) OR #failures = :seen_failures)"
+            ),
             Form::AfterTheEnd { .. } => format!("NOT {UNFINISHED} AND #failures = :seen_failures"),
         };
         let mut write = Self::new(&mine.event.key, format!("#life = :life AND {condition}"))
@@ -185,10 +205,8 @@ impl Update {
             .value(":life", number(mine.life))
             .value(":token", text(mine.lease_token.clone().unwrap_or_default()))
             .route("#route", route)
+            .routes("#other", others)
             .set("#handlers.#route", ":completion", item::completion(completion));
-        for (n, other) in others.iter().enumerate() {
-            write = write.route(&format!("#other{n}"), other);
-        }
         if let Form::AfterTheEnd { held, .. } = form {
             write = write.value(":seen_failures", item::failures(&held.failures));
         }
@@ -282,8 +300,10 @@ mod tests {
     fn every_form_of_a_completion_sends_just_the_placeholders_that_it_uses() {
         let twelve: Vec<String> = (0..12).map(|n| format!("route-{n}")).collect();
         let twelve: Vec<&str> = twelve.iter().map(String::as_str).collect();
-        for token in [Some("mine"), None] {
+        for (token, leased) in [(Some("mine"), true), (Some("mine"), false), (None, false)] {
             let mine = record(token);
+            let leased_until = leased.then_some(mine.event.received_at);
+            let mine = Record { leased_until, ..mine };
             let ended = |finishes| Form::AfterTheEnd { held: Box::new(record(None)), finishes };
             for form in [Form::Last, Form::NotLast, Form::Late, ended(true), ended(false)] {
                 for others in [&twelve[..], &twelve[..1], &[]] {

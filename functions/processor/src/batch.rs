@@ -36,7 +36,7 @@ use inbox_core::event::Event;
 use inbox_core::handler::{Handled, Run};
 use inbox_core::ledger::{
     ACTOR_PROCESSOR, Begin, Begun, Completed, Completion, Lease, Ledger, LedgerError, Record,
-    Reopen, Reopening, Suspects,
+    Reopen, Reopening, Suspects, UNKNOWN_ROUTE,
 };
 use inbox_core::marks::Marks;
 use inbox_core::queue::{DeadLetter, Pointer, Queue};
@@ -55,8 +55,6 @@ use crate::run::{Failed, Outcome, run_handler};
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
 /// Why an event is buried of which an attempt came to no outcome, and then lost a route.
-const LOST_ROUTE: &str = "an attempt ended without an outcome, and a route that took such events is \
-                          gone";
 /// How long a message is hidden that found no room: its batch is over by then, or soon.
 const ROOM_WAIT_SECONDS: u32 = 5;
 
@@ -232,11 +230,11 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         let taking = self.routes.matching(&record.event).map(|route| route.id.as_str());
         let scope = record.scope(&taking.collect::<Vec<_>>());
         let mut fates = Fates::of(record, &scope, self.retry.max_attempts(), self.now());
+        if record.attempts_without_outcome() > 0 && self.routes.lost(&record.event) {
+            fates.lose_a_route(record.attempts);
+        }
         fates.use_up(record);
         if fates.conclusion() == Conclusion::AllDone {
-            if record.attempts_without_outcome() > 0 && self.routes.lost(&record.event) {
-                return self.bury(record, LOST_ROUTE, fates.failures()).await;
-            }
             self.tell_unrouted(&record.event);
             let finished = self.ledger.finish(record, self.now()).await;
             return self.completed(record, finished);
@@ -260,9 +258,15 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         let max_attempts = self.retry.max_attempts();
         let scope = record.scope(&taking);
         let mut fates = Fates::of(&record, &scope, max_attempts, self.now());
-        self.leave_marked(message, &mut fates);
         // What is gone never completes, so that no completion is taken for the last.
-        let ids: Vec<String> = scope.iter().map(|it| it.route.to_owned()).collect();
+        let mut ids: Vec<String> = scope.iter().map(|it| it.route.to_owned()).collect();
+        // The attempt before this one ended with its process, perhaps by a route that has
+        // been taken away since, and of which the record then says nothing.
+        if record.attempts_without_outcome() > 1 && self.routes.lost(&record.event) {
+            fates.lose_a_route(record.attempts - 1);
+            ids.push(UNKNOWN_ROUTE.to_owned());
+        }
+        self.leave_marked(message, &mut fates);
         if !fates.due().is_empty()
             && let Err(fault) = self.ledger.load(&mut record).await
         {
@@ -335,13 +339,6 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         }
         match fates.conclusion() {
             Conclusion::AllDone if was_run => Disposition::Acknowledge,
-            // The attempt before this one ended with its process, perhaps by a route that
-            // has been taken away since, and of which the record then says nothing.
-            Conclusion::AllDone
-                if record.attempts_without_outcome() > 1 && self.routes.lost(&record.event) =>
-            {
-                self.bury(&record, LOST_ROUTE, fates.failures()).await
-            }
             Conclusion::AllDone => {
                 let finished = self.ledger.finish(&record, self.now()).await;
                 self.completed(&record, finished)

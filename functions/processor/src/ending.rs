@@ -6,6 +6,7 @@
 //!                             └── long ──▶ acknowledge: parked in the ledger
 //! some left for later ────▶ `deferring`
 //! nothing left to try ────▶ dead letter ─▶ bury ─▶ acknowledge
+//!                                             └ all of it is done by now ▶ finish
 //! not a message of ours ──▶ dead letter ─────────▶ acknowledge
 //! not written down ───────▶ leave
 //! ```
@@ -145,7 +146,12 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
                 Metrics::of_source(&event.key.source).count("Buried", 1).emit(self.now());
                 Disposition::Acknowledge
             }
-            Ok(Settled::Refused) => Disposition::Acknowledge,
+            // A run that overslept may have completed all of it since: its letter then
+            // names a life that never comes. Else the event is another's by now.
+            Ok(Settled::Refused) => {
+                let finished = self.ledger.finish(record, self.now()).await;
+                self.completed(record, finished)
+            }
             Err(fault) => self.leave(&event.key, "bury", &fault),
         }
     }

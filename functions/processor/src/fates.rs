@@ -19,13 +19,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use inbox_core::Timestamp;
-use inbox_core::ledger::{DEFERRALS_MAX, InScope, Record, RouteFailure, deferral_delay, may_defer};
+use inbox_core::ledger::{
+    DEFERRALS_MAX, InScope, Record, RouteFailure, UNKNOWN_ROUTE, deferral_delay, may_defer,
+};
 
 use crate::retry::RetryPolicy;
 use crate::run::Failed;
 
 /// Why a route is given up that no configuration has any more.
 const GONE: &str = "no route of this id takes the event any more";
+
+/// Why more is given up than is known.
+const LOST: &str = "an attempt ended without an outcome, and a route that took such events is gone";
 
 /// How the routes of one event stand in the course of one attempt.
 pub(crate) struct Fates {
@@ -92,6 +97,14 @@ impl Fates {
             fates.give_up(route, max_attempts, without_outcome(max_attempts, failure));
         }
         fates
+    }
+
+    /// Gives up what nobody knows more of: a route that may have been begun and is not
+    /// configured any more. So the event cannot become done, whatever completes.
+    pub(crate) fn lose_a_route(&mut self, attempts: u32) {
+        if !self.failures.contains_key(UNKNOWN_ROUTE) {
+            self.give_up(UNKNOWN_ROUTE, attempts, LOST.to_owned());
+        }
     }
 
     /// Gives up what is due: the event's record allows no attempt more.

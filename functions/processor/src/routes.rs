@@ -106,8 +106,8 @@ impl Match {
 /// All routes, in the order given.
 pub struct Routes {
     all: Vec<Route>,
-    /// What routes matched that were configured before.
-    former: Vec<Pattern>,
+    /// What routes matched that were configured before, by sets.
+    former: Vec<Vec<Pattern>>,
 }
 
 /// What a route matches: patterns for source or provider, and for the type.
@@ -209,11 +209,12 @@ impl Routes {
         Self { all: routes, former: Vec::new() }
     }
 
-    /// What the routes match, as a text to be remembered: the same for the same, in
+    /// What the routes match, each, as a text to be remembered: the same for the same, in
     /// whatever order.
     #[must_use]
     pub fn patterns(&self) -> String {
-        let patterns: BTreeSet<Pattern> = self.all.iter().map(Pattern::of).collect();
+        let mut patterns: Vec<Pattern> = self.all.iter().map(Pattern::of).collect();
+        patterns.sort();
         serde_json::to_string(&patterns).unwrap_or_default()
     }
 
@@ -222,21 +223,26 @@ impl Routes {
     #[must_use]
     pub fn with_former(mut self, remembered: &[String]) -> Self {
         let read = |text: &String| serde_json::from_str::<Vec<Pattern>>(text).unwrap_or_default();
-        self.former = remembered.iter().flat_map(read).collect();
+        self.former = remembered.iter().map(read).collect();
         self
     }
 
     /// Whether a route took such events that is not configured any more: by what it
-    /// matched, so that a route that only got another id is not lost.
+    /// matched, so that a route that only got another id is not lost, and one of two that
+    /// matched the same is. One that matches more now counts as lost: rather a dead letter
+    /// too many.
     #[must_use]
     pub fn lost(&self, event: &Event) -> bool {
         let (source, provider) = (&event.key.source, &event.provider);
-        let takes = |Pattern(endpoint, event_type): &Pattern| {
+        let takes = |Pattern(endpoint, event_type): &&Pattern| {
             let (names, endpoint) = Names::of(endpoint);
             look_at(names, endpoint, event_type, source, provider, &event.event_type).takes()
         };
-        let current: BTreeSet<Pattern> = self.all.iter().map(Pattern::of).collect();
-        self.former.iter().filter(|former| !current.contains(former)).any(takes)
+        let current: Vec<Pattern> = self.all.iter().map(Pattern::of).collect();
+        let count = |set: &[Pattern], it: &Pattern| set.iter().filter(|one| *one == it).count();
+        self.former.iter().any(|former| {
+            former.iter().filter(takes).any(|it| count(&current, it) < count(former, it))
+        })
     }
 
     /// The same for an inbox with these sources: a name that is a source's means that

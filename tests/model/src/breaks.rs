@@ -39,6 +39,11 @@ pub enum Break {
     /// A completion or `finish` does not ask whether another has begun since: a route that
     /// was added, and that the other runs, is passed over.
     LateFinishes,
+    /// Writes go by the token alone: what somebody wrote in the place of a run whose lease
+    /// had ended, with its token, is overlooked.
+    TokenAlone,
+    /// `bury` does not ask whether what it gives up has completed meanwhile.
+    BuryCompleted,
     /// `reopen` compares neither life nor lease.
     ReopenWithoutCondition,
     /// An operator's replay is judged by the operator's own clock, which is minutes
@@ -100,7 +105,7 @@ pub enum Harm {
 
 impl Break {
     /// All of them, by the name that the command takes.
-    pub const ALL: [(&'static str, Self); 35] = [
+    pub const ALL: [(&'static str, Self); 37] = [
         ("no-lives", Self::NoLives),
         ("fail-without-condition", Self::FailWithoutCondition),
         ("bury-without-condition", Self::BuryWithoutCondition),
@@ -114,6 +119,8 @@ impl Break {
         ("one-form-of-complete", Self::OneFormOfComplete),
         ("complete-without-life", Self::CompleteWithoutLife),
         ("late-finishes", Self::LateFinishes),
+        ("token-alone", Self::TokenAlone),
+        ("bury-completed", Self::BuryCompleted),
         ("reopen-without-condition", Self::ReopenWithoutCondition),
         ("operators-own-clock", Self::OperatorsOwnClock),
         ("reopen-writes-handlers", Self::ReopenWritesHandlers),
@@ -145,9 +152,7 @@ impl Break {
             Self::NoSweeper => return Harm::Stuck,
             Self::DeferredForEver => return Harm::Loops,
             Self::NoLives => Property::LivesAreAskedFor,
-            Self::FailWithoutCondition
-            | Self::BuryWithoutCondition
-            | Self::DeferWithoutCondition => Property::OutcomeStands,
+            Self::FailWithoutCondition | Self::DeferWithoutCondition => Property::OutcomeStands,
             Self::NoToken
             | Self::ReopenWithoutCondition
             | Self::OperatorsOwnClock
@@ -158,7 +163,7 @@ impl Break {
             Self::UnconfirmedIsDuplicate => Property::AcceptedWasSent,
             Self::EarlyDropped => Property::LetterLasts,
             Self::OneFormOfComplete => Property::LastFinishes,
-            Self::CompleteWithoutLife => Property::DoneIsDone,
+            Self::CompleteWithoutLife | Self::LateFinishes => Property::DoneIsDone,
             Self::ReopenWritesHandlers => Property::CompletionStays,
             Self::DueAtNotMoved => Property::OneMessageADue,
             Self::SweepWithoutCondition | Self::FailWithoutDueAt | Self::DeferWithoutDueAt => {
@@ -171,7 +176,8 @@ impl Break {
             Self::ExpiryNotMoved => Property::RecordLasts,
             Self::PayloadNotRenewed => Property::PayloadLasts,
             Self::OnlyForgotten => Property::OnlyTheAskedRun,
-            Self::GoneIsPassedOver | Self::LateFinishes => Property::DoneLeavesNothing,
+            Self::GoneIsPassedOver | Self::TokenAlone => Property::DoneLeavesNothing,
+            Self::BuryWithoutCondition | Self::BuryCompleted => Property::DeadLacksSomething,
             Self::AttemptsNotSettled => Property::EachHasItsAttempts,
             Self::ExhaustedBuriesAll => Property::DeadWaitsForNothing,
         })
@@ -247,6 +253,11 @@ impl Break {
                 left: left(1, 2, 0),
                 ..small
             },
+            // The only attempt sleeps, a route is added, and the lease has ended.
+            Self::TokenAlone => {
+                Config { max_attempts: 1, broken: Some(self), ..Self::LateFinishes.config() }
+            }
+            Self::BuryCompleted => two,
             Self::ReopenWithoutCondition | Self::OperatorsOwnClock | Self::ReopenWritesHandlers => {
                 Config { replays: &[Again::Unfinished], left: left(1, 1, 1), ..two }
             }

@@ -154,19 +154,28 @@ impl Rules {
         }
         if let Some(record) = record.as_ref().filter(|_| self.has(Break::LateFinishes)) {
             mine.lease_token.clone_from(&record.lease_token);
+            mine.leased_until = record.leased_until;
         }
+        self.by_token(record.as_mut(), &mut mine);
         let completed = apply_complete(record.as_mut(), &mine, ROUTES[n], &others, now().into());
         (completed, written(held, record.as_ref()))
     }
 
-    /// Records that nothing is left to run.
+    /// Records that nothing is left to run, in this life and with this token.
     #[must_use]
-    pub fn finish(&self, held: Option<Item>, run: Run, slot: u8) -> (Completed, Option<Item>) {
+    pub fn finish(
+        &self,
+        held: Option<Item>,
+        life: u8,
+        by: Token,
+        slot: u8,
+    ) -> (Completed, Option<Item>) {
         let mut record = self.record(held);
-        let mut mine = self.mine(run.life, Holder::Nobody);
-        mine.lease_token = token(held, slot, run.token);
+        let mut mine = self.mine(life, Holder::Nobody);
+        mine.lease_token = token(held, slot, by);
         if let Some(record) = record.as_ref().filter(|_| self.has(Break::LateFinishes)) {
             mine.lease_token.clone_from(&record.lease_token);
+            mine.leased_until = record.leased_until;
         }
         let completed = apply_finish(record.as_mut(), &mine, now());
         (completed, written(held, record.as_ref()))
@@ -276,10 +285,8 @@ impl Rules {
     #[must_use]
     pub fn bury(&self, held: Option<Item>, grave: Grave, slot: u8) -> (bool, Option<Item>) {
         let Some(mut record) = self.record(held) else { return (false, held) };
-        let by = if grave.own { Token::Own } else { Token::Read { same: grave.same_token } };
-        let token = token(held, slot, by);
         let mut mine = self.mine(grave.life, Holder::Nobody);
-        mine.lease_token = token;
+        mine.lease_token = token(held, slot, grave.token());
         let error = char::from(b'0' + slot).to_string();
         // The history that was read is the one that this very write was added to.
         mine.history.clone_from(&record.history);
@@ -298,7 +305,12 @@ impl Rules {
         });
         let failures = failures.collect();
         let burial = Burial { record: &mine, max_attempts, error: &error, failures: &failures };
+        let completed = record.handlers.clone();
+        if self.has(Break::BuryCompleted) || self.has(Break::BuryWithoutCondition) {
+            record.handlers.clear();
+        }
         let buried = apply_bury(Some(&mut record), &burial, now());
+        record.handlers = completed;
         (buried, written(held, Some(&record).filter(|_| buried)))
     }
 
@@ -313,10 +325,25 @@ impl Rules {
         });
         record.life = life.into();
         record.lease_token = item::token(token);
+        // Who writes an outcome has begun, or found the lease of one that had.
+        record.leased_until = Some(at(LEASE_MS));
         if self.detail == Detail::Far {
             record.history.push(item::buried_by(9));
         }
         record
+    }
+
+    /// Takes the event for the run's own that shows its token, whatever was written since.
+    fn by_token(self, record: Option<&mut Record>, mine: &mut Record) {
+        let is_meant = |record: &&mut Record| {
+            self.has(Break::TokenAlone) && record.lease_token == mine.lease_token
+        };
+        if let Some(record) = record.filter(is_meant) {
+            mine.leased_until = record.leased_until;
+            if record.state == State::Dead {
+                record.state = State::Failing;
+            }
+        }
     }
 
     /// Makes conditions hold that would not.
@@ -330,6 +357,7 @@ impl Rules {
         if self.has(all) || self.has(Break::NoToken) {
             record.lease_token.get_or_insert_with(|| "any".to_owned());
             mine.lease_token.clone_from(&record.lease_token);
+            mine.leased_until = record.leased_until;
         }
     }
 

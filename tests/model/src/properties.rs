@@ -55,6 +55,9 @@ pub enum Property {
     /// `dead` implies that no handler has anything left to try: one that waits is not
     /// buried with another that has used up its attempts.
     DeadWaitsForNothing,
+    /// `dead` implies that something that was given up has not completed, whenever the
+    /// completion came.
+    DeadLacksSomething,
     /// What is given up does not run again in its life, nor in the next where the
     /// operator asked for others.
     GivenUpStays,
@@ -77,7 +80,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AcceptedIsKept,
         Self::AcceptedWasSent,
         Self::IndexIsRight,
@@ -95,6 +98,7 @@ impl Property {
         Self::AttemptsAreBounded,
         Self::EachHasItsAttempts,
         Self::DeadWaitsForNothing,
+        Self::DeadLacksSomething,
         Self::GivenUpStays,
         Self::OutcomeStands,
         Self::LivesAreAskedFor,
@@ -125,6 +129,7 @@ impl Property {
             Self::AttemptsAreBounded => "attempts never exceed their maximum",
             Self::EachHasItsAttempts => "each handler has all of its attempts",
             Self::DeadWaitsForNothing => "dead implies that nothing waits",
+            Self::DeadLacksSomething => "dead implies that something has not completed",
             Self::GivenUpStays => "what is given up is not run again unasked",
             Self::OutcomeStands => "only an operator undoes done and dead",
             Self::LivesAreAskedFor => "only an operator opens a life",
@@ -189,6 +194,7 @@ impl Property {
                 let waits = |n: usize| matches!(item.fates[n], Fate::Again { .. }) && is_open(n);
                 !is_dead(item) || !(0..config.routes).any(waits)
             }
+            Self::DeadLacksSomething => !is_dead(item) || item.failed() != 0,
             Self::DeferredIsNotDead => {
                 let mut fates = item.fates.iter().zip(world.past.runs);
                 config.deferrals == 0

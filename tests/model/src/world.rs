@@ -237,6 +237,14 @@ pub struct Grave {
     pub written: bool,
 }
 
+impl Grave {
+    /// The token that it is written with.
+    #[must_use]
+    pub fn token(self) -> Token {
+        if self.own { Token::Own } else { Token::Read { same: self.same_token } }
+    }
+}
+
 /// The sweeper, one event at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sweeper {

@@ -74,7 +74,7 @@ fn outcomes(item: Item, detail: Detail) -> Vec<String> {
                 let run = Run { routes: [Route::Deferred, Route::GivenUp], ..run };
                 outcomes.push(format!("defer {:?}", rules.defer(held, run, slot, lane)));
             }
-            outcomes.push(format!("finish {:?}", rules.finish(held, run, slot)));
+            outcomes.push(format!("finish {:?}", rules.finish(held, run.life, run.token, slot)));
             for route in 0..2 {
                 outcomes.push(format!("complete {:?}", rules.complete(held, run, slot, route, 0)));
             }

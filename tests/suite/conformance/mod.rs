@@ -9,6 +9,7 @@ mod ending;
 mod expiry;
 mod fates;
 mod forgetting;
+mod overslept;
 mod running;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,5 @@
 //! Each route of an event succeeds or fails on its own.
 
-use inbox_core::ledger::Begun;
-
 use super::*;
 
 const WRONG: Attempt = |_, _| async { Err(HandlerError::permanent("no such plan")) }.boxed();
@@ -378,41 +376,4 @@ async fn a_named_route_that_is_gone_before_it_runs_is_buried_with_that_reason() 
     assert_eq!(bench.held("a").await.state, State::Dead);
     let letters = bench.queue.take_dead();
     assert_eq!(error_of(&letters[0]), "ok: no route of this id takes the event any more");
-}
-
-/// It killed the process each time, so the record says nothing of it.
-#[tokio::test]
-async fn a_route_that_is_taken_away_after_an_attempt_without_an_outcome_ends_nothing_as_done() {
-    for attempts in [1_u64, 3] {
-        let mut bench = Bench::new(&[("mirror", SUCCEEDS)]);
-        let message = bench.received("a").await;
-        for n in 0..attempts {
-            let seconds = n * 100;
-            let begin = begin_with(&format!("killed {n}"), 1, at(seconds + 70));
-            let begun = bench.ledger.begin(&Bench::key("a"), &begin, at(seconds)).await.unwrap();
-            let Begun::Run(record) = begun else { panic!("{begun:?}") };
-            if n == 0 {
-                let now = at(seconds).into();
-                bench.ledger.complete(&record, "mirror", &["image"], now).await.unwrap();
-            }
-        }
-        bench.set_clock(attempts * 100);
-        let image = Route::new("image", "*", "*.large", Arc::new(Told::new(SUCCEEDS, &bench)));
-        let mirror = || Route::new("mirror", "*", "*", Arc::new(Told::new(SUCCEEDS, &bench)));
-        let former = [Routes::of(vec![mirror(), image]).patterns()];
-        // Of what is of no such type, nothing was lost.
-        let others = Routes::of(vec![mirror()]).with_former(&former);
-        assert!(!others.lost(&event(at(0))));
-
-        let image = Route::new("image", "*", "*", Arc::new(Told::new(SUCCEEDS, &bench)));
-        let former = [Routes::of(vec![image]).patterns()];
-        let kept = || Route::new("mirror", "*", "payment*", Arc::new(Told::new(SUCCEEDS, &bench)));
-        let routes = Routes::of(vec![kept()]).with_former(&former);
-        bench.processor.routes = routes;
-        assert_eq!(bench.run(vec![message]).await, Vec::<String>::new());
-        assert_eq!(bench.held("a").await.state, State::Dead, "after {attempts}");
-        let letters = bench.queue.take_dead();
-        let said = error_of(&letters[0]);
-        assert!(said.contains("a route that took such events is gone"), "{said}");
-    }
 }

@@ -6,6 +6,7 @@ mod dead_letters;
 mod fates;
 mod handling;
 mod lane;
+mod lost;
 mod protection;
 mod retries;
 mod room;

@@ -30,7 +30,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::rules::capped;
+use super::rules::{capped, has_landed, is_held};
 use super::{Open, Record, RouteFailure, lasting, record::settled_attempts};
 use crate::Timestamp;
 
@@ -96,13 +96,10 @@ fn deferrals(before: Option<&RouteFailure>) -> u32 {
 #[must_use]
 pub fn apply_defer(existing: Option<&mut Record>, deferral: &Deferral<'_>) -> bool {
     let mine = deferral.record;
-    let Some(record) = existing.filter(|record| {
-        record.lease_token == mine.lease_token
-            && record.life == mine.life
-            && record.state.is_unfinished()
-    }) else {
-        return false;
-    };
+    let Some(record) = existing else { return false };
+    if !is_held(record, mine) {
+        return has_landed(record, mine, deferral.failures);
+    }
     record.failures = capped(deferral.failures);
     record.attempts = settled_attempts(deferral.failures);
     record.next_at = deferral.failures.values().filter_map(|failure| failure.next_at).min();

@@ -104,10 +104,10 @@ pub use record::{
     Transition, TransitionKind, is_unrouted,
 };
 pub use rules::{
-    answers_for_all, apply_begin, apply_bury, apply_complete, apply_fail, apply_finish,
-    apply_sweep, is_swept, judge_claim, shard_of, sweep_due_at,
+    apply_begin, apply_bury, apply_complete, apply_fail, apply_finish, apply_sweep,
+    has_nothing_left, is_held, is_swept, judge_claim, shard_of, sweep_due_at,
 };
-pub use scope::InScope;
+pub use scope::{InScope, UNKNOWN_ROUTE};
 pub use steering::{Reopened, apply_forget, apply_reopen};
 
 /// How much clocks may disagree when `next_at` is compared.
@@ -386,7 +386,8 @@ pub trait Ledger: Send + Sync {
         deferral: &Deferral<'_>,
     ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
 
-    /// Marks the event dead. The dead letter must have been sent before.
+    /// Marks the event dead. The dead letter must have been sent before. Refused too where
+    /// all that is to be given up has completed meanwhile: then finish it.
     fn bury(
         &self,
         burial: &Burial<'_>,

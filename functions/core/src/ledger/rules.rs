@@ -117,37 +117,67 @@ pub fn apply_complete(
     if !others.iter().all(|other| record.is_done(other)) {
         return Completed::Pending;
     }
-    apply_finish(Some(record), mine, now)
+    // A late completion is true, and of an event that has ended the record says the rest.
+    if !is_held(record, mine) && !has_nothing_left(record) {
+        return Completed::Pending;
+    }
+    set_done(record, now);
+    Completed::Done
 }
 
-/// Whether a run that knows of nothing left to do may say so of the event. Not where
-/// another began since: a route may have been added that the other runs, and it
-/// finishes, or the next beginning does. Of an event that has ended, its record says
-/// what was left.
+/// Whether an unfinished event is still with the run that `mine` is of, what `begin`
+/// returned. Not where another began since, nor where its lease had ended and somebody
+/// wrote an outcome in its place, with the same token (`Begun::Exhausted`): either may
+/// know of a route that this run does not.
 #[must_use]
-pub fn answers_for_all(record: &Record, mine: &Record) -> bool {
+pub fn is_held(record: &Record, mine: &Record) -> bool {
+    record.life == mine.life
+        && record.state.is_unfinished()
+        && record.lease_token == mine.lease_token
+        && record.leased_until.is_some() == mine.leased_until.is_some()
+}
+
+/// Whether an ended event has nothing left to run, as its record says.
+#[must_use]
+pub fn has_nothing_left(record: &Record) -> bool {
     let mut left = record.failures.keys().chain(record.only.iter().flatten());
-    record.lease_token == mine.lease_token
-        || !record.state.is_unfinished() && left.all(|route| record.is_done(route))
+    !record.state.is_unfinished() && left.all(|route| record.is_done(route))
 }
 
 /// Records that there is nothing left to run, as far as `mine`, what `begin` returned,
-/// can know.
+/// can know. Where another holds the event, it finishes, or the next beginning does.
 #[must_use]
 pub fn apply_finish(existing: Option<&mut Record>, mine: &Record, now: Timestamp) -> Completed {
     let Some(record) = existing.filter(|record| record.life == mine.life) else {
         return Completed::Superseded;
     };
-    if !answers_for_all(record, mine) {
+    if record.state == State::Done {
+        return Completed::Done;
+    }
+    if !is_held(record, mine) {
         return Completed::Pending;
     }
+    set_done(record, now);
+    Completed::Done
+}
+
+fn set_done(record: &mut Record, now: Timestamp) {
     record.state = State::Done;
     record.done_at.get_or_insert(now);
     record.leased_until = None;
     record.next_at = None;
     record.open = None;
     record.sweeps = 0;
-    Completed::Done
+}
+
+/// Whether this very outcome of a run stands there already: the SDK repeated its write.
+pub(super) fn has_landed(
+    record: &Record,
+    mine: &Record,
+    failures: &BTreeMap<String, RouteFailure>,
+) -> bool {
+    let after = Record { leased_until: None, ..mine.clone() };
+    is_held(record, &after) && record.failures == capped(failures)
 }
 
 /// Records how the routes stand after an attempt that leaves some to be tried again;
@@ -155,13 +185,10 @@ pub fn apply_finish(existing: Option<&mut Record>, mine: &Record, now: Timestamp
 #[must_use]
 pub fn apply_fail(existing: Option<&mut Record>, failure: &Failure<'_>, now: Timestamp) -> bool {
     let mine = failure.record;
-    let Some(record) = existing.filter(|record| {
-        record.lease_token == mine.lease_token
-            && record.life == mine.life
-            && record.state.is_unfinished()
-    }) else {
-        return false;
-    };
+    let Some(record) = existing else { return false };
+    if !is_held(record, mine) {
+        return has_landed(record, mine, failure.failures);
+    }
     record.state = State::Failing;
     record.failures = capped(failure.failures);
     // Beginnings that came to no outcome are among the routes' own attempts by now.
@@ -195,9 +222,12 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
         return true;
     }
     let Some(record) = existing.filter(|record| {
-        let is_mine = record.lease_token.is_some() && record.lease_token == mine.lease_token;
+        let is_mine = record.lease_token.is_some() && is_held(record, mine);
         let is_exhausted = record.attempts >= burial.max_attempts && !record.is_leased(now);
-        record.life == mine.life && record.state.is_unfinished() && (is_mine || is_exhausted)
+        record.life == mine.life
+            && record.state.is_unfinished()
+            && (is_mine || is_exhausted)
+            && gives_something_up(record, burial)
     }) else {
         return false;
     };
@@ -213,6 +243,12 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
     record.expires_at = lasting(record.expires_at, now);
     record.sweeps = 0;
     true
+}
+
+/// Whether any of the routes that are to be given up has not completed. All may have, by
+/// a run that overslept: then there is nothing to bury, and the event to be finished.
+fn gives_something_up(record: &Record, burial: &Burial<'_>) -> bool {
+    burial.failures.is_empty() || burial.failures.keys().any(|route| !record.is_done(route))
 }
 
 /// Moves a due event's time forward; `false` when it is no longer as read.

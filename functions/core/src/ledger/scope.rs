@@ -14,6 +14,10 @@ use std::collections::BTreeSet;
 
 use super::Record;
 
+/// Stands among the failures for a route of which nobody knows more than that it took the
+/// event, may have been begun, and is not configured any more: no route's id looks so.
+pub const UNKNOWN_ROUTE: &str = "(unknown)";
+
 /// A route that an attempt has to answer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InScope<'a> {

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::{
     ACTOR_CHARACTERS, Forgetting, HISTORY_DETAIL_CHARACTERS, Open, REQUEST_ID_CHARACTERS, Record,
-    Reopen, Reopening, Rerun, State, Transition, TransitionKind, lasting, record::settled_attempts,
+    Reopen, Reopening, Rerun, State, Transition, TransitionKind, UNKNOWN_ROUTE, lasting,
+    record::settled_attempts,
 };
 use crate::Timestamp;
 use crate::event::clean_text;
@@ -98,6 +99,8 @@ fn opened_for(record: &Record, cause: Reopen<'_>) -> Option<BTreeSet<String>> {
                 before.filter(|route| record.state == State::Received && !record.is_done(route));
             routes.iter().chain(unrun).cloned().collect()
         }
+        // Nobody can ask for what is not known.
+        Reopen::Redrive { .. } if record.failures.contains_key(UNKNOWN_ROUTE) => return None,
         Reopen::Redrive { .. } => {
             record.failures.keys().filter(|route| !record.is_done(route)).cloned().collect()
         }

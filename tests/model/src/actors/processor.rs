@@ -23,7 +23,7 @@ use inbox_core::ledger::{Completed, Reopened};
 use crate::action::ProcessorStep;
 use crate::breaks::Break;
 use crate::config::{Config, Handler};
-use crate::item::{self, Fate, Item, ROUTES};
+use crate::item::{self, Fate, Item, Moment, ROUTES};
 use crate::ledger::{Beginning, Ending, token};
 use crate::properties::Property;
 use crate::world::{Grave, Message, Processor, Route, Run, Token, World, place};
@@ -308,7 +308,7 @@ fn run_step(
             run.routes[usize::from(route)] = Route::Unrecorded;
         }
         ProcessorStep::Finish | ProcessorStep::FinishReplyLost => {
-            let (_, item) = config.rules().finish(world.item, run, slot);
+            let (_, item) = config.rules().finish(world.item, run.life, run.token, slot);
             world.write(item);
             if step == ProcessorStep::Finish {
                 put(world, slot, Processor::Ending { message });
@@ -321,7 +321,8 @@ fn run_step(
             let before = world.item;
             let (failed, item) = config.rules().fail(before, run, slot, ending);
             world.write(item);
-            if failed {
+            // What landed before is only confirmed.
+            if failed && item != before {
                 world.lasts_longer(config, before, false);
                 world.due_at_moved();
                 let given_up = given_up(config, run);
@@ -364,7 +365,7 @@ fn defer(
     let before = world.item;
     let (deferred, item) = config.rules().defer(before, run, slot, message.lane);
     world.write(item);
-    if deferred {
+    if deferred && item != before {
         world.lasts_longer(config, before, false);
         world.due_at_moved();
         let fates = item.map_or([Fate::Unfailed; 2], |item| item.fates);
@@ -392,8 +393,9 @@ fn complete(config: &Config, world: &mut World, slot: u8, run: Run, n: usize) ->
     world.write(item);
     world.past.recorded |= 1 << n;
     let Some(item) = item else { return completed };
-    // Where another began since, it is that one's to finish.
-    let is_newest = item::token(item.token) == token(Some(item), slot, run.token);
+    // Where another began since, or acted in its place, it is that one's to finish.
+    let is_newest = item::token(item.token) == token(Some(item), slot, run.token)
+        && item.lease != Moment::Unset;
     if completed == Completed::Pending && is_newest && run.scope & !item.completed == 0 {
         world.breaks(Property::LastFinishes);
     }
@@ -489,6 +491,11 @@ fn bury(
             }
             if buried {
                 world.past.given_up |= bits(grave.given_up);
+            } else {
+                // Perhaps all of it has completed since. Dying before this write is the
+                // same as dying before the one that changed nothing.
+                let finish = config.rules().finish(world.item, grave.life, grave.token(), slot);
+                world.write(finish.1);
             }
             if step == ProcessorStep::Bury {
                 grave.written = true;
