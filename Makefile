@@ -55,17 +55,19 @@ demo: setup build ## drive the main job through the stack once and show what bec
 	@$(MAKE) --no-print-directory examples || echo "… going on without the example in TypeScript"
 	@exec $(LOCAL) demo
 
+# One pass instead of two: Clippy as the compiler of what is ours, which is how `cargo clippy`
+# calls it too, but for a build. What we depend on is compiled once then.
+LINTED := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
+
 test: setup examples ## format, lints, build, all tests: what CI runs
 	@echo "… checking the format"
 	@$(CARGO) fmt --all --check
 	@if command -v $(TERRAFORM) >/dev/null; then $(TERRAFORM) fmt -check -recursive infra; fi
-	@echo "… linting"
-	@$(CARGO) clippy --locked --quiet --workspace --all-targets -- -D warnings
-	@echo "… compiling"
-	@$(CARGO) build --locked --quiet --workspace
+	@echo "… compiling and linting (the first time takes some ten minutes)"
+	@$(LINTED) $(CARGO) build --locked --quiet --workspace --all-targets
 	@echo "… testing"
 	@rm -rf $(DECISIONS)
-	@INBOX_DECISIONS='$(CURDIR)/$(DECISIONS)' $(CARGO) test --locked --quiet --workspace --no-fail-fast
+	@INBOX_DECISIONS='$(CURDIR)/$(DECISIONS)' $(LINTED) $(CARGO) test --locked --quiet --workspace --no-fail-fast
 	@$(LOCAL) needed $(DECISIONS)
 	@echo "all tests passed"
 

@@ -1,5 +1,7 @@
 //! Giving up, and what comes back from there.
 
+use inbox_core::ledger::{Begun, Completed};
+
 use super::*;
 
 #[tokio::test]
@@ -113,4 +115,44 @@ async fn a_redriven_dead_letter_opens_one_new_life() {
     assert_eq!((done.state, done.life, done.attempts), (State::Done, 2, 1));
     assert_eq!(bench.run(vec![redriven]).await, Vec::<String>::new());
     assert_eq!(bench.ran(), ["a", "a"]);
+}
+
+/// Records what a run that overslept had done, and then fails for good itself.
+struct Overtaken {
+    ledger: Arc<MemoryLedger>,
+    sleeper: Record,
+}
+
+impl Handler for Overtaken {
+    fn handle<'a>(
+        &'a self,
+        _: &'a Event,
+        run: &'a Run,
+    ) -> BoxFuture<'a, Result<Handled, HandlerError>> {
+        async move {
+            let late = self.ledger.complete(&self.sleeper, &run.route_id, &[], at(101).into());
+            assert_eq!(late.await.unwrap(), Completed::Pending);
+            Err(HandlerError::permanent("card declined"))
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_only_route_completes_late_is_finished_and_not_buried() {
+    let mut bench = Bench::new(&[]);
+    let message = bench.received("a").await;
+    let begin = begin_with("sleeper", 1, at(70));
+    let begun = bench.ledger.begin(&Bench::key("a"), &begin, at(0)).await.unwrap();
+    let Begun::Run(sleeper) = begun else { panic!("{begun:?}") };
+    let overtaken = Overtaken { ledger: Arc::clone(&bench.ledger), sleeper: *sleeper };
+    bench.processor.routes = Routes::of(vec![Route::new("work", "*", "*", Arc::new(overtaken))]);
+    bench.set_clock(100);
+    assert_eq!(bench.run(vec![message]).await, Vec::<String>::new());
+    let done = bench.held("a").await;
+    assert_eq!((done.state, done.open), (State::Done, None));
+    // Its letter had to go first, and opens no life when it is sent back.
+    assert_eq!(bench.queue.take_dead().len(), 1);
+    bench.run(vec![Bench::message("a", 2)]).await;
+    assert_eq!(bench.held("a").await.life, 1);
 }
