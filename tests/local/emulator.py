@@ -190,6 +190,8 @@ def serve(uvicorn, app, listener):
         date_header=False,
         server_header=False,
         access_log=False,
+        # Who asks is who is connected.
+        proxy_headers=False,
         log_level="warning",
         timeout_keep_alive=75,
         backlog=1024,

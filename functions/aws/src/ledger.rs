@@ -156,14 +156,15 @@ pub(crate) fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError>
     item.map(item::to_record).transpose()
 }
 
-/// When an event may be marked dead: by the run that holds it, or where no attempt is left;
+/// When an event may be marked dead: by the run that holds it, or where no attempt is left
+/// and nobody has begun since;
 /// and only while one of so many routes, if any is named, has not completed.
 fn burying(mine: &Record, given_up: usize) -> String {
-    let exhausted = "(#attempts >= :max_attempts \
-                     AND (attribute_not_exists(#leased_until) OR #leased_until < :now))";
+    let exhausted = "#attempts >= :max_attempts \
+                     AND (attribute_not_exists(#leased_until) OR #leased_until < :now)";
     let may = match mine.lease_token {
-        Some(_) => format!("({} OR {exhausted})", is_mine(mine)),
-        None => exhausted.to_owned(),
+        Some(_) => format!("({} OR (#lease_token = :token AND {exhausted}))", is_mine(mine)),
+        None => format!("(attribute_not_exists(#lease_token) AND {exhausted})"),
     };
     let condition = format!("#life = :life AND {UNFINISHED} AND {may}");
     let done: Vec<String> =

@@ -38,6 +38,7 @@ pub use ledger::DynamoDbLedger;
 pub use move_tasks::{MOVES_PER_SECOND, MoveError, MoveStatus, MoveTask, MoveTasks};
 pub use payloads::{DETACHED_BYTES_MIN, S3PayloadStore, may_lie_in_bucket};
 pub use queue::SqsQueue;
+pub use route_history::FormerRoutes;
 pub use secret_versions::{
     Replaced, SecretVersion, SecretVersions, SecretVersionsError, StoredSecret,
 };

@@ -32,9 +32,11 @@ pub(crate) const FORMER: &str = "former";
 
 /// A set of routes that is not in force any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Former {
-    routes: String,
-    until: Timestamp,
+pub struct FormerRoutes {
+    /// What it was noted as.
+    pub routes: String,
+    /// When a processor with other routes started.
+    pub until: Timestamp,
 }
 
 impl DynamoDbLedger {
@@ -48,17 +50,17 @@ impl DynamoDbLedger {
         &self,
         routes: &str,
         now: Timestamp,
-    ) -> Result<Vec<String>, LedgerError> {
+    ) -> Result<Vec<FormerRoutes>, LedgerError> {
         let same = "attribute_not_exists(#routes) OR #routes = :routes";
         let write = Update::new(&key(), same).set("#routes", ":routes", text(routes));
         let held = match self.update_and_read(write).await? {
-            Written::Yes(item) => return Ok(texts(former(item.as_ref(), now)?)),
+            Written::Yes(item) => return former(item.as_ref(), now),
             Written::Refused(item) => item.ok_or_else(unreadable)?,
         };
         let before = Fields(&held).text(ROUTES)?;
         let mut all = former(Some(&held), now)?;
         all.retain(|it| it.routes != routes && it.routes != before);
-        all.insert(0, Former { routes: before.clone(), until: now });
+        all.insert(0, FormerRoutes { routes: before.clone(), until: now });
         all.truncate(MOST);
         let entries = AttributeValue::L(all.iter().map(entry).collect());
         let write = Update::new(&key(), "#routes = :before")
@@ -67,7 +69,7 @@ impl DynamoDbLedger {
             .set("#former", ":former", entries);
         // Refused, another process that starts has noted the same, or will.
         self.update_and_read(write).await?;
-        Ok(texts(all))
+        Ok(all)
     }
 }
 
@@ -76,11 +78,7 @@ fn key() -> EventKey {
     EventKey { source: "ROUTES".to_owned(), id: "ROUTES".to_owned() }
 }
 
-fn texts(former: Vec<Former>) -> Vec<String> {
-    former.into_iter().map(|it| it.routes).collect()
-}
-
-fn entry(former: &Former) -> AttributeValue {
+fn entry(former: &FormerRoutes) -> AttributeValue {
     AttributeValue::M(HashMap::from([
         (ROUTES.to_owned(), text(&former.routes)),
         ("until".to_owned(), seconds(former.until)),
@@ -92,16 +90,16 @@ fn unreadable() -> LedgerError {
 }
 
 /// The former sets that an item tells of, the latest first.
-fn former(item: Option<&Item>, now: Timestamp) -> Result<Vec<Former>, LedgerError> {
+fn former(item: Option<&Item>, now: Timestamp) -> Result<Vec<FormerRoutes>, LedgerError> {
     let unreadable =
         || LedgerError::Unreadable("the routes' history is of another form".to_owned());
     let Some(value) = item.and_then(|item| item.get(FORMER)) else { return Ok(Vec::new()) };
     let read = |value: &AttributeValue| {
         let map = value.as_m().ok()?;
         let routes = Fields(map).optional_text(ROUTES)?;
-        Some(Former { routes, until: time(map.get("until")?)? })
+        Some(FormerRoutes { routes, until: time(map.get("until")?)? })
     };
-    let all: Option<Vec<Former>> =
+    let all: Option<Vec<FormerRoutes>> =
         value.as_l().map_err(|_| unreadable())?.iter().map(read).collect();
     let mut all = all.ok_or_else(unreadable)?;
     all.retain(|it| now.since(it.until) <= REMEMBERED);

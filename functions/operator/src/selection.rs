@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! --state dead, failing, received    index `open`: all shards, then the table
-//! anything else                      index `timeline`: hour by hour, the newest
+//! anything else                      index `timeline`: day by day, the newest
 //!                                    first, its shards merged, then the table
 //! ```
 //!

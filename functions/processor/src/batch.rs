@@ -54,7 +54,6 @@ use crate::run::{Failed, Outcome, run_handler};
 /// Kept free at the end of an invocation, after the handlers, to write down what
 /// became of them: two calls at their longest (`Limits::BACKGROUND`), and some.
 pub const RESERVE: Duration = Duration::from_secs(10);
-/// Why an event is buried of which an attempt came to no outcome, and then lost a route.
 /// How long a message is hidden that found no room: its batch is over by then, or soon.
 const ROOM_WAIT_SECONDS: u32 = 5;
 
@@ -230,7 +229,7 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         let taking = self.routes.matching(&record.event).map(|route| route.id.as_str());
         let scope = record.scope(&taking.collect::<Vec<_>>());
         let mut fates = Fates::of(record, &scope, self.retry.max_attempts(), self.now());
-        if record.attempts_without_outcome() > 0 && self.routes.lost(&record.event) {
+        if self.may_have_lost_a_route(record, 0) {
             fates.lose_a_route(record.attempts);
         }
         fates.use_up(record);
@@ -240,6 +239,14 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
             return self.completed(record, finished);
         }
         self.settle(message, record, fates).await
+    }
+
+    /// Whether an attempt, besides so many, came to no outcome, and may have begun a route
+    /// that is gone. What a life was opened for by name is missed by its name.
+    fn may_have_lost_a_route(&self, record: &Record, besides: u32) -> bool {
+        record.only.is_none()
+            && record.attempts_without_outcome() > besides
+            && self.routes.lost_since(&record.event, record.opened_at())
     }
 
     /// No route takes an event.
@@ -262,7 +269,7 @@ impl<L: Ledger + Marks, Q: Queue> Processor<L, Q> {
         let mut ids: Vec<String> = scope.iter().map(|it| it.route.to_owned()).collect();
         // The attempt before this one ended with its process, perhaps by a route that has
         // been taken away since, and of which the record then says nothing.
-        if record.attempts_without_outcome() > 1 && self.routes.lost(&record.event) {
+        if self.may_have_lost_a_route(&record, 1) {
             fates.lose_a_route(record.attempts - 1);
             ids.push(UNKNOWN_ROUTE.to_owned());
         }

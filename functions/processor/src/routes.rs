@@ -27,6 +27,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inbox_aws::FormerRoutes;
+use inbox_core::Timestamp;
 use inbox_core::event::Event;
 use inbox_core::handler::Handler;
 use inbox_core::pattern::glob;
@@ -39,6 +41,10 @@ use crate::handlers::{self, Resources};
 /// More routes would not fit an event's item beside the largest inline payload, each with
 /// its error and its completion.
 const MOST_ROUTES: usize = 32;
+
+/// For how long functions with former routes may still begin and run: as long as Lambda lets
+/// any run.
+const RUNS_ON: Duration = Duration::from_mins(15);
 
 /// None, until a team says what is to be done: whatever stood here would copy personal
 /// data, and cost, unasked.
@@ -106,8 +112,8 @@ impl Match {
 /// All routes, in the order given.
 pub struct Routes {
     all: Vec<Route>,
-    /// What routes matched that were configured before, by sets.
-    former: Vec<Vec<Pattern>>,
+    /// What routes matched that were configured before, by sets, and until when.
+    former: Vec<(Vec<Pattern>, Timestamp)>,
 }
 
 /// What a route matches: patterns for source or provider, and for the type.
@@ -221,8 +227,11 @@ impl Routes {
     /// With what is remembered of routes that were configured before; what cannot be
     /// read is left out.
     #[must_use]
-    pub fn with_former(mut self, remembered: &[String]) -> Self {
-        let read = |text: &String| serde_json::from_str::<Vec<Pattern>>(text).unwrap_or_default();
+    pub fn with_former(mut self, remembered: &[FormerRoutes]) -> Self {
+        let read = |it: &FormerRoutes| {
+            let patterns = serde_json::from_str::<Vec<Pattern>>(&it.routes);
+            (patterns.unwrap_or_default(), it.until)
+        };
         self.former = remembered.iter().map(read).collect();
         self
     }
@@ -233,6 +242,17 @@ impl Routes {
     /// too many.
     #[must_use]
     pub fn lost(&self, event: &Event) -> bool {
+        self.is_lost(event, |_| true)
+    }
+
+    /// The same of routes that can have been begun for an event since this time: not of
+    /// those that were gone by then.
+    #[must_use]
+    pub fn lost_since(&self, event: &Event, since: Timestamp) -> bool {
+        self.is_lost(event, |until| until.plus(RUNS_ON) >= since)
+    }
+
+    fn is_lost(&self, event: &Event, counts: impl Fn(Timestamp) -> bool) -> bool {
         let (source, provider) = (&event.key.source, &event.provider);
         let takes = |Pattern(endpoint, event_type): &&Pattern| {
             let (names, endpoint) = Names::of(endpoint);
@@ -240,7 +260,7 @@ impl Routes {
         };
         let current: Vec<Pattern> = self.all.iter().map(Pattern::of).collect();
         let count = |set: &[Pattern], it: &Pattern| set.iter().filter(|one| *one == it).count();
-        self.former.iter().any(|former| {
+        self.former.iter().filter(|(_, until)| counts(*until)).any(|(former, _)| {
             former.iter().filter(takes).any(|it| count(&current, it) < count(former, it))
         })
     }

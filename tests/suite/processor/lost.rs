@@ -1,6 +1,7 @@
 //! A route that was taken away after it had been begun, and of which the record says
 //! nothing: only what was configured before tells that there was one.
 
+use inbox_aws::FormerRoutes;
 use inbox_core::ledger::{Begun, UNKNOWN_ROUTE};
 
 use super::*;
@@ -30,6 +31,10 @@ async fn die(bench: &Bench, attempts: u64, done: Option<&str>) {
     bench.set_clock(attempts * 100);
 }
 
+fn former(routes: Vec<Route>, until: u64) -> FormerRoutes {
+    FormerRoutes { routes: Routes::of(routes).patterns(), until: at(until) }
+}
+
 fn errors(bench: &Bench) -> Vec<String> {
     let error = |letter: &DeadLetter| {
         letter.attributes.iter().find(|(name, _)| *name == "error").expect("its error").1.clone()
@@ -48,7 +53,7 @@ async fn a_route_that_is_taken_away_after_an_attempt_without_an_outcome_ends_not
                 die(&bench, attempts, done).await;
                 let mirror = route(&bench, "mirror", event_type, SUCCEEDS);
                 let killer = route(&bench, "killer", "*", SUCCEEDS);
-                let former = [Routes::of(vec![mirror, killer]).patterns()];
+                let former = [former(vec![mirror, killer], 100)];
                 let mirror = route(&bench, "mirror", event_type, SUCCEEDS);
                 bench.processor.routes = Routes::of(vec![mirror]).with_former(&former);
 
@@ -73,7 +78,7 @@ async fn what_was_lost_is_not_forgotten_while_a_sibling_is_tried_again() {
     let mut bench = Bench::new(&[]);
     let message = bench.received("a").await;
     die(&bench, 1, None).await;
-    let former = [Routes::of(vec![route(&bench, "killer", "*", SUCCEEDS)]).patterns()];
+    let former = [former(vec![route(&bench, "killer", "*", SUCCEEDS)], 100)];
     let work = route(&bench, "work", "payment*", FAILS_FIRST);
     bench.processor.routes = Routes::of(vec![work]).with_former(&former);
     bench.run(vec![message.clone()]).await;
@@ -94,7 +99,9 @@ fn a_route_is_lost_unless_it_only_got_another_id() {
         Routes::of(made.collect())
     };
     let lost = |former: &[&[(&str, &str)]], now: &[(&str, &str)]| {
-        let former: Vec<String> = former.iter().map(|set| of(set).patterns()).collect();
+        let until = at(0);
+        let text = |set: &&[(&str, &str)]| FormerRoutes { routes: of(set).patterns(), until };
+        let former: Vec<FormerRoutes> = former.iter().map(text).collect();
         of(now).with_former(&former).lost(&event(at(0)))
     };
     let two: &[(&str, &str)] = &[("a", "*"), ("b", "*")];
@@ -104,4 +111,50 @@ fn a_route_is_lost_unless_it_only_got_another_id() {
     assert!(lost(&[two, &[("a", "*")]], &[("a", "*")]), "a change before the last");
     assert!(!lost(&[&[("a", "*"), ("b", "*.large")]], &[("a", "*")]), "of no such type");
     assert!(!lost(&[&[("a", "*")]], two), "one more");
+}
+
+/// What was gone when the event came cannot have been begun for it.
+#[tokio::test]
+async fn a_route_that_was_gone_before_the_event_came_is_not_missed() {
+    for (until, state) in [(0, State::Done), (200, State::Dead)] {
+        let mut bench = Bench::new(&[]);
+        let mut new = new_event(at(1000));
+        new.event.key.id = "a".into();
+        bench.ledger.claim(&new).await.unwrap();
+        let begin = begin_with("killed", 1, at(1070));
+        bench.ledger.begin(&Bench::key("a"), &begin, at(1000)).await.unwrap();
+        bench.set_clock(1100);
+        let former = [former(vec![route(&bench, "killer", "*", SUCCEEDS)], until)];
+        let mirror = route(&bench, "mirror", "payment*", SUCCEEDS);
+        bench.processor.routes = Routes::of(vec![mirror]).with_former(&former);
+        bench.run(vec![Bench::message("a", 1)]).await;
+        assert_eq!(bench.held("a").await.state, state, "gone since second {until}");
+    }
+}
+
+/// Whatever runs there was asked for by name.
+#[tokio::test]
+async fn a_life_for_named_routes_misses_none_that_has_no_name() {
+    let mut bench = Bench::new(&[("mirror", SUCCEEDS)]);
+    let message = bench.received("a").await;
+    bench.run(vec![message]).await;
+    let done = bench.held("a").await;
+    let reopening = Reopening {
+        record: &done,
+        cause: Reopen::Replay { seen: 1, rerun: Rerun::Routes(&["mirror".to_owned()]) },
+        actor: "ada",
+        reason: "",
+        request_id: "request-1",
+        due_at: at(1000),
+        expires_at: at(1_000_000),
+    };
+    assert_eq!(bench.ledger.reopen(&reopening, at(10)).await.unwrap(), Settled::Written);
+    let begin = begin_with("killed", 2, at(90));
+    bench.ledger.begin(&Bench::key("a"), &begin, at(20)).await.unwrap();
+    bench.set_clock(100);
+    let former = [former(vec![route(&bench, "killer", "*", SUCCEEDS)], 50)];
+    let mirror = route(&bench, "mirror", "payment*", SUCCEEDS);
+    bench.processor.routes = Routes::of(vec![mirror]).with_former(&former);
+    bench.run(vec![Bench::message("a", 2)]).await;
+    assert_eq!(bench.held("a").await.state, State::Done);
 }

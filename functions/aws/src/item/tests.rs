@@ -238,6 +238,6 @@ fn the_sizes_of_an_event_of_four_kilobytes_are_those_that_the_costs_are_counted_
         let keys = [&table.partition_key, &index.partition_key, &index.sort_key];
         size(json.iter().filter(|(name, _)| keys.contains(name) || index.projected.contains(name)))
     };
-    assert_eq!((size(&json), size(&incompressible)), (1798, 4905));
+    assert_eq!((size(&json), size(&incompressible)), (1795, 4902));
     assert_eq!((projected(&table.timeline_index), projected(&table.open_index)), (281, 91));
 }

@@ -398,6 +398,16 @@ impl Record {
         openings.rfind(|opening| opening.at <= moment).map_or(first.max(1), |it| it.life)
     }
 
+    /// When this life was opened.
+    #[must_use]
+    pub fn opened_at(&self) -> Timestamp {
+        let opens = |entry: &&Transition| {
+            matches!(entry.kind, TransitionKind::Redriven | TransitionKind::Replayed)
+        };
+        let opening = self.history.iter().rfind(opens);
+        opening.map_or(self.event.received_at, |opening| opening.at)
+    }
+
     /// An entry for what the processor did to this record.
     #[must_use]
     pub fn transition(&self, kind: TransitionKind, detail: &str, at: Timestamp) -> Transition {

@@ -223,7 +223,9 @@ pub fn apply_bury(existing: Option<&mut Record>, burial: &Burial<'_>, now: Times
     }
     let Some(record) = existing.filter(|record| {
         let is_mine = record.lease_token.is_some() && is_held(record, mine);
-        let is_exhausted = record.attempts >= burial.max_attempts && !record.is_leased(now);
+        let is_exhausted = record.attempts >= burial.max_attempts
+            && !record.is_leased(now)
+            && record.lease_token == mine.lease_token;
         record.life == mine.life
             && record.state.is_unfinished()
             && (is_mine || is_exhausted)

@@ -21,7 +21,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use inbox_aws::{DynamoDbLedger, Summary};
 use inbox_core::Timestamp;
 use inbox_core::event::EventKey;
-use inbox_core::ledger::Rerun;
+use inbox_core::ledger::{Rerun, UNKNOWN_ROUTE};
 use inbox_processor::routes::Routes;
 
 use self::carry_out::Replay;
@@ -277,6 +277,7 @@ impl Args {
         let known: BTreeSet<&String> = events
             .iter()
             .flat_map(|event| event.handlers.keys().chain(event.failures.keys()))
+            .filter(|route| *route != UNKNOWN_ROUTE)
             .collect();
         match self.handlers.iter().find(|name| !known.contains(name)) {
             Some(name) if !events.is_empty() => {

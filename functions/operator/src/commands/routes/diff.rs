@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use inbox_aws::Summary;
 use inbox_core::Timestamp;
+use inbox_core::ledger::UNKNOWN_ROUTE;
 use inbox_processor::routes::Routes;
 use serde_json::json;
 
@@ -90,6 +91,10 @@ fn waiting(events: &[Summary], next: &Routes) -> BTreeMap<String, Waiting> {
         let taking: Vec<&str> =
             next.matching(&record.event).map(|route| route.id.as_str()).collect();
         for it in record.scope(&taking).into_iter().filter(|it| it.is_gone) {
+            // No file can have it.
+            if it.route == UNKNOWN_ROUTE {
+                continue;
+            }
             let example = format!("{} {}", event.key.source, event.key.id);
             let first = Waiting { events: 0, oldest: event.received_at, example };
             let waiting = all.entry(it.route.to_owned()).or_insert(first);
