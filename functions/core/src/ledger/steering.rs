@@ -99,19 +99,14 @@ fn opened_for(record: &Record, cause: Reopen<'_>) -> Option<BTreeSet<String>> {
                 before.filter(|route| record.state == State::Received && !record.is_done(route));
             routes.iter().chain(unrun).cloned().collect()
         }
-        // Nobody can ask for what is not known: what is left is all that there is.
-        Reopen::Redrive { .. }
-            if record.only.is_none() && record.failures.contains_key(UNKNOWN_ROUTE) =>
-        {
-            return None;
-        }
+        // Nobody can ask for what is not known.
         Reopen::Redrive { .. } => {
             let known = record.failures.keys().filter(|route| *route != UNKNOWN_ROUTE);
             known.filter(|route| !record.is_done(route)).cloned().collect()
         }
         Reopen::Replay { rerun: Rerun::Unfinished | Rerun::All, .. } => return None,
     };
-    // Letters of earlier versions do not say what they gave up.
+    // Some letters do not say what they gave up.
     Some(only).filter(|only| !only.is_empty())
 }
 
