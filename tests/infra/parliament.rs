@@ -64,6 +64,44 @@ fn known(plan: &Plan) -> BTreeMap<String, String> {
     known
 }
 
+/// A condition's only value stands alone, as the provider's `aws_iam_policy_document` has it;
+/// parliament cannot read it otherwise where the operator is `Bool` or `Null`.
+fn as_terraform_writes(policy: &str) -> String {
+    let mut policy: Json = serde_json::from_str(policy).expect("a policy");
+    let statements = policy["Statement"].as_array_mut().into_iter().flatten();
+    let conditions = statements.filter_map(|it| it.get_mut("Condition")?.as_object_mut());
+    let keys = conditions.flat_map(|it| it.values_mut().filter_map(Json::as_object_mut));
+    for value in keys.flat_map(serde_json::Map::values_mut) {
+        if let [only] = value.as_array().map(Vec::as_slice).unwrap_or_default() {
+            *value = only.clone();
+        }
+    }
+    policy.to_string()
+}
+
+/// What parliament takes for a fault and AWS asks for: it reads each policy as that of an
+/// identity.
+///
+/// - Who may assume a role: no resource.
+/// - A key's own policy: `*` is that key, and the context of a log group's encryption is
+///   compared as an ARN.
+///   <https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html>
+///   <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html>
+fn must_be_so(places: &BTreeSet<String>, finding: &Json) -> bool {
+    let all = |is_one: fn(&String) -> bool| places.iter().all(is_one);
+    match (finding["title"].as_str(), finding["detail"].as_str()) {
+        (Some("Malformed"), Some("Statement contains neither Resource nor NotResource")) => {
+            all(|it| it.ends_with(" assume_role_policy"))
+        }
+        (Some("Unnecessary use of Resource *"), _) => all(|it| it.starts_with("aws_kms_key.")),
+        (Some("Mismatched type"), Some(detail)) => {
+            detail.contains("ArnLike requires a value of type Arn but given String")
+                && all(|it| it.starts_with("aws_kms_key."))
+        }
+        _ => false,
+    }
+}
+
 #[test]
 #[ignore = "needs parliament: `make infra-check` installs it and runs this"]
 fn parliament_finds_nothing_in_any_policy() {
@@ -82,7 +120,7 @@ fn parliament_finds_nothing_in_any_policy() {
     let mut names = BTreeMap::new();
     for (number, (policy, places)) in where_used.iter().enumerate() {
         let file = folder.join(format!("{number}.json"));
-        std::fs::write(&file, policy).unwrap();
+        std::fs::write(&file, as_terraform_writes(policy)).unwrap();
         names.insert(file.display().to_string(), places);
     }
     let output = Command::new(&program)
@@ -93,21 +131,23 @@ fn parliament_finds_nothing_in_any_policy() {
         .unwrap_or_else(|fault| panic!("{program}: {fault}"));
     std::fs::remove_dir_all(&folder).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
+    // It ends with 1 where it finds anything, as where it breaks off.
+    let said = String::from_utf8_lossy(&output.stderr);
     let findings: Vec<String> = text
         .lines()
-        .map(|line| match serde_json::from_str::<Json>(line) {
-            Ok(it) => {
-                let file = it["location"]["filepath"].as_str().unwrap_or_default();
-                format!("{:?}: {}: {}", names.get(file), it["title"], it["detail"])
-            }
-            Err(_) => line.to_owned(),
+        .filter_map(|line| {
+            let Ok(it) = serde_json::from_str::<Json>(line) else { return Some(line.to_owned()) };
+            let file = it["location"]["filepath"].as_str().unwrap_or_default();
+            let places = names.get(file);
+            let must_be = places.is_some_and(|places| must_be_so(places, &it));
+            (!must_be).then(|| format!("{places:?}: {}: {}", it["title"], it["detail"]))
         })
         .collect();
     assert!(
-        output.status.success() && findings.is_empty(),
+        findings.is_empty() && !said.contains("Traceback"),
         "parliament finds {} faults:\n{}\n{}",
         findings.len(),
         findings.join("\n"),
-        String::from_utf8_lossy(&output.stderr)
+        said
     );
 }
