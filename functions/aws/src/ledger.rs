@@ -156,9 +156,9 @@ pub(crate) fn record(item: Option<&Item>) -> Result<Option<Record>, LedgerError>
     item.map(item::to_record).transpose()
 }
 
-/// When an event may be marked dead: by the run that holds it, or where no attempt is left
-/// and nobody has begun since;
-/// and only while one of so many routes, if any is named, has not completed.
+/// When an event may be marked dead: by the run that holds it, or where no attempt is left and
+/// nobody has begun since; and only while one of so many routes, if any is named, has not
+/// completed.
 fn burying(mine: &Record, given_up: usize) -> String {
     let exhausted = "#attempts >= :max_attempts \
                      AND (attribute_not_exists(#leased_until) OR #leased_until < :now)";
